@@ -1,0 +1,196 @@
+//! A batch of rows in host memory: what [`Context`](crate::gpu::Context) and [`reference`](crate::reference) take.
+
+use crate::softmax::{GateSource, SoftmaxLoss};
+use crate::{Error, Result};
+
+/// What each row should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Targets<'a> {
+    /// One label per row, `[N]`: a class `0..K`, or the spec's ignored index.
+    Hard(&'a [i32]),
+    /// Two labels per row, each `[N]`, and the first one's share `lambda` in `[0, 1]`, `[N]`
+    /// (mixup, remix, UniMix): `L_n = lambda_n L(a_n) + (1 - lambda_n) L(b_n)`, each label with its own weight,
+    /// margin and gate exemption. A label that is the ignored index contributes nothing; the row is ignored
+    /// when both are.
+    Mixed {
+        /// The first label of each row, `[N]`.
+        first: &'a [i32],
+        /// The second label of each row, `[N]`.
+        second: &'a [i32],
+        /// The first label's share, `[N]`, in `[0, 1]`.
+        lambda: &'a [f32],
+    },
+    /// A weight for every class, `[N, K]` row-major, finite and at least 0; rows need not sum to 1:
+    /// `L_n = -sum_j w_j t_nj log q_nj`.
+    Soft(&'a [f32]),
+}
+
+/// The kind of [`Targets`], which a plan is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TargetKind {
+    /// [`Targets::Hard`].
+    #[default]
+    Hard,
+    /// [`Targets::Mixed`].
+    Mixed,
+    /// [`Targets::Soft`].
+    Soft,
+}
+
+impl Targets<'_> {
+    /// Which kind of targets these are.
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Targets::Hard(_) => TargetKind::Hard,
+            Targets::Mixed { .. } => TargetKind::Mixed,
+            Targets::Soft(_) => TargetKind::Soft,
+        }
+    }
+}
+
+/// Logits, targets and the optional per-row inputs of one batch, borrowed.
+///
+/// `T` is `f32` for the GPU and `f64` for the reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Batch<'a, T = f32> {
+    /// `[N, K]`, row-major. `-inf` masks a class of a row.
+    pub logits: &'a [T],
+    /// K, at least 1.
+    pub classes: usize,
+    /// What each row should be.
+    pub targets: Targets<'a>,
+    /// `[N]`, finite, at least 0: multiplies the row's loss. Absent: 1.
+    pub row_weights: Option<&'a [f32]>,
+    /// `[N]`, finite, at least 0: the L1 norm of the row's feature vector, for the influence-balanced loss.
+    pub feature_norms: Option<&'a [f32]>,
+    /// `[N, K]`: 0 removes the class from the row's softmax, anything else keeps it
+    /// (for [`GateSource::Given`]). The target's own gate is ignored.
+    pub gates: Option<&'a [f32]>,
+}
+
+impl<'a, T> Batch<'a, T> {
+    /// A batch of `logits` `[N, classes]` with its targets and nothing else.
+    pub fn new(logits: &'a [T], classes: usize, targets: Targets<'a>) -> Self {
+        Self { logits, classes, targets, row_weights: None, feature_norms: None, gates: None }
+    }
+
+    /// Adds per-row weights, `[N]`.
+    #[must_use]
+    pub fn with_row_weights(mut self, row_weights: &'a [f32]) -> Self {
+        self.row_weights = Some(row_weights);
+        self
+    }
+
+    /// Adds the features' L1 norms, `[N]`.
+    #[must_use]
+    pub fn with_feature_norms(mut self, feature_norms: &'a [f32]) -> Self {
+        self.feature_norms = Some(feature_norms);
+        self
+    }
+
+    /// Adds gates, `[N, K]`.
+    #[must_use]
+    pub fn with_gates(mut self, gates: &'a [f32]) -> Self {
+        self.gates = Some(gates);
+        self
+    }
+
+    /// N: the number of labels (hard, mixed), or of whole rows in the soft targets.
+    pub fn rows(&self) -> usize {
+        match self.targets {
+            Targets::Hard(labels) | Targets::Mixed { first: labels, .. } => labels.len(),
+            Targets::Soft(targets) => targets.len() / self.classes.max(1),
+        }
+    }
+
+    /// Checks lengths and host-visible values (labels, lambda, weights, targets) against the spec.
+    /// Logits are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] (no classes, values out of range), [`Error::Length`], [`Error::Label`],
+    /// [`Error::NonFinite`], [`Error::Missing`], [`Error::Unexpected`], and what
+    /// [`SoftmaxLoss::check`] reports.
+    pub fn check(&self, spec: &SoftmaxLoss) -> Result<()> {
+        let (rows, classes) = (self.rows(), self.classes);
+        spec.check(classes, self.targets.kind())?;
+        let length = |what, found: usize, expected: usize| match found == expected {
+            true => Ok(()),
+            false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
+        };
+        let elements = rows.checked_mul(classes).ok_or(Error::Limit {
+            what: "the number of logits".into(),
+            needed: u64::MAX,
+            allowed: usize::MAX as u64,
+            cure: "use fewer rows",
+        })?;
+        length("logits", self.logits.len(), elements)?;
+        match self.targets {
+            Targets::Hard(labels) => check_labels(labels, classes, spec.ignore_index)?,
+            Targets::Mixed { first, second, lambda } => {
+                length("second labels", second.len(), rows)?;
+                length("lambda", lambda.len(), rows)?;
+                check_labels(first, classes, spec.ignore_index)?;
+                check_labels(second, classes, spec.ignore_index)?;
+                check_values("lambda", lambda, 0.0..=1.0, "in [0, 1]")?;
+            }
+            Targets::Soft(targets) => {
+                length("soft targets", targets.len(), elements)?;
+                check_values("a soft target", targets, 0.0..=f32::MAX, "finite and at least 0")?;
+            }
+        }
+        if let Some(weights) = self.row_weights {
+            length("row weights", weights.len(), rows)?;
+            check_values("a row weight", weights, 0.0..=f32::MAX, "finite and at least 0")?;
+        }
+        match (self.feature_norms, spec.influence.is_some()) {
+            (Some(norms), true) => {
+                length("feature norms", norms.len(), rows)?;
+                check_values("a feature norm", norms, 0.0..=f32::MAX, "finite and at least 0")?;
+            }
+            (None, true) => {
+                return Err(Error::Missing { what: "feature norms", needed_by: "the influence-balanced loss" });
+            }
+            (Some(_), false) => {
+                return Err(Error::Unexpected { what: "feature norms", planned: "without influence balancing" });
+            }
+            (None, false) => {}
+        }
+        let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
+        match (self.gates, given) {
+            (Some(gates), true) => length("gates", gates.len(), elements)?,
+            (None, true) => return Err(Error::Missing { what: "gates", needed_by: "the gate's source `Given`" }),
+            (Some(_), false) => return Err(Error::Unexpected { what: "gates", planned: "without given gates" }),
+            (None, false) => {}
+        }
+        Ok(())
+    }
+}
+
+fn check_labels(labels: &[i32], classes: usize, ignore_index: Option<i32>) -> Result<()> {
+    let bad = |label: &i32| {
+        Some(*label) != ignore_index && usize::try_from(*label).map_or(true, |label| label >= classes)
+    };
+    match labels.iter().position(bad) {
+        None => Ok(()),
+        Some(row) => Err(Error::Label {
+            row: row as u64,
+            label: labels.get(row).map(|label| i64::from(*label)),
+            classes,
+            rows: labels.iter().filter(|label| bad(label)).count() as u64,
+        }),
+    }
+}
+
+fn check_values(
+    name: &'static str,
+    values: &[f32],
+    range: std::ops::RangeInclusive<f32>,
+    expected: &'static str,
+) -> Result<()> {
+    match values.iter().find(|value| !range.contains(value)) {
+        None => Ok(()),
+        Some(value) => Err(Error::Parameter { name, value: f64::from(*value), expected }),
+    }
+}

@@ -1,0 +1,38 @@
+//! Every loss of deep long-tailed learning as exact, fused GPU kernels in WGSL, driven through wgpu.
+//!
+//! A paper's method is plain data, a [`SoftmaxLoss`]: made by a named constructor from [`ClassCounts`],
+//! changed by `with_` methods, combined freely. The same data goes to the GPU ([`Kernels`], [`Plan`],
+//! or [`Context`] for slices) and to the f64 oracle ([`reference`]):
+//!
+//! ```text
+//! ClassCounts -> SoftmaxLoss (what) -> Plan (how, checked once) -> encode (record)      GPU
+//!                                   -> reference::softmax (the same data, f64)          CPU
+//! ```
+//!
+//! # One normal form
+//! For row `n` with label `y`, logits `z` and classes `j`:
+//! ```text
+//! v_j = s * s_j * z_j + a_j                                      scale, bias
+//! u_j = v_j - m_y [j = y] + [j != y] (mitigation + compensation)  margin, seesaw;  gated classes leave
+//! l   = logsumexp(u) - u_y ,   p = exp(-l)
+//! L_n = w_n * w_y * (1 - p)^gamma * l                             weights, focal
+//! ```
+//! then label smoothing, z-loss and the [`Reduction`]. No kernel ever builds an N x K intermediate.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod batch;
+mod classes;
+mod error;
+pub mod gpu;
+pub mod method;
+pub mod metrics;
+pub mod random;
+mod reduction;
+pub mod reference;
+pub mod softmax;
+
+pub use batch::{Batch, TargetKind, Targets};
+pub use classes::ClassCounts;
+pub use error::{Error, Result};
+pub use reduction::Reduction;
+pub use softmax::SoftmaxLoss;

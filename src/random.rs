@@ -1,0 +1,48 @@
+//! The counter-based generator behind every random gate: the same bits on the host and in every kernel.
+//!
+//! Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+//! SC 2011): 32-bit additions, rotations and exclusive-ors only, so that WGSL and Rust agree bit for bit.
+//! A draw depends on its seed, step, row and class and on nothing else, not even on the order of the draws.
+
+const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
+const PARITY: u32 = 0x1BD1_1BDA;
+
+/// Threefry-2x32-20 of `counter` under `key`.
+///
+/// ```
+/// // The generator's published test vector.
+/// assert_eq!(longtail::random::threefry([0, 0], [0, 0]), [0x6b20_0159, 0x99ba_4efe]);
+/// ```
+pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    let [k0, k1] = key;
+    let keys = [k0, k1, PARITY ^ k0 ^ k1];
+    let mut x0 = counter[0].wrapping_add(k0);
+    let mut x1 = counter[1].wrapping_add(k1);
+    for block in 0..5u32 {
+        let half = if block % 2 == 0 { &ROTATIONS[..4] } else { &ROTATIONS[4..] };
+        for &rotation in half {
+            x0 = x0.wrapping_add(x1);
+            x1 = x1.rotate_left(rotation) ^ x0;
+        }
+        let pick = |offset: u32| keys.get(((block + offset) % 3) as usize).copied().unwrap_or_default();
+        x0 = x0.wrapping_add(pick(1));
+        x1 = x1.wrapping_add(pick(2)).wrapping_add(block + 1);
+    }
+    [x0, x1]
+}
+
+/// The key of one step of a seed.
+pub fn step_key(seed: u64, step: u64) -> [u32; 2] {
+    threefry(words(seed), words(step))
+}
+
+/// A draw of 24 uniform bits for `row` and `class` under a step's key.
+pub fn draw_24(key: [u32; 2], row: u32, class: u32) -> u32 {
+    let [word, _] = threefry(key, [row, class]);
+    word >> 8
+}
+
+/// Low and high word.
+fn words(value: u64) -> [u32; 2] {
+    [(value & 0xffff_ffff) as u32, (value >> 32) as u32]
+}
