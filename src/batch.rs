@@ -150,18 +150,28 @@ impl<'a, T> Batch<'a, T> {
                 check_values("a feature norm", norms, 0.0..=f32::MAX, "finite and at least 0")?;
             }
             (None, true) => {
-                return Err(Error::Missing { what: "feature norms", needed_by: "the influence-balanced loss" });
+                return Err(Error::Missing {
+                    what: "feature norms",
+                    needed_by: "the influence-balanced loss",
+                });
             }
             (Some(_), false) => {
-                return Err(Error::Unexpected { what: "feature norms", planned: "without influence balancing" });
+                return Err(Error::Unexpected {
+                    what: "feature norms",
+                    planned: "without influence balancing",
+                });
             }
             (None, false) => {}
         }
         let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
         match (self.gates, given) {
             (Some(gates), true) => length("gates", gates.len(), elements)?,
-            (None, true) => return Err(Error::Missing { what: "gates", needed_by: "the gate's source `Given`" }),
-            (Some(_), false) => return Err(Error::Unexpected { what: "gates", planned: "without given gates" }),
+            (None, true) => {
+                return Err(Error::Missing { what: "gates", needed_by: "the gate's source `Given`" });
+            }
+            (Some(_), false) => {
+                return Err(Error::Unexpected { what: "gates", planned: "without given gates" });
+            }
             (None, false) => {}
         }
         Ok(())

@@ -166,7 +166,10 @@ impl fmt::Display for Error {
                  Vulkan driver: apt-get install mesa-vulkan-drivers libvulkan1"
             ),
             Error::MissingFeature { feature, needed_by } => {
-                write!(f, "{needed_by} needs the device feature {feature}: request it when the device is made")
+                write!(
+                    f,
+                    "{needed_by} needs the device feature {feature}: request it when the device is made"
+                )
             }
             Error::Limit { what, needed, allowed, cure } => {
                 write!(f, "{what} needs {needed}, the device allows {allowed}: {cure}")
@@ -186,7 +189,9 @@ impl fmt::Display for Error {
             Error::BufferUsage { what, missing } => {
                 write!(f, "the buffer of {what} lacks the usage {missing}: add it when the buffer is created")
             }
-            Error::Parameter { name, value, expected } => write!(f, "{name} is {value}, it must be {expected}"),
+            Error::Parameter { name, value, expected } => {
+                write!(f, "{name} is {value}, it must be {expected}")
+            }
             Error::Statistics { class: Some(class), reason } => write!(f, "class {class}: {reason}"),
             Error::Statistics { class: None, reason } => write!(f, "class statistics: {reason}"),
             Error::Combination { first, second, cure } => {
@@ -207,7 +212,9 @@ impl fmt::Display for Error {
             Error::Shader { file, line, message } => {
                 write!(f, "shader {file}:{line} did not compile, please report it: {message}")
             }
-            Error::OutOfMemory { what } => write!(f, "out of device memory for {what}: use fewer rows at a time"),
+            Error::OutOfMemory { what } => {
+                write!(f, "out of device memory for {what}: use fewer rows at a time")
+            }
             Error::DeviceLost { reason } => write!(f, "the device is lost ({reason}): make a new one"),
             Error::Device { what, message } => write!(f, "{what}: {message}"),
         }

@@ -33,9 +33,11 @@ impl Reduction {
     /// Checks the denominator of [`Fixed`](Self::Fixed).
     pub(crate) fn check(&self) -> Result<()> {
         match *self {
-            Reduction::Fixed(d) if !(d.is_finite() && d > 0.0) => {
-                Err(Error::Parameter { name: "the fixed denominator", value: d, expected: "finite and above 0" })
-            }
+            Reduction::Fixed(d) if !(d.is_finite() && d > 0.0) => Err(Error::Parameter {
+                name: "the fixed denominator",
+                value: d,
+                expected: "finite and above 0",
+            }),
             _ => Ok(()),
         }
     }

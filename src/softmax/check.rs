@@ -13,7 +13,11 @@ impl SoftmaxLoss {
     /// [`Error::Combination`] for terms without a joint meaning.
     pub fn check(&self, classes: usize, kind: TargetKind) -> Result<()> {
         if classes == 0 {
-            return Err(Error::Parameter { name: "the number of classes", value: 0.0, expected: "at least 1" });
+            return Err(Error::Parameter {
+                name: "the number of classes",
+                value: 0.0,
+                expected: "at least 1",
+            });
         }
         if i32::try_from(classes).is_err() {
             return Err(Error::Limit {
@@ -33,7 +37,12 @@ impl SoftmaxLoss {
         let not_negative = "finite in f32 and at least 0";
         number("scale", self.scale, self.scale > 0.0, positive)?;
         number("z_loss", self.z_loss, self.z_loss >= 0.0, not_negative)?;
-        number("label_smoothing", self.label_smoothing, (0.0..=1.0).contains(&self.label_smoothing), "in [0, 1]")?;
+        number(
+            "label_smoothing",
+            self.label_smoothing,
+            (0.0..=1.0).contains(&self.label_smoothing),
+            "in [0, 1]",
+        )?;
         if let Some(focal) = &self.focal {
             number("focal gamma", focal.gamma, focal.gamma >= 0.0, not_negative)?;
         }
@@ -59,7 +68,9 @@ impl SoftmaxLoss {
         column("class_scale", &self.class_scale, classes, finite, |_| true)?;
         column("margin", &self.margin, classes, finite, |_| true)?;
         column("class_weights", &self.class_weights, classes, not_negative, |value| value >= 0.0)?;
-        column("class_smoothing", &self.class_smoothing, classes, "in [0, 1]", |value| (0.0..=1.0).contains(&value))?;
+        column("class_smoothing", &self.class_smoothing, classes, "in [0, 1]", |value| {
+            (0.0..=1.0).contains(&value)
+        })?;
         if let Some(bias) = &self.bias {
             length("bias", bias.len(), classes)?;
             // -inf takes a class out.
@@ -72,7 +83,9 @@ impl SoftmaxLoss {
             length("seesaw counts", seesaw.counts.len(), classes)?;
         }
         match &self.gate {
-            Some(gate) if gate.source != GateSource::Given => length("the gate's tail", gate.tail.len(), classes),
+            Some(gate) if gate.source != GateSource::Given => {
+                length("the gate's tail", gate.tail.len(), classes)
+            }
             _ => Ok(()),
         }
     }
@@ -84,7 +97,11 @@ impl SoftmaxLoss {
             return none("class_smoothing", "label_smoothing", "set one of them");
         }
         if self.gate.is_some() && smoothed {
-            return none("gates", "label smoothing", "a gated class has probability 0, whose log is -inf: drop one");
+            return none(
+                "gates",
+                "label smoothing",
+                "a gated class has probability 0, whose log is -inf: drop one",
+            );
         }
         if kind == TargetKind::Mixed && self.seesaw.is_some() {
             return none(

@@ -92,7 +92,8 @@ impl Gate {
     /// Whether `class` takes part in the softmax of `row` whose target is another class, as the kernels
     /// decide it: bit-identical on every adapter. Always true for [`GateSource::Given`].
     pub fn keeps(&self, row: u32, class: u32) -> bool {
-        let tail = usize::try_from(class).ok().and_then(|class| self.tail.get(class)).copied().unwrap_or(false);
+        let tail =
+            usize::try_from(class).ok().and_then(|class| self.tail.get(class)).copied().unwrap_or(false);
         if !tail {
             return true;
         }
@@ -102,7 +103,8 @@ impl Gate {
             GateSource::Class => (u32::MAX, class),
             GateSource::Given => return true,
         };
-        crate::random::draw_24(crate::random::step_key(self.seed, self.step), row, class) >= self.drop_threshold()
+        crate::random::draw_24(crate::random::step_key(self.seed, self.step), row, class)
+            >= self.drop_threshold()
     }
 
     /// The 24-bit draw below which a gate closes.
