@@ -38,7 +38,7 @@ pub fn find(name: &str) -> Option<&'static Method> {
 }
 
 /// Scales that stand in for learned ones: from 1.25 for the first class down to 0.75 for the last.
-fn learnt_scales(classes: usize) -> Vec<f64> {
+fn learned_scales(classes: usize) -> Vec<f64> {
     let last = classes.saturating_sub(1).max(1) as f64;
     (0..classes).map(|class| 1.25 - 0.5 * class as f64 / last).collect()
 }
@@ -333,7 +333,7 @@ pub const SOFTMAX: &[Method] = &[
         terms: "class scale",
         targets: TargetKind::Hard,
         golden: &["lws"],
-        build: |counts| Ok(SoftmaxLoss::learnable_scaling(learnt_scales(counts.classes()))),
+        build: |counts| Ok(SoftmaxLoss::learnable_scaling(learned_scales(counts.classes()))),
     },
     Method {
         name: "equalization",

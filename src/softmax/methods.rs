@@ -24,7 +24,7 @@ impl SoftmaxLoss {
     /// L_n = logsumexp(z) - z_y
     /// ```
     /// Logits `[N, K]`; labels `[N]`, two labels with a share (mixup: Zhang et al. 2017, arXiv 1710.09412; the
-    /// shares of remix and UniMix come from [`mixing`](super::mixing)), or soft targets `[N, K]`.
+    /// shares of remix and UniMix come from [`mixing`](crate::softmax::mixing)), or soft targets `[N, K]`.
     ///
     /// Default reduction: [`Reduction::WeightedMean`], PyTorch's mean.
     ///

@@ -109,7 +109,7 @@ impl SoftmaxLoss {
     /// `inference_prior` `pi'`, `[K]`: finite, above 0, need not sum to 1 (a common factor cancels);
     /// `None`, the default of the authors' code: uniform, `1 / K`. An empty class has bias `-inf`.
     ///
-    /// The paper trains it on [UniMix](super::mixing::unimix_lambda) pairs:
+    /// The paper trains it on [UniMix](crate::softmax::mixing::unimix_lambda) pairs:
     /// [`Targets::Mixed`](crate::Targets::Mixed).
     ///
     /// Paper: Xu et al. 2021, arXiv 2111.03874.
