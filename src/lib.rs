@@ -32,7 +32,7 @@ pub mod reference;
 pub mod softmax;
 
 pub use batch::{Batch, TargetKind, Targets};
-pub use classes::ClassCounts;
+pub use classes::{ClassCounts, Group, Normalisation, Profile};
 pub use error::{Error, Result};
 pub use reduction::Reduction;
 pub use softmax::SoftmaxLoss;

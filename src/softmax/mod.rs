@@ -5,8 +5,10 @@
 
 mod check;
 mod methods;
+pub mod mixing;
 mod terms;
 
+pub use methods::SmoothingShape;
 pub use terms::{Focal, Gate, GateSource, Influence, Seesaw};
 
 use crate::{ClassCounts, Reduction, Result};
