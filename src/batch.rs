@@ -39,6 +39,21 @@ pub enum TargetKind {
     Soft,
 }
 
+/// The gradient of something downstream with respect to this loss: what an autograd engine hands to a
+/// backward pass. It multiplies the gradient; the loss itself does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Upstream<'a> {
+    /// 1: the loss is what is differentiated. The default.
+    #[default]
+    One,
+    /// One factor for the whole batch (the upstream gradient of the reduced loss, or a loss scale).
+    Scalar(f32),
+    /// One factor per row, `[N]`, on top of the reduction's denominator (the upstream gradient of the rows'
+    /// own losses with [`Reduction::None`](crate::Reduction::None)).
+    PerRow(&'a [f32]),
+}
+
 impl Targets<'_> {
     /// Which kind of targets these are.
     pub fn kind(&self) -> TargetKind {

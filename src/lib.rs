@@ -31,7 +31,7 @@ mod reduction;
 pub mod reference;
 pub mod softmax;
 
-pub use batch::{Batch, TargetKind, Targets};
+pub use batch::{Batch, TargetKind, Targets, Upstream};
 pub use classes::{ClassCounts, Group, Normalisation, Profile};
 pub use error::{Error, Result};
 pub use reduction::Reduction;
