@@ -303,21 +303,20 @@ impl Plan {
     ) {
         let Memory { params, scalars, rows, saved, classes, one } = &self.memory;
         let counts = self.counts.as_ref().map_or(classes, |counts| &counts.buffer);
-        let own = |buffer| View::whole(buffer).binding();
         let entries: Vec<_> = step
             .key
             .bindings()
             .into_iter()
             .filter_map(|binding| {
                 // Inputs that are absent, or empty, are bound to the plan's one; the kernels do not look at it.
-                let given = |view: Option<View<'_>>| view.and_then(|view| view.binding()).or_else(|| own(one));
+                let given = |view| or_one(view, one);
                 let resource = match binding.name {
-                    "params" => own(params),
-                    "scalars" => own(scalars),
-                    "rows_in" | "rows_out" => own(rows),
-                    "saved" => own(saved),
-                    "classes" => own(classes),
-                    "counts" => own(counts),
+                    "params" => View::whole(params).binding(),
+                    "scalars" => View::whole(scalars).binding(),
+                    "rows_in" | "rows_out" => View::whole(rows).binding(),
+                    "saved" => View::whole(saved).binding(),
+                    "classes" => View::whole(classes).binding(),
+                    "counts" => View::whole(counts).binding(),
                     "labels" => given(bound.labels),
                     "second_labels" => given(bound.second_labels),
                     "lambdas" => given(bound.lambda),
@@ -355,6 +354,11 @@ impl Plan {
             encoder.copy_buffer_to_buffer(source, offset, view.buffer, view.offset, bytes);
         }
     }
+}
+
+/// The view, or the plan's one where there is none or an empty one.
+fn or_one<'a>(view: Option<View<'a>>, one: &'a wgpu::Buffer) -> Option<wgpu::BufferBinding<'a>> {
+    view.and_then(|view| view.binding()).or_else(|| View::whole(one).binding())
 }
 
 fn begin<'a>(encoder: &'a mut wgpu::CommandEncoder, label: &str) -> wgpu::ComputePass<'a> {

@@ -47,7 +47,7 @@ impl Evaluator {
     /// An empty evaluator over the classes of `train_counts`, the counts of the **training** set: they
     /// decide each class's group.
     pub fn new(train_counts: &ClassCounts, groups: ShotGroups) -> Self {
-        let train_counts = train_counts.as_slice().to_vec();
+        let train_counts = train_counts.counts().to_vec();
         let tallies = vec![Tally::default(); train_counts.len()];
         Self { train_counts, groups, ignore_index: Some(-100), tallies }
     }
