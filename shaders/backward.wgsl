@@ -18,9 +18,9 @@ fn main(
   let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
   let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
   for (var j = thread; j < params.classes; j += WG) {
-    let class = load_class(j);
-    let v = adjusted(load_logits(row.logits, j), F(class.scale), F(class.bias));
-    let u = compensated(uncompensated(row, class, j, v), v, threshold);
-    store_gradients(row.gradient, j, class.scale * gradient_u(row, out, j, u, class.weight), row.live);
+    let term = load_class(j);
+    let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
+    let u = compensated(uncompensated(row, term, j, v), v, threshold);
+    store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, term.weight), row.live);
   }
 }

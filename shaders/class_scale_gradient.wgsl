@@ -14,16 +14,16 @@ fn main(
     return;
   }
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
-  let class = load_class(j);
+  let term = load_class(j);
   var sum = 0.0;
   for (var group = 0u; group < params.rows; group++) {
     let row = open_row(group);
     let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
     let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
     let z = load_logits(row.logits, j);
-    let v = adjusted(z, F(class.scale), F(class.bias));
-    let u = compensated(uncompensated(row, class, j, v), v, threshold);
-    let g = gradient_u(row, out, j, u, class.weight);
+    let v = adjusted(z, F(term.scale), F(term.bias));
+    let u = compensated(uncompensated(row, term, j, v), v, threshold);
+    let g = gradient_u(row, out, j, u, term.weight);
     // A masked class gives nothing; 0 * -inf would.
     sum += select(g * params.scale * z, F(0.0), z < F(NEG_MAX));
   }

@@ -64,13 +64,13 @@ fn label_logit(row: Row, label: I) -> F {
 }
 
 // u before compensation of a class that is no label of the row.
-fn uncompensated(row: Row, class: Class, j: u32, v: F) -> F {
+fn uncompensated(row: Row, term: Class, j: u32, v: F) -> F {
   var u = v;
   if (HAS_MITIGATION) {
-    u += mitigation(class.log_count, row.log_count);
+    u += mitigation(term.log_count, row.log_count);
   }
   if (HAS_GATE || GATE_GIVEN) {
-    u = select(u, F(NEG_MAX), gated(row.rows, row.dense, j, class.tail));
+    u = select(u, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail));
   }
   return u;
 }

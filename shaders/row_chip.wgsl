@@ -20,18 +20,18 @@ fn chip_row(thread: u32, group: u32) {
     if (j < params.classes) {
       let z = load_logits(row.logits, j);
       scan_logit(&scan, z, j);
-      let class = load_class(j);
-      let v = adjusted(z, F(class.scale), F(class.bias));
+      let term = load_class(j);
+      let v = adjusted(z, F(term.scale), F(term.bias));
       if (TWO_STEP) {
         held[i] = v;
         add_class(&mass, v, F(0.0));
       } else {
         let label = is_label(row, j);
-        let u = compensated(uncompensated(row, class, j, v), v, threshold);
+        let u = compensated(uncompensated(row, term, j, v), v, threshold);
         held[i] = u;
         var tau = F(0.0);
         if (HAS_DENSE) {
-          tau = select(dense_target(row.dense, j, class.weight), F(0.0), label);
+          tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
         }
         add_class(&mass, select(u, F(NEG_MAX), label), tau);
       }
@@ -43,13 +43,13 @@ fn chip_row(thread: u32, group: u32) {
     for (var i = 0u; i < CHIP; i++) {
       let j = i * WG + thread;
       if (j < params.classes) {
-        let class = load_class(j);
+        let term = load_class(j);
         let label = is_label(row, j);
-        let u = compensated(uncompensated(row, class, j, held[i]), held[i], threshold);
+        let u = compensated(uncompensated(row, term, j, held[i]), held[i], threshold);
         held[i] = u;
         var tau = F(0.0);
         if (HAS_DENSE) {
-          tau = select(dense_target(row.dense, j, class.weight), F(0.0), label);
+          tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
         }
         add_class(&mass, select(u, F(NEG_MAX), label), tau);
       }

@@ -28,11 +28,11 @@ fn stream_row(thread: u32, group: u32) {
     var top = F(NEG_MAX);
     for (var j = begin; j < end; j += WG) {
       let z = load_logits(row.logits, j);
-      let class = load_class(j);
+      let term = load_class(j);
       scan_logit(&scan, z, j);
-      let v = adjusted(z, F(class.scale), F(class.bias));
+      let v = adjusted(z, F(term.scale), F(term.bias));
       let label = is_label(row, j);
-      var u = uncompensated(row, class, j, v);
+      var u = uncompensated(row, term, j, v);
       if (TWO_STEP) {
         add_raw(&raw, v);
         top = max(top, select(v, F(NEG_MAX), label));
@@ -41,7 +41,7 @@ fn stream_row(thread: u32, group: u32) {
       }
       var tau = F(0.0);
       if (HAS_DENSE) {
-        tau = select(dense_target(row.dense, j, class.weight), F(0.0), label);
+        tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
       }
       add_class(&mass, select(u, F(NEG_MAX), label), tau);
     }
@@ -59,15 +59,15 @@ fn stream_row(thread: u32, group: u32) {
       let begin = tile * tile_steps * WG + thread;
       let end = min((tile + 1u) * tile_steps * WG, params.classes);
       for (var j = begin; j < end; j += WG) {
-        let class = load_class(j);
-        let v = adjusted(load_logits(row.logits, j), F(class.scale), F(class.bias));
+        let term = load_class(j);
+        let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
         let more = compensation(v, threshold);
-        let u = uncompensated(row, class, j, v);
+        let u = uncompensated(row, term, j, v);
         // exp(u + more) - exp(u) = exp(u + more + log(1 - exp(-more)))
         let rises = (more > F(0.0)) & !is_label(row, j) & (u > F(NEG_MAX));
         let extra = min(u + more, F(POS_MAX)) + log(max(one_minus_exp(more), F(1e-38)));
         if (HAS_DENSE) {
-          let tau = dense_target(row.dense, j, class.weight);
+          let tau = dense_target(row.dense, j, term.weight);
           mass.cross -= select(F(0.0), weighted(tau, more), rises);
         }
         add_class(&mass, select(F(NEG_MAX), extra, rises), F(0.0));
@@ -95,10 +95,10 @@ fn stream_row(thread: u32, group: u32) {
   if (WRITE_GRADIENT) {
     let out = share_row(thread, mine);
     for (var j = thread; j < params.classes; j += WG) {
-      let class = load_class(j);
-      let v = adjusted(load_logits(row.logits, j), F(class.scale), F(class.bias));
-      let u = compensated(uncompensated(row, class, j, v), v, threshold);
-      store_gradients(row.gradient, j, class.scale * gradient_u(row, out, j, u, class.weight), row.live);
+      let term = load_class(j);
+      let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
+      let u = compensated(uncompensated(row, term, j, v), v, threshold);
+      store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, term.weight), row.live);
     }
   }
 }

@@ -13,25 +13,25 @@ struct Class {
 }
 
 fn load_class(j: u32) -> Class {
-  var class: Class;
-  class.scale = params.scale;
-  class.weight = 1.0;
+  var term: Class;
+  term.scale = params.scale;
+  term.weight = 1.0;
   if (HAS_CLASS_SCALE) {
-    class.scale = params.scale * classes[COLUMN_CLASS_SCALE * params.classes + j];
+    term.scale = params.scale * classes[COLUMN_CLASS_SCALE * params.classes + j];
   }
   if (HAS_BIAS) {
-    class.bias = classes[COLUMN_BIAS * params.classes + j];
+    term.bias = classes[COLUMN_BIAS * params.classes + j];
   }
   if (HAS_MITIGATION) {
-    class.log_count = classes[COLUMN_LOG_COUNT * params.classes + j];
+    term.log_count = classes[COLUMN_LOG_COUNT * params.classes + j];
   }
   if (HAS_CLASS_WEIGHTS) {
-    class.weight = classes[COLUMN_WEIGHT * params.classes + j];
+    term.weight = classes[COLUMN_WEIGHT * params.classes + j];
   }
   if (HAS_GATE) {
-    class.tail = classes[COLUMN_TAIL * params.classes + j] != 0.0;
+    term.tail = classes[COLUMN_TAIL * params.classes + j] != 0.0;
   }
-  return class;
+  return term;
 }
 
 // v of a logit. -inf stays masked whatever the scale; what overflows upwards is held at the largest f32.

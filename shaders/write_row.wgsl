@@ -1,4 +1,4 @@
-// What a row's kernel leaves behind, and the gradient of one class.
+// What a row's kernel leaves behind, and the gradient of one term.
 
 // One thread's result, handed to all.
 var<workgroup> shared_row: RowLoss;
