@@ -1,0 +1,31 @@
+// dL/d class_scale_j = sum_n dL/du_nj scale z_nj, one thread per class, rows in order: the same bits on every run.
+// The result takes the gradient's binding; the logits must still be there.
+//
+// Dispatch: ceil(K / WG) workgroups.
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let j = linear_workgroup(id, count) * WG + thread;
+  if (j >= params.classes) {
+    return;
+  }
+  let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
+  let term = load_class(j);
+  var sum = 0.0;
+  for (var group = 0u; group < params.rows; group++) {
+    let row = open_row(group);
+    let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
+    let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
+    let z = load_logits(row.logits, j);
+    let v = adjusted(z, F(term.scale), F(term.bias));
+    let u = compensated(uncompensated(row, term, j, v), v, threshold);
+    let g = gradient_u(row, out, j, u, term.weight);
+    // A masked class gives nothing; 0 * -inf would.
+    sum += select(g * params.scale * z, F(0.0), z < F(NEG_MAX));
+  }
+  store_gradient(j, sum);
+}

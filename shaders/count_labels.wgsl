@@ -1,0 +1,29 @@
+// Adds the batch's labels to the cumulative class counts: 64-bit integers as [low, high] pairs, exact and
+// independent of the order. Labels that are no class (ignored ones too) are not counted.
+//
+// Dispatch: ceil(N / WG) workgroups, before refresh_counts.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(2) var<storage, read> labels: array<i32>;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let row = linear_workgroup(id, count) * WG + thread;
+  if (row >= params.rows) {
+    return;
+  }
+  let label = labels[row];
+  let ignored = (params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index;
+  if (ignored || label < 0 || label >= i32(params.classes)) {
+    return;
+  }
+  let old = atomicAdd(&counts[2u * u32(label)], 1u);
+  if (old == 0xffffffffu) {
+    atomicAdd(&counts[2u * u32(label) + 1u], 1u);
+  }
+}

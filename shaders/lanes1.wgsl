@@ -1,0 +1,85 @@
+// One row per thread and step: a lane is a row.
+
+alias F = f32;
+alias I = i32;
+alias U = u32;
+alias B = bool;
+const LANES: u32 = 1u;
+
+fn any_lane(b: B) -> bool {
+  return b;
+}
+
+fn bits_of(x: F) -> U {
+  return bitcast<u32>(x);
+}
+
+fn signed_bits_of(x: F) -> I {
+  return bitcast<i32>(x);
+}
+
+fn ints_of(x: U) -> I {
+  return bitcast<i32>(x);
+}
+
+fn float_of_bits(x: U) -> F {
+  return bitcast<f32>(x);
+}
+
+// The rows of this workgroup; rows past the end repeat the last one and are never stored.
+fn lane_rows(group: u32) -> U {
+  return min(group, params.rows - 1u);
+}
+
+fn live_lanes(group: u32) -> B {
+  return group < params.rows;
+}
+
+fn load_logits(base: U, j: u32) -> F {
+  return load_logit(base + j);
+}
+
+// Each lane's own column.
+fn load_logits_at(base: U, j: U) -> F {
+  return load_logit(base + j);
+}
+
+fn load_dense_lanes(base: U, j: u32) -> F {
+  return load_dense(base + j);
+}
+
+fn load_dense_at(base: U, j: U) -> F {
+  return load_dense(base + j);
+}
+
+fn load_class_at(column: u32, j: U) -> F {
+  return classes[column * params.classes + j];
+}
+
+fn load_row(field: u32, rows: U) -> F {
+  return bitcast<f32>(rows_in[field * params.rows + rows]);
+}
+
+fn load_row_int(field: u32, rows: U) -> I {
+  return bitcast<i32>(rows_in[field * params.rows + rows]);
+}
+
+fn load_saved(field: u32, rows: U) -> U {
+  return saved[field * params.rows + rows];
+}
+
+fn store_saved(field: u32, rows: U, value: U, live: B) {
+  if (live) {
+    saved[field * params.rows + rows] = value;
+  }
+}
+
+fn store_gradients(base: U, j: u32, value: F, live: B) {
+  if (live) {
+    store_gradient(base + j, value);
+  }
+}
+
+fn load_upstream_lanes(rows: U) -> F {
+  return load_upstream(rows);
+}

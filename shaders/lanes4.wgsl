@@ -1,0 +1,112 @@
+// Four rows per thread and step: a lane is a row. What belongs to a class is loaded once for all four, and four
+// independent loads are in flight.
+
+alias F = vec4<f32>;
+alias I = vec4<i32>;
+alias U = vec4<u32>;
+alias B = vec4<bool>;
+const LANES: u32 = 4u;
+
+fn any_lane(b: B) -> bool {
+  return any(b);
+}
+
+fn bits_of(x: F) -> U {
+  return bitcast<vec4<u32>>(x);
+}
+
+fn signed_bits_of(x: F) -> I {
+  return bitcast<vec4<i32>>(x);
+}
+
+fn ints_of(x: U) -> I {
+  return bitcast<vec4<i32>>(x);
+}
+
+fn float_of_bits(x: U) -> F {
+  return bitcast<vec4<f32>>(x);
+}
+
+// The rows of this workgroup; rows past the end repeat the last one and are never stored.
+fn lane_rows(group: u32) -> U {
+  return min(U(group * 4u) + U(0u, 1u, 2u, 3u), U(params.rows - 1u));
+}
+
+fn live_lanes(group: u32) -> B {
+  return U(group * 4u) + U(0u, 1u, 2u, 3u) < U(params.rows);
+}
+
+fn load_logits(base: U, j: u32) -> F {
+  return F(load_logit(base.x + j), load_logit(base.y + j), load_logit(base.z + j), load_logit(base.w + j));
+}
+
+// Each lane's own column.
+fn load_logits_at(base: U, j: U) -> F {
+  return F(load_logit(base.x + j.x), load_logit(base.y + j.y), load_logit(base.z + j.z), load_logit(base.w + j.w));
+}
+
+fn load_dense_lanes(base: U, j: u32) -> F {
+  return F(load_dense(base.x + j), load_dense(base.y + j), load_dense(base.z + j), load_dense(base.w + j));
+}
+
+fn load_dense_at(base: U, j: U) -> F {
+  return F(load_dense(base.x + j.x), load_dense(base.y + j.y), load_dense(base.z + j.z), load_dense(base.w + j.w));
+}
+
+fn load_class_at(column: u32, j: U) -> F {
+  let start = column * params.classes;
+  return F(classes[start + j.x], classes[start + j.y], classes[start + j.z], classes[start + j.w]);
+}
+
+fn load_row_bits(field: u32, rows: U) -> U {
+  let start = field * params.rows;
+  return U(rows_in[start + rows.x], rows_in[start + rows.y], rows_in[start + rows.z], rows_in[start + rows.w]);
+}
+
+fn load_row(field: u32, rows: U) -> F {
+  return float_of_bits(load_row_bits(field, rows));
+}
+
+fn load_row_int(field: u32, rows: U) -> I {
+  return ints_of(load_row_bits(field, rows));
+}
+
+fn load_saved(field: u32, rows: U) -> U {
+  let start = field * params.rows;
+  return U(saved[start + rows.x], saved[start + rows.y], saved[start + rows.z], saved[start + rows.w]);
+}
+
+fn store_saved(field: u32, rows: U, value: U, live: B) {
+  let start = field * params.rows;
+  if (live.x) {
+    saved[start + rows.x] = value.x;
+  }
+  if (live.y) {
+    saved[start + rows.y] = value.y;
+  }
+  if (live.z) {
+    saved[start + rows.z] = value.z;
+  }
+  if (live.w) {
+    saved[start + rows.w] = value.w;
+  }
+}
+
+fn store_gradients(base: U, j: u32, value: F, live: B) {
+  if (live.x) {
+    store_gradient(base.x + j, value.x);
+  }
+  if (live.y) {
+    store_gradient(base.y + j, value.y);
+  }
+  if (live.z) {
+    store_gradient(base.z + j, value.z);
+  }
+  if (live.w) {
+    store_gradient(base.w + j, value.w);
+  }
+}
+
+fn load_upstream_lanes(rows: U) -> F {
+  return F(load_upstream(rows.x), load_upstream(rows.y), load_upstream(rows.z), load_upstream(rows.w));
+}

@@ -1,0 +1,123 @@
+// One thread per row: reads labels and per-row inputs, checks the labels, and lays down what the row kernels need,
+// as rows_in[field * N + n]. Also, once, the denominator where it is known beforehand and the gates' key.
+//
+// Dispatch: ceil(N / WG) workgroups. Runs before every forward pass.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
+@group(0) @binding(2) var<storage, read_write> rows_out: array<u32>;
+@group(0) @binding(3) var<storage, read> classes: array<f32>;
+@group(0) @binding(4) var<storage, read> labels: array<i32>;
+@group(0) @binding(5) var<storage, read> second_labels: array<i32>;
+@group(0) @binding(6) var<storage, read> lambdas: array<f32>;
+@group(0) @binding(7) var<storage, read> row_weights: array<f32>;
+@group(0) @binding(8) var<storage, read> feature_norms: array<f32>;
+
+fn store_row(field: u32, row: u32, value: f32) {
+  rows_out[field * params.rows + row] = bitcast<u32>(value);
+}
+
+fn store_row_int(field: u32, row: u32, value: i32) {
+  rows_out[field * params.rows + row] = bitcast<u32>(value);
+}
+
+fn class_value(column: u32, label: i32) -> f32 {
+  return classes[column * params.classes + u32(max(label, 0))];
+}
+
+fn checked_label(label: i32) -> i32 {
+  if ((params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index) {
+    return LABEL_NONE;
+  }
+  if (label < 0 || label >= i32(params.classes)) {
+    return LABEL_BAD;
+  }
+  return label;
+}
+
+fn store_label(field: u32, row: u32, label: i32, share: f32) {
+  store_row_int(field + FIELD_LABEL, row, label);
+  let kept = label >= 0;
+  store_row(field + FIELD_MARGIN, row, class_value(COLUMN_MARGIN, label));
+  store_row(field + FIELD_SHARE, row, select(0.0, share, kept));
+  store_row(field + FIELD_WEIGHT, row, select(0.0, class_value(COLUMN_WEIGHT, label), kept));
+  var smoothing = params.label_smoothing;
+  if ((params.flags & FLAG_CLASS_SMOOTHING) != 0u) {
+    smoothing = class_value(COLUMN_SMOOTHING, label);
+  }
+  store_row(field + FIELD_SMOOTHING, row, smoothing);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let row = linear_workgroup(id, count) * WG + thread;
+  if (row == 0u) {
+    if (params.reduction == REDUCTION_FIXED) {
+      scalars[SCALAR_INVERSE] = bitcast<u32>(params.fixed_inverse);
+    }
+    let low = scalars[SCALAR_STEP_LOW];
+    let high = scalars[SCALAR_STEP_HIGH];
+    let key = threefry_pair(params.seed_low, params.seed_high, low, high);
+    scalars[SCALAR_KEY_0] = key.x;
+    scalars[SCALAR_KEY_1] = key.y;
+    scalars[SCALAR_STEP_LOW] = low + 1u;
+    scalars[SCALAR_STEP_HIGH] = high + select(0u, 1u, low == 0xffffffffu);
+  }
+  if (row >= params.rows) {
+    return;
+  }
+  var weight = 1.0;
+  if ((params.flags & FLAG_ROW_WEIGHTS) != 0u) {
+    weight = row_weights[row];
+  }
+  var feature = 0.0;
+  if ((params.flags & FLAG_FEATURE_NORMS) != 0u) {
+    feature = feature_norms[row];
+  }
+  store_row(FIELD_FEATURE, row, feature);
+  if (SOFT_TARGETS) {
+    store_row_int(FIELD_LABEL, row, LABEL_NONE);
+    store_row(FIELD_SHARE, row, weight);
+    store_row(FIELD_WEIGHT, row, 1.0);
+    return;
+  }
+  let label = checked_label(labels[row]);
+  if (HAS_MITIGATION) {
+    store_row(FIELD_LOG_COUNT, row, class_value(COLUMN_LOG_COUNT, label));
+  }
+  if (MIXED_TARGETS) {
+    let lambda = lambdas[row];
+    store_label(0u, row, label, weight * lambda);
+    store_label(FIELDS_PER_LABEL, row, checked_label(second_labels[row]), weight * (1.0 - lambda));
+    // The denominators count a row's labels by their shares, without row weights.
+    store_row(FIELDS_PER_LABEL + FIELD_LOG_COUNT, row, lambda);
+  } else {
+    store_label(0u, row, label, weight);
+  }
+}
+
+fn rotate(x: u32, by: u32) -> u32 {
+  return (x << by) | (x >> (32u - by));
+}
+
+// Both words of Threefry-2x32-20.
+fn threefry_pair(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
+  let k2 = 0x1BD11BDAu ^ k0 ^ k1;
+  var x = c0 + k0;
+  var y = c1 + k1;
+  for (var block = 0u; block < 5u; block++) {
+    let odd = (block & 1u) == 1u;
+    x += y; y = rotate(y, select(13u, 17u, odd)) ^ x;
+    x += y; y = rotate(y, select(15u, 29u, odd)) ^ x;
+    x += y; y = rotate(y, select(26u, 16u, odd)) ^ x;
+    x += y; y = rotate(y, select(6u, 24u, odd)) ^ x;
+    let turn = (block + 1u) % 3u;
+    x += select(select(k2, k1, turn == 1u), k0, turn == 0u);
+    y += select(select(k0, k2, turn == 1u), k1, turn == 0u) + block + 1u;
+  }
+  return vec2<u32>(x, y);
+}

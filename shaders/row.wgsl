@@ -1,0 +1,112 @@
+// A row as its kernels see it: where it lies, its labels, and u without compensation.
+
+struct Row {
+  rows: U,
+  live: B,
+  logits: U,
+  gradient: U,
+  dense: U,
+  first: I,
+  second: I,
+  log_count: F,
+}
+
+fn open_row(group: u32) -> Row {
+  var row: Row;
+  row.rows = lane_rows(group);
+  row.live = live_lanes(group);
+  row.logits = row.rows * params.logits_stride;
+  row.gradient = row.rows * params.gradient_stride;
+  row.dense = row.rows * params.dense_stride;
+  row.first = I(LABEL_NONE);
+  row.second = I(LABEL_NONE);
+  if (!SOFT_TARGETS) {
+    row.first = load_row_int(FIELD_LABEL, row.rows);
+  }
+  if (MIXED_TARGETS) {
+    row.second = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, row.rows);
+  }
+  if (HAS_MITIGATION) {
+    row.log_count = load_row(FIELD_LOG_COUNT, row.rows);
+  }
+  return row;
+}
+
+// The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
+fn is_label(row: Row, j: u32) -> B {
+  if (SOFT_TARGETS) {
+    return B(false);
+  }
+  if (MIXED_TARGETS) {
+    return (I(i32(j)) == row.first) | (I(i32(j)) == row.second);
+  }
+  return I(i32(j)) == row.first;
+}
+
+// v of each lane's own class; NEG_MAX without one.
+fn label_logit(row: Row, label: I) -> F {
+  let j = U(max(label, I(0)));
+  var scale = F(params.scale);
+  var bias = F(0.0);
+  if (HAS_CLASS_SCALE) {
+    scale = scale * load_class_at(COLUMN_CLASS_SCALE, j);
+  }
+  if (HAS_BIAS) {
+    bias = load_class_at(COLUMN_BIAS, j);
+  }
+  let z = load_logits_at(row.logits, j);
+  var v = z * scale;
+  if (HAS_BIAS) {
+    v += bias;
+  }
+  v = select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
+  return select(v, F(NEG_MAX), label < I(0));
+}
+
+// u before compensation of a class that is no label of the row.
+fn uncompensated(row: Row, term: Class, j: u32, v: F) -> F {
+  var u = v;
+  if (HAS_MITIGATION) {
+    u += mitigation(term.log_count, row.log_count);
+  }
+  if (HAS_GATE || GATE_GIVEN) {
+    u = select(u, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail));
+  }
+  return u;
+}
+
+// u of a class that is no label of the row.
+fn compensated(u: F, v: F, threshold: F) -> F {
+  if (HAS_COMPENSATION) {
+    return clamp(u + compensation(v, threshold), F(NEG_MAX), F(POS_MAX));
+  }
+  return u;
+}
+
+// What a pass over raw logits notices on its way.
+struct Scan {
+  largest_bits: U,
+  largest_signed: I,
+  best: F,
+  index: U,
+}
+
+fn new_scan() -> Scan {
+  return Scan(U(0u), I(-2147483647), F(NEG_MAX), U(0xffffffffu));
+}
+
+// Non-finite values by their bits: comparisons with NaN are not to be trusted (some drivers fold them).
+fn scan_logit(scan: ptr<function, Scan>, z: F, j: u32) {
+  (*scan).largest_bits = max((*scan).largest_bits, bits_of(z) & U(0x7fffffffu));
+  (*scan).largest_signed = max((*scan).largest_signed, signed_bits_of(z));
+  if (WANT_ARGMAX) {
+    let better = z > (*scan).best;
+    (*scan).best = select((*scan).best, z, better);
+    (*scan).index = select((*scan).index, U(j), better);
+  }
+}
+
+// NaN of either sign, or +inf; -inf is a legal mask.
+fn has_bad_logit(scan: Scan) -> B {
+  return (scan.largest_bits > U(0x7f800000u)) | (scan.largest_signed >= I(0x7f800000));
+}

@@ -1,0 +1,122 @@
+// The terms of the normal form. Needs the header's HAS_ constants and columns, lanes*.wgsl and a bindings file.
+//
+//   v_j = scale * class_scale_j * z_j + bias_j
+//   u_j = v_j + mitigation + compensation for j != y, NEG_MAX where gated
+
+// What a class brings to every row; loaded once for all lanes. Absent terms cost nothing.
+struct Class {
+  scale: f32,
+  bias: f32,
+  log_count: f32,
+  weight: f32,
+  tail: bool,
+}
+
+fn load_class(j: u32) -> Class {
+  var term: Class;
+  term.scale = params.scale;
+  term.weight = 1.0;
+  if (HAS_CLASS_SCALE) {
+    term.scale = params.scale * classes[COLUMN_CLASS_SCALE * params.classes + j];
+  }
+  if (HAS_BIAS) {
+    term.bias = classes[COLUMN_BIAS * params.classes + j];
+  }
+  if (HAS_MITIGATION) {
+    term.log_count = classes[COLUMN_LOG_COUNT * params.classes + j];
+  }
+  if (HAS_CLASS_WEIGHTS) {
+    term.weight = classes[COLUMN_WEIGHT * params.classes + j];
+  }
+  if (HAS_GATE) {
+    term.tail = classes[COLUMN_TAIL * params.classes + j] != 0.0;
+  }
+  return term;
+}
+
+// v of a logit. -inf stays masked whatever the scale; what overflows upwards is held at the largest f32.
+fn adjusted(z: F, scale: F, bias: F) -> F {
+  var v = z * scale;
+  if (HAS_BIAS) {
+    v += bias;
+  }
+  return select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
+}
+
+// Seesaw's log M_yj = p min(0, log n_j - log n_y).
+fn mitigation(log_count: f32, log_count_y: F) -> F {
+  return params.seesaw_p * min(F(0.0), log_count - log_count_y);
+}
+
+// Seesaw's log C_j = q max(0, v_j - t), t = max(v_y, logsumexp(v) + log eps).
+fn compensation(v: F, threshold: F) -> F {
+  return params.seesaw_q * max(F(0.0), v - threshold);
+}
+
+// Threefry-2x32 with 20 rounds, first word: the host's generator, bit for bit.
+fn threefry(k0: u32, k1: u32, c0: U, c1: U) -> U {
+  let k2 = 0x1BD11BDAu ^ k0 ^ k1;
+  var x = c0 + k0;
+  var y = c1 + k1;
+  for (var block = 0u; block < 5u; block++) {
+    if ((block & 1u) == 0u) {
+      x += y; y = ((y << U(13u)) | (y >> U(19u))) ^ x;
+      x += y; y = ((y << U(15u)) | (y >> U(17u))) ^ x;
+      x += y; y = ((y << U(26u)) | (y >> U(6u))) ^ x;
+      x += y; y = ((y << U(6u)) | (y >> U(26u))) ^ x;
+    } else {
+      x += y; y = ((y << U(17u)) | (y >> U(15u))) ^ x;
+      x += y; y = ((y << U(29u)) | (y >> U(3u))) ^ x;
+      x += y; y = ((y << U(16u)) | (y >> U(16u))) ^ x;
+      x += y; y = ((y << U(24u)) | (y >> U(8u))) ^ x;
+    }
+    // The key words take turns: block b adds words b + 1 and b + 2 (mod 3).
+    let turn = (block + 1u) % 3u;
+    let first = select(select(k2, k1, turn == 1u), k0, turn == 0u);
+    let second = select(select(k0, k2, turn == 1u), k1, turn == 0u);
+    x += first;
+    y += second + block + 1u;
+  }
+  return x;
+}
+
+// Whether class j leaves the softmax of each lane's row, the target's exemption aside.
+fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
+  if (GATE_GIVEN) {
+    return load_dense_lanes(dense_base, j) == F(0.0);
+  }
+  if (!tail) {
+    return B(false);
+  }
+  return draw_gate(rows, U(j));
+}
+
+fn draw_gate(rows: U, j: U) -> B {
+  var c0 = rows + params.first_row;
+  var c1 = j;
+  if (params.gate_source == GATE_SAMPLE) {
+    c1 = U(0xffffffffu);
+  }
+  if (params.gate_source == GATE_CLASS) {
+    c0 = U(0xffffffffu);
+  }
+  let word = threefry(scalars[SCALAR_KEY_0], scalars[SCALAR_KEY_1], c0, c1);
+  return (word >> U(8u)) < U(params.drop_threshold);
+}
+
+// The same for each lane's own class (two-label rows ask it of the other label's column).
+fn gated_at(rows: U, dense_base: U, j: U) -> B {
+  if (GATE_GIVEN) {
+    return load_dense_at(dense_base, j) == F(0.0);
+  }
+  return draw_gate(rows, j) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
+}
+
+// The weight of -log q_j in the dense part of the loss: soft targets, or the uniform part of label smoothing.
+fn dense_target(dense_base: U, j: u32, weight: f32) -> F {
+  if (SOFT_TARGETS) {
+    let t = load_dense_lanes(dense_base, j);
+    return weight * ((1.0 - params.label_smoothing) * t + params.label_smoothing / f32(params.classes));
+  }
+  return F(weight);
+}

@@ -1,0 +1,69 @@
+// What a row's kernel leaves behind, and the gradient of one term.
+
+// One thread's result, handed to all.
+var<workgroup> shared_row: RowLoss;
+
+fn share_row(thread: u32, mine: RowLoss) -> RowLoss {
+  workgroupBarrier();
+  if (thread == 0u) {
+    shared_row = mine;
+  }
+  workgroupBarrier();
+  return shared_row;
+}
+
+fn save_outputs(row: Row, out: RowLoss, argmax: U) {
+  let nan = U(params.nan);
+  store_saved(SAVED_LOSS, row.rows, select(bits_of(out.loss), nan, out.bad), row.live);
+  store_saved(SAVED_LOG_SUM_EXP, row.rows, select(bits_of(out.log_sum_exp), nan, out.bad), row.live);
+  store_saved(SAVED_PROBABILITY, row.rows, select(bits_of(out.probability), nan, out.bad), row.live);
+  if (WANT_ARGMAX) {
+    store_saved(SAVED_ARGMAX, row.rows, argmax, row.live);
+  }
+}
+
+// What the backward pass needs besides.
+fn save_coefficients(row: Row, out: RowLoss, threshold: F) {
+  store_saved(SAVED_COEFFICIENT, row.rows, select(bits_of(out.coefficient), U(params.nan), out.bad), row.live);
+  store_saved(SAVED_REFERENCE, row.rows, bits_of(out.reference), row.live);
+  store_saved(SAVED_DENSE, row.rows, bits_of(out.dense), row.live);
+  store_saved(SAVED_FIRST, row.rows, bits_of(out.first), row.live);
+  store_saved(SAVED_SECOND, row.rows, bits_of(out.second), row.live);
+  store_saved(SAVED_THRESHOLD, row.rows, bits_of(threshold), row.live);
+}
+
+fn load_coefficients(row: Row) -> RowLoss {
+  var out: RowLoss;
+  out.coefficient = float_of_bits(load_saved(SAVED_COEFFICIENT, row.rows));
+  out.reference = float_of_bits(load_saved(SAVED_REFERENCE, row.rows));
+  out.dense = float_of_bits(load_saved(SAVED_DENSE, row.rows));
+  out.first = float_of_bits(load_saved(SAVED_FIRST, row.rows));
+  out.second = float_of_bits(load_saved(SAVED_SECOND, row.rows));
+  out.bad = (bits_of(out.coefficient) & U(0x7fffffffu)) > U(0x7f800000u);
+  return out;
+}
+
+// Folds the denominator and the upstream gradient into the coefficients.
+fn scaled(out: RowLoss, factor: F) -> RowLoss {
+  var scaled = out;
+  scaled.coefficient = out.coefficient * factor;
+  scaled.dense = out.dense * factor;
+  scaled.first = out.first * factor;
+  scaled.second = out.second * factor;
+  return scaled;
+}
+
+// dL/du_j.
+fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, weight: f32) -> F {
+  var g = out.coefficient * exp(u - out.reference);
+  if (HAS_DENSE) {
+    g -= out.dense * dense_target(row.dense, j, weight);
+  }
+  if (!SOFT_TARGETS) {
+    g = select(g, out.first, I(i32(j)) == row.first);
+  }
+  if (MIXED_TARGETS) {
+    g = select(g, out.second, I(i32(j)) == row.second);
+  }
+  return select(g, F(bitcast<f32>(params.nan)), out.bad);
+}

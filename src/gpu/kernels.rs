@@ -1,0 +1,227 @@
+//! The pipeline cache over the caller's device.
+
+use super::choice::AdapterClass;
+use super::shader::{Access, KernelKey};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The longest binding this crate makes, whatever the device claims: some drivers accept more and compute wrongly.
+pub(crate) const MAX_BINDING: u64 = (1 << 31) - 4;
+
+/// This crate's kernels on a device: compiled once for each [`KernelKey`], shared by all plans.
+///
+/// It holds clones of the device's and the queue's handles, makes nothing until a plan asks for it, and submits
+/// nothing. `Send + Sync`; cloning is cheap and shares the cache.
+#[derive(Debug, Clone)]
+pub struct Kernels {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    cache: Arc<Mutex<HashMap<KernelKey, Arc<Pipeline>>>>,
+    pub(crate) adapter: AdapterClass,
+    edits: Arc<[(String, String)]>,
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+impl Kernels {
+    /// Kernels for a device and its queue.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] when the device has fewer than 8 storage buffers per stage (WebGPU's default limits have
+    /// them).
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
+        let limits = device.limits();
+        let needed = 8;
+        if limits.max_storage_buffers_per_shader_stage < needed {
+            return Err(Error::Limit {
+                what: "storage buffers in one kernel".into(),
+                needed: u64::from(needed),
+                allowed: u64::from(limits.max_storage_buffers_per_shader_stage),
+                cure: "request the device with max_storage_buffers_per_shader_stage of 8 or more",
+            });
+        }
+        let max_workgroup =
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let adapter = AdapterClass {
+            software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
+            max_workgroup,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        };
+        Ok(Self { device: device.clone(), queue: queue.clone(), cache: Arc::default(), adapter, edits: Arc::default() })
+    }
+
+    /// The same device with every kernel's text edited, `(from, to)` after each other, and a cache of its own: how
+    /// the tests make sure that they would notice a wrong kernel.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn edited(&self, edits: &[(&str, &str)]) -> Self {
+        let edits = edits.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+        Self { cache: Arc::default(), edits, ..self.clone() }
+    }
+
+    /// The device these kernels are for.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The queue these kernels are for.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// The longest binding that a plan may make, in bytes.
+    pub(crate) fn max_binding(&self) -> u64 {
+        self.device.limits().max_storage_buffer_binding_size.min(MAX_BINDING)
+    }
+
+    /// The kernel of a key, compiled now if it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for workgroups the device cannot run, [`Error::Shader`], [`Error::OutOfMemory`],
+    /// [`Error::Device`].
+    pub(crate) fn pipeline(&self, key: &KernelKey) -> Result<Arc<Pipeline>> {
+        if let Some(known) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Arc::clone(known));
+        }
+        self.check_workgroup(key)?;
+        let pipeline = Arc::new(self.compile(key)?);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
+    }
+
+    /// wgpu does not check the size of a workgroup against every limit; the kernels rely on it.
+    fn check_workgroup(&self, key: &KernelKey) -> Result<()> {
+        let checks = [
+            ("threads in one workgroup", key.workgroup, self.adapter.max_workgroup),
+            ("bytes of workgroup memory", key.workgroup_bytes(), self.adapter.max_workgroup_bytes),
+        ];
+        for (what, needed, allowed) in checks {
+            if needed > allowed {
+                return Err(Error::Limit {
+                    what: what.into(),
+                    needed: u64::from(needed),
+                    allowed: u64::from(allowed),
+                    cure: "choose a smaller workgroup, or request the device with higher limits",
+                });
+            }
+        }
+        if !key.workgroup.is_power_of_two() {
+            return Err(Error::Parameter {
+                name: "threads in one workgroup",
+                value: f64::from(key.workgroup),
+                expected: "a power of two",
+            });
+        }
+        Ok(())
+    }
+
+    fn compile(&self, key: &KernelKey) -> Result<Pipeline> {
+        let text = self.edits.iter().fold(key.wgsl(), |text, (from, to)| text.replace(from, to));
+        let label = key.label();
+        log::debug!("compiling {label}");
+        let module = self.scoped(&label, || {
+            let descriptor = wgpu::ShaderModuleDescriptor {
+                label: Some(&label),
+                source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
+            };
+            Ok(create_module(&self.device, descriptor))
+        });
+        let module = module.map_err(|error| self.shader_error(key, error))?;
+        self.scoped(&label, || {
+            let entries: Vec<_> = key
+                .bindings()
+                .iter()
+                .map(|binding| wgpu::BindGroupLayoutEntry {
+                    binding: binding.number,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer {
+                        ty: match binding.access {
+                            Access::Uniform => wgpu::BufferBindingType::Uniform,
+                            Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                            Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                        },
+                        has_dynamic_offset: false,
+                        min_binding_size: None,
+                    },
+                    count: None,
+                })
+                .collect();
+            let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(&label),
+                entries: &entries,
+            });
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every slot is written before it is read, and clearing costs time on every launch.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Ok(Pipeline { pipeline, layout })
+        })
+    }
+
+    /// Names the file of a shader that did not compile.
+    fn shader_error(&self, key: &KernelKey, error: Error) -> Error {
+        let Error::Device { message, .. } = error else { return error };
+        // naga's message has "wgsl:LINE:COLUMN".
+        let line = message
+            .split_once("wgsl:")
+            .and_then(|(_, rest)| rest.split(':').next())
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0);
+        let (file, line) = key.locate(line);
+        Error::Shader { file, line, message }
+    }
+
+    /// Runs `make` with wgpu's errors caught instead of panicking.
+    pub(crate) fn scoped<T>(&self, what: &str, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let mut caught = None;
+        for scope in [validation, memory, internal] {
+            // The future is ready at once on native backends.
+            caught = caught.or(pollster::block_on(scope.pop()));
+        }
+        match caught {
+            None => made,
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: what.into() }),
+            Some(error) => Err(device_error(what, &error.to_string())),
+        }
+    }
+}
+
+/// A device's complaint; a lost device is told apart by wgpu's wording, which is all there is.
+fn device_error(what: &str, message: &str) -> Error {
+    let lost = ["device is lost", "Device is lost", "device with", "Parent device is lost", "is invalid"];
+    match lost.iter().any(|wording| message.contains(wording)) && message.contains("lost") {
+        true => Error::DeviceLost { reason: message.into() },
+        false => Error::Device { what: what.into(), message: message.into() },
+    }
+}
+
+/// Makes a module without the loop counters that wgpu adds by default: they keep drivers from unrolling.
+#[expect(unsafe_code, reason = "wgpu marks the choice of runtime checks unsafe")]
+fn create_module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+    // SAFETY: every loop of the kernels counts up to a bound that is known before it starts.
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}

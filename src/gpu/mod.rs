@@ -1,0 +1,27 @@
+//! The GPU side: everything that names wgpu.
+//!
+//! [`Kernels`] holds compiled kernels over the caller's device; [`Kernels::plan`] checks and prepares a
+//! [`SoftmaxLoss`](crate::SoftmaxLoss) for a shape; the [`Plan`] records passes into the caller's encoder.
+//! [`Context`] is the convenience for slices.
+
+mod choice;
+mod context;
+mod counts;
+mod encode;
+mod kernels;
+mod params;
+mod plan;
+mod readback;
+mod request;
+pub mod shader;
+mod view;
+
+pub use choice::RowChoice;
+pub use context::{Context, Output, Session};
+pub use counts::DeviceCounts;
+pub use kernels::Kernels;
+pub use params::Params;
+pub use plan::Plan;
+pub use request::{Mode, PlanRequest};
+pub use shader::Storage;
+pub use view::{Inputs, Outputs, TargetViews, View};

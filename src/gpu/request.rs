@@ -1,0 +1,142 @@
+//! What a plan is asked for.
+
+use super::choice::RowChoice;
+use super::counts::DeviceCounts;
+use super::shader::Storage;
+use crate::batch::TargetKind;
+
+/// Which passes a plan records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Loss and gradient together. The default.
+    #[default]
+    LossAndGrad,
+    /// A forward pass that saves O(N) numbers, and a backward pass with an upstream gradient.
+    ForwardBackward,
+}
+
+/// The shape and the manner of a plan; made by [`new`](Self::new), changed by `with_` methods.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PlanRequest {
+    /// N. 0 is legal: loss 0.
+    pub rows: usize,
+    /// K, at least 1.
+    pub classes: usize,
+    /// The kind of targets. Default hard labels.
+    pub targets: TargetKind,
+    /// Which passes. Default loss and gradient together.
+    pub mode: Mode,
+    /// Where the gradient goes. Default a buffer of its own.
+    pub storage: Storage,
+    /// Elements between the starts of two rows of logits. Default K.
+    pub logits_stride: usize,
+    /// Elements between the starts of two rows of the gradient, in place the logits'. Default K.
+    pub gradient_stride: usize,
+    /// Whether rows have weights. Default no.
+    pub row_weights: bool,
+    /// Whether the class of the largest logit is found. Default no.
+    pub argmax: bool,
+    /// Whether the gradient of the class scales is wanted (learnable logit scaling). Default no.
+    pub class_scale_gradient: bool,
+    /// The row number of the first row, for gates drawn over a batch that is split. Default 0.
+    pub first_row: u32,
+    /// The row kernel. Default by shape and adapter.
+    pub choice: Option<RowChoice>,
+    /// Cumulative counts to share. Default the plan's own, from the spec's.
+    pub counts: Option<DeviceCounts>,
+}
+
+impl PlanRequest {
+    /// Loss and gradient of `[rows, classes]` logits with hard labels.
+    pub fn new(rows: usize, classes: usize) -> Self {
+        Self {
+            rows,
+            classes,
+            targets: TargetKind::Hard,
+            mode: Mode::LossAndGrad,
+            storage: Storage::Separate,
+            logits_stride: classes,
+            gradient_stride: classes,
+            row_weights: false,
+            argmax: false,
+            class_scale_gradient: false,
+            first_row: 0,
+            choice: None,
+            counts: None,
+        }
+    }
+
+    /// Sets the kind of targets.
+    #[must_use]
+    pub fn with_targets(mut self, targets: TargetKind) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// Sets which passes are recorded.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets where the gradient goes.
+    #[must_use]
+    pub fn with_storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Sets the distance between rows, in elements, at least K.
+    #[must_use]
+    pub fn with_strides(mut self, logits: usize, gradient: usize) -> Self {
+        self.logits_stride = logits;
+        self.gradient_stride = gradient;
+        self
+    }
+
+    /// Asks for row weights.
+    #[must_use]
+    pub fn with_row_weights(mut self) -> Self {
+        self.row_weights = true;
+        self
+    }
+
+    /// Asks for the class of the largest logit.
+    #[must_use]
+    pub fn with_argmax(mut self) -> Self {
+        self.argmax = true;
+        self
+    }
+
+    /// Asks for the gradient of the class scales: one more read of the logits, and in
+    /// [`Mode::LossAndGrad`] a forward and a backward pass instead of one.
+    #[must_use]
+    pub fn with_class_scale_gradient(mut self) -> Self {
+        self.class_scale_gradient = true;
+        self
+    }
+
+    /// Sets the number of the first row.
+    #[must_use]
+    pub fn with_first_row(mut self, first_row: u32) -> Self {
+        self.first_row = first_row;
+        self
+    }
+
+    /// Forces the row kernel, for tests and measurements.
+    #[must_use]
+    pub fn with_choice(mut self, choice: RowChoice) -> Self {
+        self.choice = Some(choice);
+        self
+    }
+
+    /// Shares cumulative counts with other plans.
+    #[must_use]
+    pub fn with_counts(mut self, counts: DeviceCounts) -> Self {
+        self.counts = Some(counts);
+        self
+    }
+}
