@@ -51,7 +51,7 @@ pub(crate) struct RowRequest {
 
 impl RowRequest {
     /// A key for this request: the given driver, rows laid as chosen.
-    pub fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
+    pub(super) fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
         KernelKey {
             driver,
             terms: self.terms,
@@ -67,7 +67,7 @@ impl RowRequest {
     }
 
     /// The row kernel itself; with `gradient` the fused one, else the forward pass that saves coefficients.
-    pub fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
+    pub(super) fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
         let driver = if choice.chip > 0 { Driver::RowChip } else { Driver::RowStream };
         KernelKey { gradient, coefficients, ..self.key(driver, choice) }
     }

@@ -346,7 +346,12 @@ impl KernelKey {
                 return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read)]);
             }
             Driver::Finish => {
-                return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read), ("saved", Read)]);
+                return list(&[
+                    ("params", Uniform),
+                    ("scalars", ReadWrite),
+                    ("rows_in", Read),
+                    ("saved", Read),
+                ]);
             }
             Driver::CountLabels => {
                 return list(&[("params", Uniform), ("counts", ReadWrite), ("labels", Read)]);
