@@ -34,7 +34,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
     let (mut rows, mut classes, mut argmax) = (256, 1000, false);
     let (mut mode, mut storage) = (Mode::LossAndGrad, Storage::Separate);
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         let number =
             |text: String| text.parse::<usize>().map_err(|error| format!("{argument} {text}: {error}"));
         match argument.as_str() {
@@ -68,7 +68,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
             }
             name if name.starts_with('-') => return Err(format!("{name} is no option")),
             name => {
-                found = Some(method::find(name).ok_or(format!("{name} is no method; --list names them"))?)
+                let unknown = || format!("{name} is no method; --list names them");
+                found = Some(method::find(name).ok_or_else(unknown)?);
             }
         }
     }

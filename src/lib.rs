@@ -53,3 +53,11 @@ pub use classes::{ClassCounts, Group, Normalisation, Profile};
 pub use error::{Error, Result};
 pub use reduction::Reduction;
 pub use softmax::SoftmaxLoss;
+
+/// wgpu as this crate uses it: for buffers, devices and encoders of the same version.
+pub use wgpu;
+
+/// The README's examples are doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -346,12 +346,7 @@ impl KernelKey {
                 return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read)]);
             }
             Driver::Finish => {
-                return list(&[
-                    ("params", Uniform),
-                    ("scalars", ReadWrite),
-                    ("rows_in", Read),
-                    ("saved", Read),
-                ]);
+                return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read), ("saved", Read)]);
             }
             Driver::CountLabels => {
                 return list(&[("params", Uniform), ("counts", ReadWrite), ("labels", Read)]);
