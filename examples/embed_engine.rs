@@ -26,7 +26,7 @@ const DESCENT: &str = "
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
 @compute @workgroup_size(64)
 fn descend(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x < arrayLength(&table)) { table[id.x] -= 0.25 * gradient[id.x]; }
+  if (id.x < arrayLength(&table)) { table[id.x] -= RATE * gradient[id.x]; }
 }";
 
 /// What an engine has before it meets this crate.
@@ -57,7 +57,7 @@ impl Engine {
         let (table, work) = (buffer("table", logits), buffer("work", logits));
         let labels = buffer("labels", bytemuck::cast_slice(labels));
         let losses = buffer("losses", &[0; 4 * STEPS]);
-        let source = wgpu::ShaderSource::Wgsl(DESCENT.into());
+        let source = wgpu::ShaderSource::Wgsl(format!("const RATE: f32 = {RATE:?};{DESCENT}").into());
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
         let descent = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("descent"),
