@@ -1,8 +1,9 @@
 //! Every loss of deep long-tailed learning as exact, fused GPU kernels in WGSL, driven through wgpu.
 //!
 //! A paper's method is plain data, a [`SoftmaxLoss`]: made by a named constructor from [`ClassCounts`],
-//! changed by `with_` methods, combined freely. The same data goes to the GPU ([`Kernels`], [`Plan`],
-//! or [`Context`] for slices) and to the f64 oracle ([`reference`]):
+//! changed by `with_` methods, combined freely. The same data goes to the GPU
+//! ([`Kernels`](gpu::Kernels), [`Plan`](gpu::Plan), or [`Context`](gpu::Context) for slices) and to the f64 oracle
+//! ([`reference`](mod@reference)):
 //!
 //! ```text
 //! ClassCounts -> SoftmaxLoss (what) -> Plan (how, checked once) -> encode (record)      GPU

@@ -3,7 +3,7 @@
 use super::shader::{Driver, InnerTerms, KernelKey, Storage};
 use crate::batch::TargetKind;
 
-/// How rows are laid over threads. Chosen by [`choose`], or forced through
+/// How rows are laid over threads. Chosen by shape and adapter, or forced through
 /// [`PlanRequest::with_choice`](super::PlanRequest::with_choice).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowChoice {
