@@ -3,7 +3,7 @@
 use super::shader::{Driver, InnerTerms, KernelKey, Storage};
 use crate::batch::TargetKind;
 
-/// How rows are laid over threads. Chosen by [`choose`], or forced through
+/// How rows are laid over threads. Chosen by shape and adapter, or forced through
 /// [`PlanRequest::with_choice`](super::PlanRequest::with_choice).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowChoice {
@@ -55,7 +55,7 @@ pub(crate) struct RowRequest {
 
 impl RowRequest {
     /// A key for this request: the given driver, rows laid as chosen.
-    pub fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
+    pub(super) fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
         KernelKey {
             driver,
             terms: self.terms,
@@ -71,7 +71,7 @@ impl RowRequest {
     }
 
     /// The row kernel itself; with `gradient` the fused one, else the forward pass that saves coefficients.
-    pub fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
+    pub(super) fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
         let driver = if choice.chip > 0 { Driver::RowChip } else { Driver::RowStream };
         KernelKey { gradient, coefficients, ..self.key(driver, choice) }
     }
