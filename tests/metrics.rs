@@ -1,7 +1,7 @@
 //! The report against values worked out by hand.
 
-use longtail::metrics::{ClassAccuracy, Evaluator, Shot, ShotGroups, markdown_table};
-use longtail::{ClassCounts, Error};
+use longtail::metrics::{ClassAccuracy, Evaluator, markdown_table};
+use longtail::{ClassCounts, Error, Group};
 
 /// Train counts 300, 120 (many), 50 (medium), 9, 3, 2 (few). Class 5 has no test row.
 ///
@@ -14,8 +14,8 @@ use longtail::{ClassCounts, Error};
 /// | 4 | 4 | 1 | 2 |
 /// | 5 | 0 | 0 | 1 |
 fn evaluator() -> Evaluator {
-    let counts = ClassCounts::new([300, 120, 50, 9, 3, 2]).unwrap();
-    let mut evaluator = Evaluator::new(&counts, ShotGroups::standard());
+    let counts = ClassCounts::new(&[300, 120, 50, 9, 3, 2]).unwrap();
+    let mut evaluator = Evaluator::new(&counts);
     let labels = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4, 4, 4];
     let predictions = [0, 0, 0, 0, 1, 0, 2, 2, 4, 0, 3, 4, 5, 0, 2];
     evaluator.extend(&predictions, &labels).unwrap();
@@ -49,8 +49,8 @@ fn hand_computed_report() {
 
 #[test]
 fn a_recall_of_zero_makes_both_means_zero() {
-    let counts = ClassCounts::new([10, 10]).unwrap();
-    let mut evaluator = Evaluator::new(&counts, ShotGroups::standard());
+    let counts = ClassCounts::new(&[10, 10]).unwrap();
+    let mut evaluator = Evaluator::new(&counts);
     evaluator.extend(&[0, 0], &[0, 1]).unwrap();
     let report = evaluator.report();
     assert_eq!((report.harmonic_mean, report.geometric_mean), (Some(0.0), Some(0.0)));
@@ -58,8 +58,8 @@ fn a_recall_of_zero_makes_both_means_zero() {
 
 #[test]
 fn nothing_measured_is_none_and_not_zero() {
-    let counts = ClassCounts::new([300, 9]).unwrap();
-    let report = Evaluator::new(&counts, ShotGroups::standard()).report();
+    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let report = Evaluator::new(&counts).report();
     assert_eq!(report.per_class, [None, None]);
     let all = [
         report.top1,
@@ -77,28 +77,21 @@ fn nothing_measured_is_none_and_not_zero() {
 }
 
 #[test]
-fn groups_end_where_the_papers_say() {
-    let at = |groups: ShotGroups, counts: [u64; 4]| counts.map(|count| groups.of(count));
-    assert_eq!(
-        at(ShotGroups::standard(), [19, 20, 100, 101]),
-        [Shot::Few, Shot::Medium, Shot::Medium, Shot::Many]
-    );
-    assert_eq!(
-        at(ShotGroups::lvis(), [10, 11, 100, 101]),
-        [Shot::Few, Shot::Medium, Shot::Medium, Shot::Many]
-    );
-    // No medium at all is legal, an overlap is not.
-    assert_eq!(
-        at(ShotGroups::new(6, 5).unwrap(), [0, 5, 6, 7]),
-        [Shot::Few, Shot::Few, Shot::Many, Shot::Many]
-    );
-    assert!(matches!(ShotGroups::new(7, 5), Err(Error::Parameter { name: "few_below", .. })));
+fn groups_can_be_given() {
+    let counts = ClassCounts::new([300, 120, 50, 9, 3, 2]).unwrap();
+    // Many from 50 on, few below 5.
+    let moved = evaluator().with_groups(counts.groups(49, 5)).unwrap().report();
+    close(moved.many, 2.0 / 3.0);
+    assert_eq!((moved.medium, moved.few), (Some(1.0), Some(0.25)));
+    let one = evaluator().with_groups(vec![Group::Medium; 6]).unwrap().report();
+    assert_eq!((one.many, one.medium, one.few), (None, Some(0.65), None));
+    assert!(matches!(evaluator().with_groups(vec![]), Err(Error::Length { expected: 6, found: 0, .. })));
 }
 
 #[test]
 fn an_empty_group_prints_a_dash() {
-    let counts = ClassCounts::new([300, 9]).unwrap();
-    let mut evaluator = Evaluator::new(&counts, ShotGroups::standard());
+    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let mut evaluator = Evaluator::new(&counts);
     evaluator.extend(&[0, 0, 1], &[0, 0, 1]).unwrap();
     assert_eq!(evaluator.report().medium, None);
     assert_eq!(evaluator.report().to_string(), "Many 100.0  Medium -  Few 100.0  All 100.0");
@@ -149,8 +142,8 @@ fn rows_that_are_no_rows_are_errors() {
 
 #[test]
 fn merging_equals_collecting_at_once() {
-    let counts = ClassCounts::new([300, 9]).unwrap();
-    let new = || Evaluator::new(&counts, ShotGroups::standard());
+    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let new = || Evaluator::new(&counts);
     let (mut left, mut right, mut whole) = (new(), new(), new());
     left.extend(&[0, 1], &[0, 0]).unwrap();
     right.extend(&[1, 0, 1], &[1, 1, 0]).unwrap();

@@ -2,10 +2,10 @@
 //! many, medium and few training examples.
 //!
 //! ```
-//! use longtail::metrics::{Evaluator, ShotGroups};
+//! use longtail::metrics::Evaluator;
 //! # fn main() -> longtail::Result<()> {
 //! let counts = longtail::ClassCounts::new(&[500, 50, 5])?;
-//! let mut evaluator = Evaluator::new(&counts, ShotGroups::standard());
+//! let mut evaluator = Evaluator::new(&counts);
 //! evaluator.extend(&[0, 0, 1, 0], &[0, 0, 1, 2])?;
 //! let report = evaluator.report();
 //! assert_eq!(report.few, Some(0.0));
@@ -15,13 +15,11 @@
 //! # Ok(()) }
 //! ```
 
-mod groups;
 mod report;
 
-pub use groups::{Shot, ShotGroups};
 pub use report::{ClassAccuracy, Report, markdown_table};
 
-use crate::{ClassCounts, Error, Result};
+use crate::{ClassCounts, Error, Group, Result};
 
 /// What the test set says about one class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,22 +32,41 @@ struct Tally {
     hits: u64,
 }
 
-/// Collects predictions and labels of a test set; 24 bytes per class, whatever the number of rows.
+/// Collects predictions and labels of a test set; 33 bytes per class, whatever the number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluator {
     train_counts: Vec<u64>,
-    groups: ShotGroups,
+    groups: Vec<Group>,
     ignore_index: Option<i32>,
     tallies: Vec<Tally>,
 }
 
 impl Evaluator {
-    /// An empty evaluator over the classes of `train_counts`, the counts of the **training** set: they
-    /// decide each class's group.
-    pub fn new(train_counts: &ClassCounts, groups: ShotGroups) -> Self {
-        let train_counts = train_counts.counts().to_vec();
-        let tallies = vec![Tally::default(); train_counts.len()];
-        Self { train_counts, groups, ignore_index: Some(-100), tallies }
+    /// An empty evaluator over the classes of `train_counts`, the counts of the **training** set, with its
+    /// [standard groups](ClassCounts::standard_groups).
+    pub fn new(train_counts: &ClassCounts) -> Self {
+        Self {
+            train_counts: train_counts.counts().to_vec(),
+            groups: train_counts.standard_groups(),
+            ignore_index: Some(-100),
+            tallies: vec![Tally::default(); train_counts.classes()],
+        }
+    }
+
+    /// Sets the classes' groups, `[K]`: [`ClassCounts::lvis_groups`], [`ClassCounts::groups`], or any other.
+    ///
+    /// # Errors
+    /// [`Error::Length`] when there is not one group per class.
+    pub fn with_groups(mut self, groups: Vec<Group>) -> Result<Self> {
+        if groups.len() != self.tallies.len() {
+            return Err(Error::Length {
+                what: "groups",
+                expected: self.tallies.len() as u64,
+                found: groups.len() as u64,
+            });
+        }
+        self.groups = groups;
+        Ok(self)
     }
 
     /// Sets the label of rows that do not count; `None`: every row counts. Default `Some(-100)`, as in
@@ -133,6 +150,6 @@ impl Evaluator {
 
     /// The measures of everything collected so far.
     pub fn report(&self) -> Report {
-        report::report(&self.train_counts, self.groups, &self.tallies)
+        report::report(&self.train_counts, &self.groups, &self.tallies)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Shot, ShotGroups, Tally};
+use super::Tally;
+use crate::Group;
 
 /// A class and its accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +52,7 @@ pub struct Report {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Class {
     train: u64,
-    shot: Shot,
+    group: Group,
     rows: u64,
     predicted: u64,
     hits: u64,
@@ -67,13 +68,14 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-pub(super) fn report(train_counts: &[u64], groups: ShotGroups, tallies: &[Tally]) -> Report {
+pub(super) fn report(train_counts: &[u64], groups: &[Group], tallies: &[Tally]) -> Report {
     let classes: Vec<Class> = train_counts
         .iter()
+        .zip(groups)
         .zip(tallies)
-        .map(|(&train, &Tally { rows, predicted, hits })| Class {
+        .map(|((&train, &group), &Tally { rows, predicted, hits })| Class {
             train,
-            shot: groups.of(train),
+            group,
             rows,
             predicted,
             hits,
@@ -81,8 +83,8 @@ pub(super) fn report(train_counts: &[u64], groups: ShotGroups, tallies: &[Tally]
         .collect();
     let per_class: Vec<Option<f64>> = classes.iter().map(|class| ratio(class.hits, class.rows)).collect();
     let present = || per_class.iter().copied().flatten();
-    let group = |shot| {
-        let members = classes.iter().zip(&per_class).filter(|(class, _)| class.shot == shot);
+    let mean_of = |group| {
+        let members = classes.iter().zip(&per_class).filter(|(class, _)| class.group == group);
         mean(members.filter_map(|(_, accuracy)| *accuracy))
     };
     let worst = per_class
@@ -97,9 +99,9 @@ pub(super) fn report(train_counts: &[u64], groups: ShotGroups, tallies: &[Tally]
             classes.iter().map(|class| class.rows).sum(),
         ),
         class_mean: mean(present()),
-        many: group(Shot::Many),
-        medium: group(Shot::Medium),
-        few: group(Shot::Few),
+        many: mean_of(Group::Many),
+        medium: mean_of(Group::Medium),
+        few: mean_of(Group::Few),
         worst,
         macro_f1: mean(f1),
         // 1 / 0 is +inf and ln 0 is -inf: both lead to the 0 that is wanted.
@@ -107,6 +109,14 @@ pub(super) fn report(train_counts: &[u64], groups: ShotGroups, tallies: &[Tally]
         geometric_mean: mean(present().map(f64::ln)).map(f64::exp),
         per_class,
         classes,
+    }
+}
+
+fn name(group: Group) -> &'static str {
+    match group {
+        Group::Many => "Many",
+        Group::Medium => "Medium",
+        Group::Few => "Few",
     }
 }
 
@@ -128,9 +138,9 @@ impl Report {
         let mut text = String::from("class,train_count,group,test_count,predicted,correct,accuracy\n");
         for (index, class) in self.classes.iter().enumerate() {
             let accuracy = ratio(class.hits, class.rows).map_or_else(String::new, |value| value.to_string());
-            let Class { train, shot, rows, predicted, hits } = class;
+            let Class { train, group, rows, predicted, hits } = class;
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{index},{train},{},{rows},{predicted},{hits},{accuracy}", shot.name());
+            let _ = writeln!(text, "{index},{train},{},{rows},{predicted},{hits},{accuracy}", name(*group));
         }
         text
     }
@@ -166,9 +176,9 @@ impl fmt::Display for Report {
 /// A Markdown table with one named row per report: Many, Medium, Few and All in percent.
 ///
 /// ```
-/// use longtail::metrics::{Evaluator, ShotGroups, markdown_table};
+/// use longtail::metrics::{Evaluator, markdown_table};
 /// # fn main() -> longtail::Result<()> {
-/// let mut evaluator = Evaluator::new(&longtail::ClassCounts::new(&[500, 5])?, ShotGroups::standard());
+/// let mut evaluator = Evaluator::new(&longtail::ClassCounts::new(&[500, 5])?);
 /// evaluator.extend(&[0, 0], &[0, 1])?;
 /// let table = markdown_table(&[("Softmax", &evaluator.report())]);
 /// assert!(table.ends_with("| Softmax | 100.0 | - | 0.0 | 50.0 |\n"));
