@@ -143,8 +143,8 @@ fn hard_row(row: Row, mass: Mass, v: F) -> RowLoss {
   out.loss = select(F(0.0), part.loss, kept);
   out.log_sum_exp = select(F(0.0), part.log_sum_exp, kept);
   out.probability = select(F(0.0), part.probability, kept);
-  out.reference = others;
-  out.coefficient = select(F(0.0), part.total * exp(min(others - part.log_sum_exp, F(0.0))), kept);
+  out.reference = part.log_sum_exp;
+  out.coefficient = select(F(0.0), part.total, kept);
   out.first = select(F(0.0), part.own, kept);
   out.dense = select(F(0.0), part.dense, kept);
   out.bad = (row.first == I(LABEL_BAD)) | ((others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));

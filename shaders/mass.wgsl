@@ -52,16 +52,16 @@ fn raise(mass: ptr<function, Mass>, top: F) {
   (*mass).max = top;
 }
 
-fn include(mass: ptr<function, Mass>, entry: Entry, top: F) {
-  let e = exp(entry.u - top);
+// Adds a class below the maximum, and returns its mass.
+fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
+  var e = exp(entry.u - top);
   if (TWO_STEP) {
     (*mass).raw += e;
   }
   if (HAS_FACTOR) {
-    (*mass).sum += e * entry.factor;
-  } else {
-    (*mass).sum += e;
+    e *= entry.factor;
   }
+  (*mass).sum += e;
   if (HAS_DENSE) {
     var distance = top - entry.u;
     if (HAS_FACTOR) {
@@ -72,22 +72,23 @@ fn include(mass: ptr<function, Mass>, entry: Entry, top: F) {
     (*mass).cross += weighted(entry.tau, distance);
     (*mass).weight += entry.tau;
   }
+  return e;
 }
 
 fn add_class(mass: ptr<function, Mass>, entry: Entry) {
   let top = max((*mass).max, entry.u);
   raise(mass, top);
-  include(mass, entry, top);
+  let added = include(mass, entry, top);
 }
 
 // Four classes under one new maximum: one rescaling instead of four.
 fn add_classes(mass: ptr<function, Mass>, a: Entry, b: Entry, c: Entry, d: Entry) {
   let top = max(max(max((*mass).max, a.u), max(b.u, c.u)), d.u);
   raise(mass, top);
-  include(mass, a, top);
-  include(mass, b, top);
-  include(mass, c, top);
-  include(mass, d, top);
+  let ea = include(mass, a, top);
+  let eb = include(mass, b, top);
+  let ec = include(mass, c, top);
+  let ed = include(mass, d, top);
 }
 
 // Everything was masked: exp(NEG_MAX - NEG_MAX) counted ones that are none.

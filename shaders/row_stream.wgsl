@@ -79,21 +79,25 @@ fn first_pass(row: Row, begin: u32, end: u32, threshold: F, stretch: ptr<functio
   (*stretch).top = top;
 }
 
-// Adds what compensation adds to the classes of one stretch above the threshold.
-fn compensate(row: Row, begin: u32, end: u32, threshold: F, mass: ptr<function, Mass>) {
+// Adds what compensation adds to the classes of one stretch above the threshold; tile_top is the largest v there.
+fn compensate(row: Row, begin: u32, end: u32, threshold: F, tile_top: F, mass: ptr<function, Mass>) {
+  let top = max((*mass).max, compensated(tile_top, threshold));
+  raise(mass, top);
+  var sum = F(0.0);
+  var cross = F(0.0);
   for (var j = begin; j < end; j += WG) {
     let term = load_class(j);
     let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
     let u = compensated(v, threshold);
-    let rises = (v > threshold) & !is_label(row, j);
-    let top = max((*mass).max, select(F(NEG_MAX), u, rises));
-    raise(mass, top);
-    let factor = select(F(0.0), class_factor(row, term, j), rises);
-    (*mass).sum += factor * (exp(u - top) - exp(v - top));
+    let factor = select(class_factor(row, term, j), F(0.0), is_label(row, j));
+    sum += factor * (exp(u - top) - exp(v - top));
     if (HAS_DENSE) {
-      (*mass).cross -= select(F(0.0), weighted(dense_target(row.dense, j, term.weight), u - v), rises);
+      let tau = select(dense_target(row.dense, j, term.weight), F(0.0), is_label(row, j));
+      cross += weighted(tau, u - v);
     }
   }
+  (*mass).sum += sum;
+  (*mass).cross -= cross;
 }
 
 fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
@@ -152,7 +156,7 @@ fn stream_row(thread: u32, group: u32) {
     var mass = stretch.mass;
     for (var i = 0u; i < tiles; i++) {
       if (any_lane(tile_top[i] > threshold)) {
-        compensate(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, &mass);
+        compensate(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, tile_top[i], &mass);
       }
     }
     total = merge_over_workgroup(thread, mass);

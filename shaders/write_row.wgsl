@@ -59,6 +59,12 @@ fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F
   if (HAS_FACTOR) {
     g *= factor;
   }
+  return with_targets(row, out, j, g, weight);
+}
+
+// dL/du_j from its softmax part.
+fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32) -> F {
+  var g = softmax_part;
   if (HAS_DENSE) {
     g -= out.dense * dense_target(row.dense, j, weight);
   }

@@ -132,7 +132,7 @@ macro_rules! shader {
 }
 
 /// How many stretches of a thread's columns keep their own maximum in the streaming kernel's first pass, at most.
-const TILES: u32 = 8;
+const TILES: u32 = 32;
 
 impl InnerTerms {
     /// The columns that the class table has for these terms.
@@ -256,7 +256,7 @@ impl KernelKey {
             ("WG_RAW", if self.two_step() { self.workgroup } else { 1 }),
             ("WG_DENSE", if dense { self.workgroup } else { 1 }),
             ("WG_INDEX", if self.argmax { self.workgroup } else { 1 }),
-            ("CHIP", self.chip.max(1)),
+            ("CHIP", self.chip.max(1).next_multiple_of(4)),
             ("TILES", if self.two_step() { TILES } else { 1 }),
         ];
         for (name, value) in numbers {
