@@ -33,7 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let software = software(&context);
     let info = context.adapter_info();
     let clock = if software { "processor" } else { "device" };
-    println!("adapter: {} ({}); times by the {clock}'s clock, medians of {ROUNDS}", info.name, info.driver_info);
+    println!(
+        "adapter: {} ({}); times by the {clock}'s clock, medians of {ROUNDS}",
+        info.name, info.driver_info
+    );
     let mut csv = String::from(
         "method,element,rows,classes,mode,lanes,workgroup,chip,microseconds,gb_per_s,of_copy,ratio_to_cross_entropy,extra_bytes\n",
     );
@@ -46,7 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         // Passes of about 20 ms together.
-        let first = &problems.iter().find(|(name, _)| *name == "cross_entropy").ok_or("cross_entropy is gone")?.1;
+        let first =
+            &problems.iter().find(|(name, _)| *name == "cross_entropy").ok_or("cross_entropy is gone")?.1;
         let once = first.run(4).steady(software).as_secs_f64() / 4.0;
         let passes = ((0.02 / once.max(1e-7)) as u64).clamp(1, 2000);
         let mut times = vec![Vec::new(); problems.len()];
@@ -65,7 +69,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .find(|((name, _), _)| *name == "cross_entropy")
             .map_or(f64::NAN, |(_, time)| *time);
         println!("\n{rows} x {classes}: a copy takes {:.1} us", copy * 1e6);
-        println!("{:<30} {:>10} {:>8} {:>8} {:>8} {:>12}", "method", "us", "GB/s", "of copy", "of CE", "extra bytes");
+        println!(
+            "{:<30} {:>10} {:>8} {:>8} {:>8} {:>12}",
+            "method", "us", "GB/s", "of copy", "of CE", "extra bytes"
+        );
         for ((name, problem), time) in problems.iter().zip(&medians) {
             let rate = problem.minimal_bytes() as f64 / time / 1e9;
             let (of_copy, ratio, extra) = (copy / time, time / plain, problem.plan.bytes());
@@ -85,10 +92,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .chars()
             .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
             .collect();
-        let folder = std::path::Path::new("benches/record").join(adapter.trim_matches('-').replace("--", "-"));
+        let folder =
+            std::path::Path::new("benches/record").join(adapter.trim_matches('-').replace("--", "-"));
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{}.csv", today()?));
-        let head = format!("# cargo bench --bench summary -- --write {filter}\n# {} {}; {clock} time\n", info.name, info.driver_info);
+        let head = format!(
+            "# cargo bench --bench summary -- --write {filter}\n# {} {}; {clock} time\n",
+            info.name, info.driver_info
+        );
         std::fs::write(&path, head + &csv)?;
         println!("\nwritten to {}", path.display());
     }

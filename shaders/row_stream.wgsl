@@ -34,51 +34,6 @@ fn visit(row: Row, j: u32, z: F, threshold: F) -> Visit {
   return out;
 }
 
-// The first pass over one stretch of a thread's columns.
-struct Stretch {
-  mass: Mass,
-  scan: Scan,
-  top: F,
-}
-
-fn first_pass(row: Row, begin: u32, end: u32, threshold: F, stretch: ptr<function, Stretch>) {
-  var mass = (*stretch).mass;
-  var scan = (*stretch).scan;
-  var top = F(NEG_MAX);
-  var j = begin;
-  // Four columns at a time: their loads are in flight together.
-  for (; j + 3u * WG < end; j += 4u * WG) {
-    let za = load_logits(row.logits, j);
-    let zb = load_logits(row.logits, j + WG);
-    let zc = load_logits(row.logits, j + 2u * WG);
-    let zd = load_logits(row.logits, j + 3u * WG);
-    scan_logit(&scan, za, j);
-    scan_logit(&scan, zb, j + WG);
-    scan_logit(&scan, zc, j + 2u * WG);
-    scan_logit(&scan, zd, j + 3u * WG);
-    let a = visit(row, j, za, threshold);
-    let b = visit(row, j + WG, zb, threshold);
-    let c = visit(row, j + 2u * WG, zc, threshold);
-    let d = visit(row, j + 3u * WG, zd, threshold);
-    add_classes(&mass, a.entry, b.entry, c.entry, d.entry);
-    if (TWO_STEP) {
-      top = max(top, max(max(a.rest, b.rest), max(c.rest, d.rest)));
-    }
-  }
-  for (; j < end; j += WG) {
-    let z = load_logits(row.logits, j);
-    scan_logit(&scan, z, j);
-    let a = visit(row, j, z, threshold);
-    add_class(&mass, a.entry);
-    if (TWO_STEP) {
-      top = max(top, a.rest);
-    }
-  }
-  (*stretch).mass = mass;
-  (*stretch).scan = scan;
-  (*stretch).top = top;
-}
-
 // Adds what compensation adds to the classes of one stretch above the threshold; tile_top is the largest v there.
 fn compensate(row: Row, begin: u32, end: u32, threshold: F, tile_top: F, mass: ptr<function, Mass>) {
   let top = max((*mass).max, compensated(tile_top, threshold));
@@ -140,20 +95,52 @@ fn stream_row(thread: u32, group: u32) {
   let tile = ((steps + TILES - 1u) / TILES + 3u) / 4u * 4u * WG;
   let tiles = (params.classes + tile - 1u) / tile;
   var tile_top: array<F, TILES>;
+  var tile_index = 0u;
+  var top = F(NEG_MAX);
   var threshold = own_threshold(v_first);
-  var stretch: Stretch;
-  stretch.mass = no_mass();
-  stretch.scan = new_scan();
-  for (var i = 0u; i < tiles; i++) {
-    first_pass(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, &stretch);
+  var scan = new_scan();
+  var mass = no_mass();
+  var block = 0u;
+  // Four columns at a time: their loads are in flight together.
+  for (; block + 4u * WG <= params.classes; block += 4u * WG) {
+    let j = block + thread;
+    let za = load_logits(row.logits, j);
+    let zb = load_logits(row.logits, j + WG);
+    let zc = load_logits(row.logits, j + 2u * WG);
+    let zd = load_logits(row.logits, j + 3u * WG);
+    scan_logit(&scan, za, j);
+    scan_logit(&scan, zb, j + WG);
+    scan_logit(&scan, zc, j + 2u * WG);
+    scan_logit(&scan, zd, j + 3u * WG);
+    let a = visit(row, j, za, threshold);
+    let b = visit(row, j + WG, zb, threshold);
+    let c = visit(row, j + 2u * WG, zc, threshold);
+    let d = visit(row, j + 3u * WG, zd, threshold);
+    add_classes(&mass, a.entry, b.entry, c.entry, d.entry);
     if (TWO_STEP) {
-      tile_top[i] = stretch.top;
+      top = max(top, max(max(a.rest, b.rest), max(c.rest, d.rest)));
+      if (block + 4u * WG == (tile_index + 1u) * tile) {
+        tile_top[tile_index] = top;
+        tile_index += 1u;
+        top = F(NEG_MAX);
+      }
     }
   }
-  var total = merge_over_workgroup(thread, stretch.mass);
+  for (var j = block + thread; j < params.classes; j += WG) {
+    let z = load_logits(row.logits, j);
+    scan_logit(&scan, z, j);
+    let a = visit(row, j, z, threshold);
+    add_class(&mass, a.entry);
+    if (TWO_STEP) {
+      top = max(top, a.rest);
+    }
+  }
+  if (TWO_STEP && tile_index < tiles) {
+    tile_top[tile_index] = top;
+  }
+  var total = merge_over_workgroup(thread, mass);
   if (TWO_STEP) {
     threshold = max(v_first, log_mass(total.max, total.raw) + params.seesaw_log_eps);
-    var mass = stretch.mass;
     for (var i = 0u; i < tiles; i++) {
       if (any_lane(tile_top[i] > threshold)) {
         compensate(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, tile_top[i], &mass);
@@ -161,10 +148,10 @@ fn stream_row(thread: u32, group: u32) {
     }
     total = merge_over_workgroup(thread, mass);
   }
-  let bad = any_over_workgroup(thread, has_bad_logit(stretch.scan));
+  let bad = any_over_workgroup(thread, has_bad_logit(scan));
   var argmax = U(0u);
   if (WANT_ARGMAX) {
-    argmax = argmax_over_workgroup(thread, stretch.scan.best, stretch.scan.index);
+    argmax = argmax_over_workgroup(thread, scan.best, scan.index);
   }
   var mine: RowLoss;
   if (thread == 0u) {

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 /// N x K, with the reason for each.
 pub const SHAPES: [(usize, usize); 4] = [
-    (256, 100),    // CIFAR-100-LT
-    (256, 1203),   // LVIS
-    (256, 8142),   // iNaturalist 2018
-    (64, 32_768),  // a vocabulary, rows that no chip holds
+    (256, 100),   // CIFAR-100-LT
+    (256, 1203),  // LVIS
+    (256, 8142),  // iNaturalist 2018
+    (64, 32_768), // a vocabulary, rows that no chip holds
 ];
 
 /// Logits, targets and extras of a shape, the same for every method.
@@ -89,8 +89,8 @@ impl Problem {
     pub fn new(context: &Context, method: &Method, data: &Data) -> Result<Self, Box<dyn std::error::Error>> {
         let spec = (method.build)(&data.counts)?;
         let kernels = context.kernels();
-        let plan = kernels
-            .plan(&spec, &PlanRequest::new(data.rows, data.classes).with_targets(method.targets))?;
+        let plan =
+            kernels.plan(&spec, &PlanRequest::new(data.rows, data.classes).with_targets(method.targets))?;
         let upload = |bytes: &[u8]| {
             let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
                 label: None,
@@ -224,7 +224,12 @@ fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> T
     let (device, queue) = (context.kernels().device(), context.kernels().queue());
     let clock = device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS).then(|| {
         let buffer = |usage| {
-            device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false })
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: 16,
+                usage,
+                mapped_at_creation: false,
+            })
         };
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
             label: None,

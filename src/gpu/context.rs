@@ -150,7 +150,8 @@ impl Context {
         upstream: Upstream<'_>,
     ) -> Result<Output> {
         batch.check(spec)?;
-        let mut session = Session::of(&self.kernels, spec, &self.request(spec, batch, Mode::ForwardBackward))?;
+        let mut session =
+            Session::of(&self.kernels, spec, &self.request(spec, batch, Mode::ForwardBackward))?;
         session.forward_backward(batch, upstream)
     }
 
@@ -206,7 +207,8 @@ impl Session {
     /// # Errors
     /// As [`Kernels::plan`].
     pub fn of(kernels: &Kernels, spec: &SoftmaxLoss, request: &PlanRequest) -> Result<Self> {
-        let request = request.clone().with_storage(Storage::InPlace).with_strides(request.classes, request.classes);
+        let request =
+            request.clone().with_storage(Storage::InPlace).with_strides(request.classes, request.classes);
         let plan = kernels.plan(spec, &request)?;
         let (rows, classes) = (request.rows as u64, request.classes as u64);
         kernels.scoped("a session's buffers", || {
@@ -305,10 +307,17 @@ impl Session {
     ///
     /// # Errors
     /// As [`forward_backward`](Self::forward_backward).
-    pub async fn forward_backward_async(&mut self, batch: &Batch<'_>, upstream: Upstream<'_>) -> Result<Output> {
+    pub async fn forward_backward_async(
+        &mut self,
+        batch: &Batch<'_>,
+        upstream: Upstream<'_>,
+    ) -> Result<Output> {
         self.upload(batch)?;
         let Some(buffer) = &self.upstream else {
-            return Err(Error::Unexpected { what: "a backward pass", planned: "for loss and gradient together" });
+            return Err(Error::Unexpected {
+                what: "a backward pass",
+                planned: "for loss and gradient together",
+            });
         };
         let view = match upstream {
             Upstream::One => None,
@@ -452,7 +461,10 @@ impl Session {
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
         let gradient = readback::words(next());
         Ok(Output {
-            loss: readback::words::<f32>(outputs.get(4 * size..).unwrap_or(&[])).first().copied().unwrap_or(0.0),
+            loss: readback::words::<f32>(outputs.get(4 * size..).unwrap_or(&[]))
+                .first()
+                .copied()
+                .unwrap_or(0.0),
             row_loss: readback::words(field(0)),
             log_sum_exp: readback::words(field(1)),
             target_probability: readback::words(field(2)),

@@ -24,7 +24,11 @@ impl DeviceCounts {
     /// [`Error::Parameter`] for no classes, [`Error::OutOfMemory`], [`Error::Device`].
     pub fn new(kernels: &Kernels, initial: &[u64]) -> Result<Self> {
         if initial.is_empty() {
-            return Err(Error::Parameter { name: "the number of classes", value: 0.0, expected: "at least 1" });
+            return Err(Error::Parameter {
+                name: "the number of classes",
+                value: 0.0,
+                expected: "at least 1",
+            });
         }
         let buffer = kernels.scoped("class counts", || {
             Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {

@@ -115,9 +115,10 @@ impl Plan {
             (false, Mode::LossAndGrad) => {
                 Err(Error::Unexpected { what: "a fused pass", planned: "for forward and backward passes" })
             }
-            (false, Mode::ForwardBackward) => {
-                Err(Error::Unexpected { what: "a forward or backward pass", planned: "for loss and gradient together" })
-            }
+            (false, Mode::ForwardBackward) => Err(Error::Unexpected {
+                what: "a forward or backward pass",
+                planned: "for loss and gradient together",
+            }),
         }
     }
 
@@ -140,12 +141,13 @@ impl Plan {
         let check = |what, view: View<'a>, bytes| {
             view.check(what, bytes, alignment, BufferUsages::STORAGE).map(|()| Some(view))
         };
-        let optional = |what, needed_by, view: Option<View<'a>>, wanted: bool, bytes, planned| match (view, wanted) {
-            (Some(view), true) => check(what, view, bytes),
-            (None, true) => Err(Error::Missing { what, needed_by }),
-            (Some(_), false) => Err(Error::Unexpected { what, planned }),
-            (None, false) => Ok(None),
-        };
+        let optional =
+            |what, needed_by, view: Option<View<'a>>, wanted: bool, bytes, planned| match (view, wanted) {
+                (Some(view), true) => check(what, view, bytes),
+                (None, true) => Err(Error::Missing { what, needed_by }),
+                (Some(_), false) => Err(Error::Unexpected { what, planned }),
+                (None, false) => Ok(None),
+            };
         let mut bound = Bound {
             logits: check("logits", inputs.logits, self.matrix(self.extent.logits_stride))?,
             row_weights: optional(
@@ -184,7 +186,12 @@ impl Plan {
             (TargetViews::Soft(targets), TargetKind::Soft) => {
                 bound.dense = check("soft targets", targets, dense_bytes)?;
             }
-            _ => return Err(Error::Unexpected { what: "another kind of targets", planned: "for its own kind" }),
+            _ => {
+                return Err(Error::Unexpected {
+                    what: "another kind of targets",
+                    planned: "for its own kind",
+                });
+            }
         }
         Ok(bound)
     }

@@ -53,7 +53,13 @@ impl Kernels {
             max_workgroup,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
-        Ok(Self { device: device.clone(), queue: queue.clone(), cache: Arc::default(), adapter, edits: Arc::default() })
+        Ok(Self {
+            device: device.clone(),
+            queue: queue.clone(),
+            cache: Arc::default(),
+            adapter,
+            edits: Arc::default(),
+        })
     }
 
     /// The same device with every kernel's text edited, `(from, to)` after each other, and a cache of its own: how
@@ -221,7 +227,8 @@ fn device_error(what: &str, message: &str) -> Error {
 /// Makes a module without the loop counters that wgpu adds by default: they keep drivers from unrolling.
 #[expect(unsafe_code, reason = "wgpu marks the choice of runtime checks unsafe")]
 fn create_module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-    let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+    let checks =
+        wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
     // SAFETY: every loop of the kernels counts up to a bound that is known before it starts.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }

@@ -1,9 +1,9 @@
 //! A spec's numbers as the kernels read them: the uniform block and the class table.
 
 use super::shader::{Column, InnerTerms};
+use crate::Reduction;
 use crate::batch::TargetKind;
 use crate::softmax::{GateSource, SoftmaxLoss};
-use crate::Reduction;
 
 /// The uniform block, the twin of `Params` in `shaders/params.wgsl`.
 #[repr(C)]
@@ -63,7 +63,8 @@ pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms
         floor: compensation && seesaw.is_some_and(|seesaw| seesaw.eps > 0.0),
         gate: spec.gate.as_ref().is_some_and(|gate| !given(gate)),
         gate_given: spec.gate.as_ref().is_some_and(given),
-        smoothing: (spec.label_smoothing > 0.0 && targets != TargetKind::Soft) || spec.class_smoothing.is_some(),
+        smoothing: (spec.label_smoothing > 0.0 && targets != TargetKind::Soft)
+            || spec.class_smoothing.is_some(),
     }
 }
 
@@ -106,9 +107,7 @@ impl Params {
             z_loss: narrow(spec.z_loss),
             fixed_inverse,
             focal_gamma: focal.map_or(0.0, |focal| narrow(focal.gamma)),
-            focal_flags: focal.map_or(0, |focal| {
-                1 | flag(focal.detached, 2) | flag(focal.weight_inside, 4)
-            }),
+            focal_flags: focal.map_or(0, |focal| 1 | flag(focal.detached, 2) | flag(focal.weight_inside, 4)),
             influence_alpha: influence.map_or(0.0, |influence| narrow(influence.alpha)),
             influence_eps: influence.map_or(0.0, |influence| narrow(influence.eps)),
             influence_flags: influence.map_or(0, |influence| 1 | flag(influence.detached, 2)),

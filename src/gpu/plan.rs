@@ -90,10 +90,12 @@ impl Kernels {
         spec.check(request.classes, request.targets)?;
         let extent = self.check_shape(request)?;
         let terms = inner_terms(spec, request.targets);
-        let choice = request.choice.unwrap_or_else(|| choose(self.adapter, &terms, extent.rows, extent.classes));
+        let choice =
+            request.choice.unwrap_or_else(|| choose(self.adapter, &terms, extent.rows, extent.classes));
         check_choice(choice, extent.classes)?;
         let counts = self.counts(spec, request)?;
-        let rows = RowRequest { terms, targets: request.targets, storage: request.storage, argmax: request.argmax };
+        let rows =
+            RowRequest { terms, targets: request.targets, storage: request.storage, argmax: request.argmax };
         let count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
         let steps = self.steps(&rows, choice, extent, request, counts.is_some())?;
         let memory = self.memory(spec, &terms, extent, request)?;
@@ -121,7 +123,11 @@ impl Kernels {
         let stride = |name: &'static str, stride: usize| match stride >= request.classes {
             true => Ok(stride as u64),
             #[expect(clippy::cast_precision_loss, reason = "only for the message")]
-            false => Err(Error::Parameter { name, value: stride as f64, expected: "at least the number of classes" }),
+            false => Err(Error::Parameter {
+                name,
+                value: stride as f64,
+                expected: "at least the number of classes",
+            }),
         };
         let logits_stride = stride("logits_stride", request.logits_stride)?;
         let in_place = request.storage == Storage::InPlace;
@@ -284,9 +290,7 @@ impl Kernels {
 }
 
 fn check_choice(choice: RowChoice, classes: u32) -> Result<()> {
-    let bad = |name, value: u32, expected| {
-        Err(Error::Parameter { name, value: f64::from(value), expected })
-    };
+    let bad = |name, value: u32, expected| Err(Error::Parameter { name, value: f64::from(value), expected });
     if choice.lanes != 1 && choice.lanes != 4 {
         return bad("rows per thread", choice.lanes, "1 or 4");
     }
@@ -308,7 +312,9 @@ impl Plan {
     /// loops than the plan was made for.
     pub fn update(&mut self, spec: &SoftmaxLoss) -> Result<()> {
         spec.check(self.request.classes, self.request.targets)?;
-        if inner_terms(spec, self.request.targets) != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
+        if inner_terms(spec, self.request.targets) != self.terms
+            || spec.seesaw.is_some() != self.counts.is_some()
+        {
             return Err(Error::Unexpected {
                 what: "a spec with other terms",
                 planned: "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)",
@@ -336,7 +342,11 @@ impl Plan {
     pub fn set_step(&self, step: u64) -> Result<()> {
         let words = [(step & 0xffff_ffff) as u32, (step >> 32) as u32];
         self.kernels.scoped("the gates' step", || {
-            self.kernels.queue.write_buffer(&self.memory.scalars, 4 * SCALAR_STEP, bytemuck::cast_slice(&words));
+            self.kernels.queue.write_buffer(
+                &self.memory.scalars,
+                4 * SCALAR_STEP,
+                bytemuck::cast_slice(&words),
+            );
             Ok(())
         })
     }
@@ -349,8 +359,10 @@ impl Plan {
     /// Bytes that the plan holds on the device, shared counts included: O(N + K).
     pub fn bytes(&self) -> u64 {
         let memory = &self.memory;
-        let own = [&memory.params, &memory.scalars, &memory.rows, &memory.saved, &memory.classes, &memory.one];
-        own.iter().map(|buffer| buffer.size()).sum::<u64>() + self.counts.as_ref().map_or(0, DeviceCounts::bytes)
+        let own =
+            [&memory.params, &memory.scalars, &memory.rows, &memory.saved, &memory.classes, &memory.one];
+        own.iter().map(|buffer| buffer.size()).sum::<u64>()
+            + self.counts.as_ref().map_or(0, DeviceCounts::bytes)
     }
 
     /// How rows are laid over threads.

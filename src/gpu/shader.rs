@@ -131,9 +131,6 @@ macro_rules! shader {
     };
 }
 
-/// How many stretches of a thread's columns keep their own maximum in the streaming kernel's first pass, at most.
-const TILES: u32 = 32;
-
 impl InnerTerms {
     /// The columns that the class table has for these terms.
     pub(crate) fn columns(&self) -> Vec<Column> {
@@ -182,6 +179,12 @@ impl KernelKey {
     /// Seesaw's floor takes a second step on chip or over the logits.
     fn two_step(&self) -> bool {
         self.terms.compensation && self.terms.floor
+    }
+
+    /// How many stretches of a thread's columns keep their own maximum, at most: the fewer the threads, the more
+    /// columns each has.
+    fn tiles(&self) -> u32 {
+        (512 / self.workgroup.max(1)).clamp(4, 64)
     }
 
     /// The files after the header, in order.
@@ -257,7 +260,7 @@ impl KernelKey {
             ("WG_DENSE", if dense { self.workgroup } else { 1 }),
             ("WG_INDEX", if self.argmax { self.workgroup } else { 1 }),
             ("CHIP", self.chip.max(1).next_multiple_of(4)),
-            ("TILES", if self.two_step() { TILES } else { 1 }),
+            ("TILES", if self.two_step() { self.tiles() } else { 1 }),
         ];
         for (name, value) in numbers {
             let _ = write!(text, "const {name}: u32 = {value}u; ");
@@ -348,7 +351,12 @@ impl KernelKey {
                 return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read)]);
             }
             Driver::Finish => {
-                return list(&[("params", Uniform), ("scalars", ReadWrite), ("rows_in", Read), ("saved", Read)]);
+                return list(&[
+                    ("params", Uniform),
+                    ("scalars", ReadWrite),
+                    ("rows_in", Read),
+                    ("saved", Read),
+                ]);
             }
             Driver::CountLabels => {
                 return list(&[("params", Uniform), ("counts", ReadWrite), ("labels", Read)]);
