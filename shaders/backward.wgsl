@@ -19,8 +19,7 @@ fn main(
   let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
   for (var j = thread; j < params.classes; j += WG) {
     let term = load_class(j);
-    let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
-    let u = compensated(uncompensated(row, term, j, v), v, threshold);
-    store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, term.weight), row.live);
+    let u = compensated(adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias)), threshold);
+    store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, class_factor(row, term, j), term.weight), row.live);
   }
 }

@@ -35,7 +35,7 @@ fn row_share(row: u32) -> f32 {
     return select(0.0, 1.0, kept);
   }
   if (MIXED_TARGETS) {
-    let lambda = row_value(FIELDS_PER_LABEL + FIELD_LOG_COUNT, row);
+    let lambda = row_value(FIELDS_PER_LABEL + FIELD_FEATURE, row);
     return lambda * part(0u, row) + (1.0 - lambda) * part(FIELDS_PER_LABEL, row);
   }
   return part(0u, row);

@@ -136,18 +136,18 @@ fn label_part(field: u32, rows: U, others: F, u: F, mass: Mass, other_weight: F,
 
 fn hard_row(row: Row, mass: Mass, v: F) -> RowLoss {
   var out: RowLoss;
-  let others = log_mass(mass);
+  let others = log_mass(mass.max, mass.sum);
   let u = max(v - load_row(FIELD_MARGIN, row.rows), F(NEG_MAX));
   let part = label_part(0u, row.rows, others, select(u, F(NEG_MAX), v <= F(NEG_MAX)), mass, F(0.0), F(0.0));
   let kept = row.first >= I(0);
   out.loss = select(F(0.0), part.loss, kept);
-  out.log_sum_exp = select(others, part.log_sum_exp, kept);
+  out.log_sum_exp = select(F(0.0), part.log_sum_exp, kept);
   out.probability = select(F(0.0), part.probability, kept);
   out.reference = others;
   out.coefficient = select(F(0.0), part.total * exp(min(others - part.log_sum_exp, F(0.0))), kept);
   out.first = select(F(0.0), part.own, kept);
   out.dense = select(F(0.0), part.dense, kept);
-  out.bad = (row.first == I(LABEL_BAD)) | (kept & (others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
+  out.bad = (row.first == I(LABEL_BAD)) | ((others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
   return out;
 }
 
@@ -172,7 +172,7 @@ fn soft_row(row: Row, mass: Mass) -> RowLoss {
 fn mixed_row(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
   var out: RowLoss;
   let field = FIELDS_PER_LABEL;
-  let rest = log_mass(mass);
+  let rest = log_mass(mass.max, mass.sum);
   let same = row.first == row.second;
   let has_first = row.first >= I(0);
   let has_second = row.second >= I(0);
@@ -219,10 +219,10 @@ fn mixed_row(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
     - dense_first * weight_second;
   out.first = own_first + select(cross_first, own_second, same);
   out.second = select(own_second + cross_second, out.first, same);
-  out.log_sum_exp = select(select(rest, b.log_sum_exp, has_second), a.log_sum_exp, has_first);
+  out.log_sum_exp = select(select(F(0.0), b.log_sum_exp, has_second), a.log_sum_exp, has_first);
   out.probability = select(select(F(0.0), b.probability, has_second), a.probability, has_first);
   out.bad = (row.first == I(LABEL_BAD)) | (row.second == I(LABEL_BAD))
-    | ((has_first | has_second) & (rest <= F(NEG_MAX)) & (v_first <= F(NEG_MAX)) & (v_second <= F(NEG_MAX)));
+    | ((rest <= F(NEG_MAX)) & (v_first <= F(NEG_MAX)) & (v_second <= F(NEG_MAX)));
   return out;
 }
 

@@ -1,20 +1,29 @@
-// Row statistics as a mergeable monoid: the mass of a set of classes, relative to its maximum.
+// Row statistics as a mergeable monoid: the mass of a set of classes, relative to a running maximum.
 //
-//   max      the largest u
-//   sum      sum of exp(u - max)
-//   weight   sum of dense targets tau_j                       (only with HAS_DENSE)
-//   cross    sum of tau_j (max - u_j), so that
+//   max      the largest entry.u
+//   sum      sum of factor exp(u - max)
+//   raw      sum of exp(u - max) over all classes, the labels too     (only with TWO_STEP)
+//   weight   sum of dense targets tau_j                               (only with HAS_DENSE)
+//   cross    sum of tau_j (max - u_j - log factor_j), so that
 //            sum of tau_j (lse - u_j) = cross + weight log(sum) without cancellation
 
 struct Mass {
   max: F,
   sum: F,
+  raw: F,
   weight: F,
   cross: F,
 }
 
+// A class of a row: exp(u) times a factor is its mass; classes that take no part have factor 0.
+struct Entry {
+  u: F,
+  factor: F,
+  tau: F,
+}
+
 fn no_mass() -> Mass {
-  return Mass(F(NEG_MAX), F(0.0), F(0.0), F(0.0));
+  return Mass(F(NEG_MAX), F(0.0), F(0.0), F(0.0), F(0.0));
 }
 
 // 0 * (a difference that overflowed) is 0 here.
@@ -23,37 +32,73 @@ fn weighted(weight: F, distance: F) -> F {
 }
 
 fn merge(a: Mass, b: Mass) -> Mass {
-  var out: Mass;
-  out.max = max(a.max, b.max);
-  out.sum = a.sum * exp(a.max - out.max) + b.sum * exp(b.max - out.max);
-  if (HAS_DENSE) {
-    out.weight = a.weight + b.weight;
-    out.cross = a.cross + weighted(a.weight, out.max - a.max) + b.cross + weighted(b.weight, out.max - b.max);
-  }
-  return out;
+  var left = a;
+  var right = b;
+  let top = max(a.max, b.max);
+  raise(&left, top);
+  raise(&right, top);
+  return Mass(top, left.sum + right.sum, left.raw + right.raw, left.weight + right.weight, left.cross + right.cross);
 }
 
-fn add_class(mass: ptr<function, Mass>, u: F, tau: F) {
-  let old = (*mass).max;
-  let top = max(old, u);
-  (*mass).sum = (*mass).sum * exp(old - top) + exp(u - top);
-  (*mass).max = top;
-  if (HAS_DENSE) {
-    // A masked class under a positive target makes the loss infinite.
-    let distance = select(top - u, F(bitcast<f32>(params.infinity)), u <= F(NEG_MAX));
-    (*mass).cross += weighted((*mass).weight, top - old) + weighted(tau, distance);
-    (*mass).weight += tau;
+fn raise(mass: ptr<function, Mass>, top: F) {
+  let shrink = exp((*mass).max - top);
+  (*mass).sum *= shrink;
+  if (TWO_STEP) {
+    (*mass).raw *= shrink;
   }
+  if (HAS_DENSE) {
+    (*mass).cross += weighted((*mass).weight, top - (*mass).max);
+  }
+  (*mass).max = top;
+}
+
+fn include(mass: ptr<function, Mass>, entry: Entry, top: F) {
+  let e = exp(entry.u - top);
+  if (TWO_STEP) {
+    (*mass).raw += e;
+  }
+  if (HAS_FACTOR) {
+    (*mass).sum += e * entry.factor;
+  } else {
+    (*mass).sum += e;
+  }
+  if (HAS_DENSE) {
+    var distance = top - entry.u;
+    if (HAS_FACTOR) {
+      distance -= log(max(entry.factor, F(1e-38)));
+    }
+    // A masked class under a positive target makes the loss infinite.
+    distance = select(distance, F(bitcast<f32>(params.infinity)), entry.u <= F(NEG_MAX));
+    (*mass).cross += weighted(entry.tau, distance);
+    (*mass).weight += entry.tau;
+  }
+}
+
+fn add_class(mass: ptr<function, Mass>, entry: Entry) {
+  let top = max((*mass).max, entry.u);
+  raise(mass, top);
+  include(mass, entry, top);
+}
+
+// Four classes under one new maximum: one rescaling instead of four.
+fn add_classes(mass: ptr<function, Mass>, a: Entry, b: Entry, c: Entry, d: Entry) {
+  let top = max(max(max((*mass).max, a.u), max(b.u, c.u)), d.u);
+  raise(mass, top);
+  include(mass, a, top);
+  include(mass, b, top);
+  include(mass, c, top);
+  include(mass, d, top);
 }
 
 // Everything was masked: exp(NEG_MAX - NEG_MAX) counted ones that are none.
 fn settled(mass: Mass) -> Mass {
   var out = mass;
   out.sum = select(mass.sum, F(0.0), mass.max <= F(NEG_MAX));
+  out.raw = select(mass.raw, F(0.0), mass.max <= F(NEG_MAX));
   return out;
 }
 
-// logsumexp; NEG_MAX where there is no mass.
-fn log_mass(mass: Mass) -> F {
-  return select(mass.max + log(max(mass.sum, F(1e-38))), F(NEG_MAX), mass.sum <= F(0.0));
+// max + log(sum); NEG_MAX where there is no mass.
+fn log_mass(top: F, sum: F) -> F {
+  return select(top + log(max(sum, F(1e-38))), F(NEG_MAX), sum <= F(0.0));
 }

@@ -68,7 +68,7 @@ const FIELD_MARGIN: u32 = 1u;
 const FIELD_SHARE: u32 = 2u;
 const FIELD_WEIGHT: u32 = 3u;
 const FIELD_SMOOTHING: u32 = 4u;
-const FIELD_LOG_COUNT: u32 = 5u;
+const FIELD_INVERSE_POWER: u32 = 5u;
 const FIELD_FEATURE: u32 = 6u;
 const FIELDS_PER_LABEL: u32 = 7u;
 

@@ -87,14 +87,14 @@ fn main(
   }
   let label = checked_label(labels[row]);
   if (HAS_MITIGATION) {
-    store_row(FIELD_LOG_COUNT, row, class_value(COLUMN_LOG_COUNT, label));
+    store_row(FIELD_INVERSE_POWER, row, 1.0 / class_value(COLUMN_POWER, label));
   }
   if (MIXED_TARGETS) {
     let lambda = lambdas[row];
     store_label(0u, row, label, weight * lambda);
     store_label(FIELDS_PER_LABEL, row, checked_label(second_labels[row]), weight * (1.0 - lambda));
     // The denominators count a row's labels by their shares, without row weights.
-    store_row(FIELDS_PER_LABEL + FIELD_LOG_COUNT, row, lambda);
+    store_row(FIELDS_PER_LABEL + FIELD_FEATURE, row, lambda);
   } else {
     store_label(0u, row, label, weight);
   }

@@ -1,4 +1,5 @@
-// The column log n_j of the class table from the cumulative counts; counts below 1 count as 1.
+// The column (n_j / 2^32)^p of the class table from the cumulative counts; counts below 1 count as 1. About 2^32,
+// the middle of 64 bits, every count's power and its inverse stay within f32 for p up to 3.5.
 //
 // Dispatch: ceil(K / WG) workgroups, after count_labels.
 
@@ -17,5 +18,5 @@ fn main(
     return;
   }
   let n = f32(counts[2u * j]) + f32(counts[2u * j + 1u]) * 4294967296.0;
-  classes[COLUMN_LOG_COUNT * params.classes + j] = log(max(n, 1.0));
+  classes[COLUMN_POWER * params.classes + j] = exp(params.seesaw_p * (log(max(n, 1.0)) - 22.18070977791825));
 }

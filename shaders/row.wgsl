@@ -8,7 +8,7 @@ struct Row {
   dense: U,
   first: I,
   second: I,
-  log_count: F,
+  inverse_power: F,
 }
 
 fn open_row(group: u32) -> Row {
@@ -27,7 +27,7 @@ fn open_row(group: u32) -> Row {
     row.second = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, row.rows);
   }
   if (HAS_MITIGATION) {
-    row.log_count = load_row(FIELD_LOG_COUNT, row.rows);
+    row.inverse_power = load_row(FIELD_INVERSE_POWER, row.rows);
   }
   return row;
 }
@@ -63,24 +63,29 @@ fn label_logit(row: Row, label: I) -> F {
   return select(v, F(NEG_MAX), label < I(0));
 }
 
-// u before compensation of a class that is no label of the row.
-fn uncompensated(row: Row, term: Class, j: u32, v: F) -> F {
-  var u = v;
+// The factor of a class that is no label of the row: mitigation, or 0 where gated.
+fn class_factor(row: Row, term: Class, j: u32) -> F {
+  var factor = F(1.0);
   if (HAS_MITIGATION) {
-    u += mitigation(term.log_count, row.log_count);
+    factor = mitigation(term.power, row.inverse_power);
   }
   if (HAS_GATE || GATE_GIVEN) {
-    u = select(u, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail));
+    factor = select(factor, F(0.0), gated(row.rows, row.dense, j, term.tail));
   }
-  return u;
+  return factor;
 }
 
-// u of a class that is no label of the row.
-fn compensated(u: F, v: F, threshold: F) -> F {
+// v with compensation.
+fn compensated(v: F, threshold: F) -> F {
   if (HAS_COMPENSATION) {
-    return clamp(u + compensation(v, threshold), F(NEG_MAX), F(POS_MAX));
+    return min(v + compensation(v, threshold), F(POS_MAX));
   }
-  return u;
+  return v;
+}
+
+// Where compensation begins when nothing but the label's logit decides; nowhere without such a logit.
+fn own_threshold(v: F) -> F {
+  return select(v, F(POS_MAX), v <= F(NEG_MAX));
 }
 
 // What a pass over raw logits notices on its way.

@@ -3,6 +3,15 @@
 //
 // Dispatch: ceil(N / LANES) workgroups; CHIP * WG >= K.
 
+fn chip_entry(row: Row, term: Class, j: u32, u: F) -> Entry {
+  let label = is_label(row, j);
+  var tau = F(0.0);
+  if (HAS_DENSE) {
+    tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
+  }
+  return Entry(select(u, F(NEG_MAX), label), class_factor(row, term, j), tau);
+}
+
 fn chip_row(thread: u32, group: u32) {
   let row = open_row(group);
   let v_first = label_logit(row, row.first);
@@ -10,9 +19,9 @@ fn chip_row(thread: u32, group: u32) {
   if (MIXED_TARGETS) {
     v_second = label_logit(row, row.second);
   }
-  // First v, then u, of this thread's columns.
+  // First v, then u of this thread's columns; factors are cheaper made again than held.
   var held: array<F, CHIP>;
-  var threshold = v_first;
+  var threshold = own_threshold(v_first);
   var scan = new_scan();
   var mass = no_mass();
   for (var i = 0u; i < CHIP; i++) {
@@ -24,34 +33,22 @@ fn chip_row(thread: u32, group: u32) {
       let v = adjusted(z, F(term.scale), F(term.bias));
       if (TWO_STEP) {
         held[i] = v;
-        add_class(&mass, v, F(0.0));
+        add_class(&mass, Entry(v, F(1.0), F(0.0)));
       } else {
-        let label = is_label(row, j);
-        let u = compensated(uncompensated(row, term, j, v), v, threshold);
-        held[i] = u;
-        var tau = F(0.0);
-        if (HAS_DENSE) {
-          tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
-        }
-        add_class(&mass, select(u, F(NEG_MAX), label), tau);
+        held[i] = compensated(v, threshold);
+        add_class(&mass, chip_entry(row, term, j, held[i]));
       }
     }
   }
   if (TWO_STEP) {
-    threshold = max(threshold, log_mass(merge_over_workgroup(thread, mass)) + params.seesaw_log_eps);
+    let raw = merge_over_workgroup(thread, mass);
+    threshold = max(v_first, log_mass(raw.max, raw.raw) + params.seesaw_log_eps);
     mass = no_mass();
     for (var i = 0u; i < CHIP; i++) {
       let j = i * WG + thread;
       if (j < params.classes) {
-        let term = load_class(j);
-        let label = is_label(row, j);
-        let u = compensated(uncompensated(row, term, j, held[i]), held[i], threshold);
-        held[i] = u;
-        var tau = F(0.0);
-        if (HAS_DENSE) {
-          tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
-        }
-        add_class(&mass, select(u, F(NEG_MAX), label), tau);
+        held[i] = compensated(held[i], threshold);
+        add_class(&mass, chip_entry(row, load_class(j), j, held[i]));
       }
     }
   }
@@ -78,15 +75,9 @@ fn chip_row(thread: u32, group: u32) {
     for (var i = 0u; i < CHIP; i++) {
       let j = i * WG + thread;
       if (j < params.classes) {
-        var scale = params.scale;
-        var weight = 1.0;
-        if (HAS_CLASS_SCALE) {
-          scale *= classes[COLUMN_CLASS_SCALE * params.classes + j];
-        }
-        if (HAS_CLASS_WEIGHTS) {
-          weight = classes[COLUMN_WEIGHT * params.classes + j];
-        }
-        store_gradients(row.gradient, j, scale * gradient_u(row, out, j, held[i], weight), row.live);
+        let term = load_class(j);
+        let g = gradient_u(row, out, j, held[i], class_factor(row, term, j), term.weight);
+        store_gradients(row.gradient, j, term.scale * g, row.live);
       }
     }
   }

@@ -5,8 +5,124 @@
 //
 // Seesaw's compensation with eps > 0 needs the raw log-sum-exp before it can weigh a class, but only classes of
 // probability above eps change, at most 1/eps of them. So the first pass sums the mass without compensation and
-// keeps the largest v of each of TILES stretches of a thread's columns; a stretch is read again only if some
-// class in it lies above the threshold.
+// keeps the largest v of each of at most TILES stretches of a thread's columns; a stretch is read again only if
+// some class in it lies above the threshold.
+
+// A class as the first pass sees it.
+struct Visit {
+  entry: Entry,
+  rest: F,  // v, NEG_MAX for the row's labels
+}
+
+fn visit(row: Row, j: u32, z: F, threshold: F) -> Visit {
+  var out: Visit;
+  let term = load_class(j);
+  let label = is_label(row, j);
+  let v = adjusted(z, F(term.scale), F(term.bias));
+  out.rest = select(v, F(NEG_MAX), label);
+  if (TWO_STEP) {
+    // Raw mass counts the labels too.
+    out.entry.u = v;
+    out.entry.factor = select(class_factor(row, term, j), F(0.0), label);
+  } else {
+    out.entry.u = select(compensated(v, threshold), F(NEG_MAX), label);
+    out.entry.factor = class_factor(row, term, j);
+  }
+  if (HAS_DENSE) {
+    out.entry.tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
+  }
+  return out;
+}
+
+// The first pass over one stretch of a thread's columns.
+struct Stretch {
+  mass: Mass,
+  scan: Scan,
+  top: F,
+}
+
+fn first_pass(row: Row, begin: u32, end: u32, threshold: F, stretch: ptr<function, Stretch>) {
+  var mass = (*stretch).mass;
+  var scan = (*stretch).scan;
+  var top = F(NEG_MAX);
+  var j = begin;
+  // Four columns at a time: their loads are in flight together.
+  for (; j + 3u * WG < end; j += 4u * WG) {
+    let za = load_logits(row.logits, j);
+    let zb = load_logits(row.logits, j + WG);
+    let zc = load_logits(row.logits, j + 2u * WG);
+    let zd = load_logits(row.logits, j + 3u * WG);
+    scan_logit(&scan, za, j);
+    scan_logit(&scan, zb, j + WG);
+    scan_logit(&scan, zc, j + 2u * WG);
+    scan_logit(&scan, zd, j + 3u * WG);
+    let a = visit(row, j, za, threshold);
+    let b = visit(row, j + WG, zb, threshold);
+    let c = visit(row, j + 2u * WG, zc, threshold);
+    let d = visit(row, j + 3u * WG, zd, threshold);
+    add_classes(&mass, a.entry, b.entry, c.entry, d.entry);
+    if (TWO_STEP) {
+      top = max(top, max(max(a.rest, b.rest), max(c.rest, d.rest)));
+    }
+  }
+  for (; j < end; j += WG) {
+    let z = load_logits(row.logits, j);
+    scan_logit(&scan, z, j);
+    let a = visit(row, j, z, threshold);
+    add_class(&mass, a.entry);
+    if (TWO_STEP) {
+      top = max(top, a.rest);
+    }
+  }
+  (*stretch).mass = mass;
+  (*stretch).scan = scan;
+  (*stretch).top = top;
+}
+
+// Adds what compensation adds to the classes of one stretch above the threshold.
+fn compensate(row: Row, begin: u32, end: u32, threshold: F, mass: ptr<function, Mass>) {
+  for (var j = begin; j < end; j += WG) {
+    let term = load_class(j);
+    let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
+    let u = compensated(v, threshold);
+    let rises = (v > threshold) & !is_label(row, j);
+    let top = max((*mass).max, select(F(NEG_MAX), u, rises));
+    raise(mass, top);
+    let factor = select(F(0.0), class_factor(row, term, j), rises);
+    (*mass).sum += factor * (exp(u - top) - exp(v - top));
+    if (HAS_DENSE) {
+      (*mass).cross -= select(F(0.0), weighted(dense_target(row.dense, j, term.weight), u - v), rises);
+    }
+  }
+}
+
+fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
+  let term = load_class(j);
+  let u = compensated(adjusted(z, F(term.scale), F(term.bias)), threshold);
+  return term.scale * gradient_u(row, out, j, u, class_factor(row, term, j), term.weight);
+}
+
+fn second_pass(row: Row, thread: u32, out: RowLoss, threshold: F) {
+  var j = thread;
+  for (; j + 3u * WG < params.classes; j += 4u * WG) {
+    let za = load_logits(row.logits, j);
+    let zb = load_logits(row.logits, j + WG);
+    let zc = load_logits(row.logits, j + 2u * WG);
+    let zd = load_logits(row.logits, j + 3u * WG);
+    let a = class_gradient(row, out, j, za, threshold);
+    let b = class_gradient(row, out, j + WG, zb, threshold);
+    let c = class_gradient(row, out, j + 2u * WG, zc, threshold);
+    let d = class_gradient(row, out, j + 3u * WG, zd, threshold);
+    store_gradients(row.gradient, j, a, row.live);
+    store_gradients(row.gradient, j + WG, b, row.live);
+    store_gradients(row.gradient, j + 2u * WG, c, row.live);
+    store_gradients(row.gradient, j + 3u * WG, d, row.live);
+  }
+  for (; j < params.classes; j += WG) {
+    let z = load_logits(row.logits, j);
+    store_gradients(row.gradient, j, class_gradient(row, out, j, z, threshold), row.live);
+  }
+}
 
 fn stream_row(thread: u32, group: u32) {
   let row = open_row(group);
@@ -16,69 +132,35 @@ fn stream_row(thread: u32, group: u32) {
     v_second = label_logit(row, row.second);
   }
   let steps = (params.classes + WG - 1u) / WG;
-  let tile_steps = (steps + TILES - 1u) / TILES;
+  // Whole blocks of four steps.
+  let tile = ((steps + TILES - 1u) / TILES + 3u) / 4u * 4u * WG;
+  let tiles = (params.classes + tile - 1u) / tile;
   var tile_top: array<F, TILES>;
-  var threshold = v_first;
-  var scan = new_scan();
-  var mass = no_mass();
-  var raw = no_mass();
-  for (var tile = 0u; tile < TILES; tile++) {
-    let begin = tile * tile_steps * WG + thread;
-    let end = min((tile + 1u) * tile_steps * WG, params.classes);
-    var top = F(NEG_MAX);
-    for (var j = begin; j < end; j += WG) {
-      let z = load_logits(row.logits, j);
-      let term = load_class(j);
-      scan_logit(&scan, z, j);
-      let v = adjusted(z, F(term.scale), F(term.bias));
-      let label = is_label(row, j);
-      var u = uncompensated(row, term, j, v);
-      if (TWO_STEP) {
-        add_raw(&raw, v);
-        top = max(top, select(v, F(NEG_MAX), label));
-      } else {
-        u = compensated(u, v, threshold);
-      }
-      var tau = F(0.0);
-      if (HAS_DENSE) {
-        tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
-      }
-      add_class(&mass, select(u, F(NEG_MAX), label), tau);
-    }
+  var threshold = own_threshold(v_first);
+  var stretch: Stretch;
+  stretch.mass = no_mass();
+  stretch.scan = new_scan();
+  for (var i = 0u; i < tiles; i++) {
+    first_pass(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, &stretch);
     if (TWO_STEP) {
-      tile_top[tile] = top;
+      tile_top[i] = stretch.top;
     }
   }
+  var total = merge_over_workgroup(thread, stretch.mass);
   if (TWO_STEP) {
-    raw = merge_over_workgroup(thread, raw);
-    threshold = max(threshold, log_mass(raw) + params.seesaw_log_eps);
-    for (var tile = 0u; tile < TILES; tile++) {
-      if (!any_lane(tile_top[tile] > threshold)) {
-        continue;
-      }
-      let begin = tile * tile_steps * WG + thread;
-      let end = min((tile + 1u) * tile_steps * WG, params.classes);
-      for (var j = begin; j < end; j += WG) {
-        let term = load_class(j);
-        let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
-        let more = compensation(v, threshold);
-        let u = uncompensated(row, term, j, v);
-        // exp(u + more) - exp(u) = exp(u + more + log(1 - exp(-more)))
-        let rises = (more > F(0.0)) & !is_label(row, j) & (u > F(NEG_MAX));
-        let extra = min(u + more, F(POS_MAX)) + log(max(one_minus_exp(more), F(1e-38)));
-        if (HAS_DENSE) {
-          let tau = dense_target(row.dense, j, term.weight);
-          mass.cross -= select(F(0.0), weighted(tau, more), rises);
-        }
-        add_class(&mass, select(F(NEG_MAX), extra, rises), F(0.0));
+    threshold = max(v_first, log_mass(total.max, total.raw) + params.seesaw_log_eps);
+    var mass = stretch.mass;
+    for (var i = 0u; i < tiles; i++) {
+      if (any_lane(tile_top[i] > threshold)) {
+        compensate(row, i * tile + thread, min((i + 1u) * tile, params.classes), threshold, &mass);
       }
     }
+    total = merge_over_workgroup(thread, mass);
   }
-  let total = merge_over_workgroup(thread, mass);
-  let bad = any_over_workgroup(thread, has_bad_logit(scan));
+  let bad = any_over_workgroup(thread, has_bad_logit(stretch.scan));
   var argmax = U(0u);
   if (WANT_ARGMAX) {
-    argmax = argmax_over_workgroup(thread, scan.best, scan.index);
+    argmax = argmax_over_workgroup(thread, stretch.scan.best, stretch.scan.index);
   }
   var mine: RowLoss;
   if (thread == 0u) {
@@ -93,21 +175,8 @@ fn stream_row(thread: u32, group: u32) {
     }
   }
   if (WRITE_GRADIENT) {
-    let out = share_row(thread, mine);
-    for (var j = thread; j < params.classes; j += WG) {
-      let term = load_class(j);
-      let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
-      let u = compensated(uncompensated(row, term, j, v), v, threshold);
-      store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, term.weight), row.live);
-    }
+    second_pass(row, thread, share_row(thread, mine), threshold);
   }
-}
-
-fn add_raw(raw: ptr<function, Mass>, v: F) {
-  let old = (*raw).max;
-  let top = max(old, v);
-  (*raw).sum = (*raw).sum * exp(old - top) + exp(v - top);
-  (*raw).max = top;
 }
 
 @compute @workgroup_size(WG)

@@ -1,13 +1,13 @@
 // The terms of the normal form. Needs the header's HAS_ constants and columns, lanes*.wgsl and a bindings file.
 //
 //   v_j = scale * class_scale_j * z_j + bias_j
-//   u_j = v_j + mitigation + compensation for j != y, NEG_MAX where gated
+//   mass of class j != y: factor_j exp(v_j + compensation_j), factor 0 where gated
 
 // What a class brings to every row; loaded once for all lanes. Absent terms cost nothing.
 struct Class {
   scale: f32,
   bias: f32,
-  log_count: f32,
+  power: f32,
   weight: f32,
   tail: bool,
 }
@@ -23,7 +23,7 @@ fn load_class(j: u32) -> Class {
     term.bias = classes[COLUMN_BIAS * params.classes + j];
   }
   if (HAS_MITIGATION) {
-    term.log_count = classes[COLUMN_LOG_COUNT * params.classes + j];
+    term.power = classes[COLUMN_POWER * params.classes + j];
   }
   if (HAS_CLASS_WEIGHTS) {
     term.weight = classes[COLUMN_WEIGHT * params.classes + j];
@@ -43,9 +43,10 @@ fn adjusted(z: F, scale: F, bias: F) -> F {
   return select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
 }
 
-// Seesaw's log M_yj = p min(0, log n_j - log n_y).
-fn mitigation(log_count: f32, log_count_y: F) -> F {
-  return params.seesaw_p * min(F(0.0), log_count - log_count_y);
+// Seesaw's M_yj = min(1, (n_j / n_y)^p) from the class's n_j^p and the row's n_y^-p, both about a middle count so
+// that they stay within f32: no exponential for each element.
+fn mitigation(power: f32, inverse_power: F) -> F {
+  return min(F(1.0), power * inverse_power);
 }
 
 // Seesaw's log C_j = q max(0, v_j - t), t = max(v_y, logsumexp(v) + log eps).

@@ -3,44 +3,48 @@
 
 var<workgroup> tree_max: array<F, WG>;
 var<workgroup> tree_sum: array<F, WG>;
+var<workgroup> tree_raw: array<F, WG_RAW>;
 var<workgroup> tree_weight: array<F, WG_DENSE>;
 var<workgroup> tree_cross: array<F, WG_DENSE>;
 var<workgroup> tree_index: array<U, WG_INDEX>;
 
+fn put_mass(slot: u32, mass: Mass) {
+  tree_max[slot] = mass.max;
+  tree_sum[slot] = mass.sum;
+  if (TWO_STEP) {
+    tree_raw[slot] = mass.raw;
+  }
+  if (HAS_DENSE) {
+    tree_weight[slot] = mass.weight;
+    tree_cross[slot] = mass.cross;
+  }
+}
+
+fn take_mass(slot: u32) -> Mass {
+  var mass = Mass(tree_max[slot], tree_sum[slot], F(0.0), F(0.0), F(0.0));
+  if (TWO_STEP) {
+    mass.raw = tree_raw[slot];
+  }
+  if (HAS_DENSE) {
+    mass.weight = tree_weight[slot];
+    mass.cross = tree_cross[slot];
+  }
+  return mass;
+}
+
 fn merge_over_workgroup(thread: u32, mine: Mass) -> Mass {
   var total = mine;
   workgroupBarrier();
-  tree_max[thread] = mine.max;
-  tree_sum[thread] = mine.sum;
-  if (HAS_DENSE) {
-    tree_weight[thread] = mine.weight;
-    tree_cross[thread] = mine.cross;
-  }
+  put_mass(thread, mine);
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half = half / 2u) {
     if (thread < half) {
-      var other = Mass(tree_max[thread + half], tree_sum[thread + half], F(0.0), F(0.0));
-      if (HAS_DENSE) {
-        other.weight = tree_weight[thread + half];
-        other.cross = tree_cross[thread + half];
-      }
-      total = merge(total, other);
-      tree_max[thread] = total.max;
-      tree_sum[thread] = total.sum;
-      if (HAS_DENSE) {
-        tree_weight[thread] = total.weight;
-        tree_cross[thread] = total.cross;
-      }
+      total = merge(total, take_mass(thread + half));
+      put_mass(thread, total);
     }
     workgroupBarrier();
   }
-  total.max = tree_max[0];
-  total.sum = tree_sum[0];
-  if (HAS_DENSE) {
-    total.weight = tree_weight[0];
-    total.cross = tree_cross[0];
-  }
-  return settled(total);
+  return settled(take_mass(0u));
 }
 
 fn any_over_workgroup(thread: u32, mine: B) -> B {

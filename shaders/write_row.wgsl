@@ -54,8 +54,11 @@ fn scaled(out: RowLoss, factor: F) -> RowLoss {
 }
 
 // dL/du_j.
-fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, weight: f32) -> F {
+fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F {
   var g = out.coefficient * exp(u - out.reference);
+  if (HAS_FACTOR) {
+    g *= factor;
+  }
   if (HAS_DENSE) {
     g -= out.dense * dense_target(row.dense, j, weight);
   }

@@ -1,8 +1,9 @@
 //! Every loss of deep long-tailed learning as exact, fused GPU kernels in WGSL, driven through wgpu.
 //!
 //! A paper's method is plain data, a [`SoftmaxLoss`]: made by a named constructor from [`ClassCounts`],
-//! changed by `with_` methods, combined freely. The same data goes to the GPU ([`Kernels`], [`Plan`],
-//! or [`Context`] for slices) and to the f64 oracle ([`reference`]):
+//! changed by `with_` methods, combined freely. The same data goes to the GPU
+//! ([`Kernels`](gpu::Kernels), [`Plan`](gpu::Plan), or [`Context`](gpu::Context) for slices) and to the f64 oracle
+//! ([`reference`](mod@reference)):
 //!
 //! ```text
 //! ClassCounts -> SoftmaxLoss (what) -> Plan (how, checked once) -> encode (record)      GPU
@@ -19,6 +20,23 @@
 //! ```
 //! then label smoothing, z-loss and the [`Reduction`]. No kernel ever builds an N x K intermediate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(unreachable_pub)]
+// Library code reports errors, it does not panic, print or lose bits.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 mod batch;
 mod classes;
@@ -36,3 +54,11 @@ pub use classes::{ClassCounts, Group, Normalisation, Profile};
 pub use error::{Error, Result};
 pub use reduction::Reduction;
 pub use softmax::SoftmaxLoss;
+
+/// wgpu as this crate uses it: for buffers, devices and encoders of the same version.
+pub use wgpu;
+
+/// The README's examples are doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

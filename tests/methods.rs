@@ -201,7 +201,8 @@ const COMPOSED: &str = "seesaw_mmdet";
 #[test]
 fn constructors_give_the_authors_losses() {
     let mut cases = 0;
-    for name in Golden::names() {
+    // The cases of 1203 classes repeat these; `golden.rs` has them all.
+    for name in Golden::names().into_iter().filter(|name| !name.contains("k1203")) {
         let file = Golden::open(&name);
         if file.text("method") == COMPOSED {
             continue;

@@ -14,7 +14,7 @@ use longtail::{ClassCounts, Error, Group};
 /// | 4 | 4 | 1 | 2 |
 /// | 5 | 0 | 0 | 1 |
 fn evaluator() -> Evaluator {
-    let counts = ClassCounts::new(&[300, 120, 50, 9, 3, 2]).unwrap();
+    let counts = ClassCounts::new([300, 120, 50, 9, 3, 2]).unwrap();
     let mut evaluator = Evaluator::new(&counts);
     let labels = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4, 4, 4];
     let predictions = [0, 0, 0, 0, 1, 0, 2, 2, 4, 0, 3, 4, 5, 0, 2];
@@ -49,7 +49,7 @@ fn hand_computed_report() {
 
 #[test]
 fn a_recall_of_zero_makes_both_means_zero() {
-    let counts = ClassCounts::new(&[10, 10]).unwrap();
+    let counts = ClassCounts::new([10, 10]).unwrap();
     let mut evaluator = Evaluator::new(&counts);
     evaluator.extend(&[0, 0], &[0, 1]).unwrap();
     let report = evaluator.report();
@@ -58,7 +58,7 @@ fn a_recall_of_zero_makes_both_means_zero() {
 
 #[test]
 fn nothing_measured_is_none_and_not_zero() {
-    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let counts = ClassCounts::new([300, 9]).unwrap();
     let report = Evaluator::new(&counts).report();
     assert_eq!(report.per_class, [None, None]);
     let all = [
@@ -90,7 +90,7 @@ fn groups_can_be_given() {
 
 #[test]
 fn an_empty_group_prints_a_dash() {
-    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let counts = ClassCounts::new([300, 9]).unwrap();
     let mut evaluator = Evaluator::new(&counts);
     evaluator.extend(&[0, 0, 1], &[0, 0, 1]).unwrap();
     assert_eq!(evaluator.report().medium, None);
@@ -142,7 +142,7 @@ fn rows_that_are_no_rows_are_errors() {
 
 #[test]
 fn merging_equals_collecting_at_once() {
-    let counts = ClassCounts::new(&[300, 9]).unwrap();
+    let counts = ClassCounts::new([300, 9]).unwrap();
     let new = || Evaluator::new(&counts);
     let (mut left, mut right, mut whole) = (new(), new(), new());
     left.extend(&[0, 1], &[0, 0]).unwrap();

@@ -3,7 +3,7 @@
 use super::shader::{Driver, InnerTerms, KernelKey, Storage};
 use crate::batch::TargetKind;
 
-/// How rows are laid over threads. Chosen by [`choose`], or forced through
+/// How rows are laid over threads. Chosen by shape and adapter, or forced through
 /// [`PlanRequest::with_choice`](super::PlanRequest::with_choice).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowChoice {
@@ -25,12 +25,16 @@ pub(crate) struct AdapterClass {
 }
 
 /// The choice for a shape. The reasons, with their measurements, are in `docs/performance.md`.
-pub(crate) fn choose(adapter: AdapterClass, rows: u32, classes: u32) -> RowChoice {
+pub(crate) fn choose(adapter: AdapterClass, terms: &InnerTerms, rows: u32, classes: u32) -> RowChoice {
     let lanes = if rows >= 4 { 4 } else { 1 };
     if adapter.software {
         // A workgroup as wide as the processor's vectors: no barrier ever waits.
         let workgroup = 8;
-        return RowChoice { lanes, workgroup, chip: 0 };
+        // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and
+        // on short rows, where the blocks of the streaming kernel do not fill.
+        let longest = if terms.compensation && terms.floor { 2048 } else { 256 };
+        let chip = if classes <= longest { classes.div_ceil(workgroup) } else { 0 };
+        return RowChoice { lanes, workgroup, chip };
     }
     // A thread should hold 8 to 16 columns of its rows.
     let per_thread = if lanes == 4 { 8 } else { 16 };
@@ -51,7 +55,7 @@ pub(crate) struct RowRequest {
 
 impl RowRequest {
     /// A key for this request: the given driver, rows laid as chosen.
-    pub fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
+    pub(super) fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
         KernelKey {
             driver,
             terms: self.terms,
@@ -67,7 +71,7 @@ impl RowRequest {
     }
 
     /// The row kernel itself; with `gradient` the fused one, else the forward pass that saves coefficients.
-    pub fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
+    pub(super) fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
         let driver = if choice.chip > 0 { Driver::RowChip } else { Driver::RowStream };
         KernelKey { gradient, coefficients, ..self.key(driver, choice) }
     }

@@ -135,8 +135,8 @@ impl Params {
     }
 }
 
-/// The class table `[columns, K]` of a spec, column after column. The log counts are 0 here: the device writes them
-/// from its cumulative counts.
+/// The class table `[columns, K]` of a spec, column after column. The counts' powers are 1 here: the device
+/// writes them from its cumulative counts.
 pub(crate) fn class_table(spec: &SoftmaxLoss, terms: &InnerTerms, classes: usize) -> Vec<f32> {
     let mut table = Vec::with_capacity(terms.columns().len() * classes);
     for column in terms.columns() {
@@ -146,7 +146,7 @@ pub(crate) fn class_table(spec: &SoftmaxLoss, terms: &InnerTerms, classes: usize
             Column::Smoothing => (&spec.class_smoothing, 0.0),
             Column::ClassScale => (&spec.class_scale, 1.0),
             Column::Bias => (&spec.bias, 0.0),
-            Column::LogCount => (&None, 0.0),
+            Column::Power => (&None, 1.0),
             Column::Tail => {
                 let tail = spec.gate.as_ref().map_or(&[][..], |gate| gate.tail.as_slice());
                 table.extend(tail.iter().map(|&tail| if tail { 1.0 } else { 0.0 }));

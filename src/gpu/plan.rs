@@ -90,7 +90,7 @@ impl Kernels {
         spec.check(request.classes, request.targets)?;
         let extent = self.check_shape(request)?;
         let terms = inner_terms(spec, request.targets);
-        let choice = request.choice.unwrap_or_else(|| choose(self.adapter, extent.rows, extent.classes));
+        let choice = request.choice.unwrap_or_else(|| choose(self.adapter, &terms, extent.rows, extent.classes));
         check_choice(choice, extent.classes)?;
         let counts = self.counts(spec, request)?;
         let rows = RowRequest { terms, targets: request.targets, storage: request.storage, argmax: request.argmax };

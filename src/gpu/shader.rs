@@ -118,7 +118,7 @@ pub(crate) enum Column {
     Smoothing,
     ClassScale,
     Bias,
-    LogCount,
+    Power,
     Tail,
 }
 
@@ -131,8 +131,8 @@ macro_rules! shader {
     };
 }
 
-/// How many stretches of a thread's columns keep their own maximum in the streaming kernel's first pass.
-const TILES: u32 = 16;
+/// How many stretches of a thread's columns keep their own maximum in the streaming kernel's first pass, at most.
+const TILES: u32 = 8;
 
 impl InnerTerms {
     /// The columns that the class table has for these terms.
@@ -141,7 +141,7 @@ impl InnerTerms {
         let inner = [
             (self.class_scale, Column::ClassScale),
             (self.bias, Column::Bias),
-            (self.mitigation, Column::LogCount),
+            (self.mitigation, Column::Power),
             (self.gate, Column::Tail),
         ];
         columns.extend(inner.into_iter().filter_map(|(present, column)| present.then_some(column)));
@@ -253,6 +253,7 @@ impl KernelKey {
         let mut text = String::from("// ---- generated header\n");
         let numbers = [
             ("WG", self.workgroup),
+            ("WG_RAW", if self.two_step() { self.workgroup } else { 1 }),
             ("WG_DENSE", if dense { self.workgroup } else { 1 }),
             ("WG_INDEX", if self.argmax { self.workgroup } else { 1 }),
             ("CHIP", self.chip.max(1)),
@@ -270,6 +271,7 @@ impl KernelKey {
             ("TWO_STEP", self.two_step()),
             ("HAS_GATE", terms.gate),
             ("GATE_GIVEN", terms.gate_given),
+            ("HAS_FACTOR", terms.mitigation || terms.gate || terms.gate_given || self.two_step()),
             ("HAS_DENSE", dense),
             ("HAS_CLASS_WEIGHTS", dense),
             ("SOFT_TARGETS", self.targets == TargetKind::Soft),
@@ -287,7 +289,7 @@ impl KernelKey {
         let columns = [
             ("COLUMN_CLASS_SCALE", Column::ClassScale),
             ("COLUMN_BIAS", Column::Bias),
-            ("COLUMN_LOG_COUNT", Column::LogCount),
+            ("COLUMN_POWER", Column::Power),
             ("COLUMN_TAIL", Column::Tail),
         ];
         for (name, column) in columns {
@@ -388,6 +390,7 @@ impl KernelKey {
         match self.driver {
             Driver::RowStream | Driver::RowChip => {
                 let trees = 2 * self.workgroup
+                    + if self.two_step() { self.workgroup } else { 1 }
                     + 2 * if dense { self.workgroup } else { 1 }
                     + if self.argmax { self.workgroup } else { 1 };
                 // RowLoss has eight numbers and a flag.

@@ -43,7 +43,7 @@ impl<'a> View<'a> {
                 found: self.buffer.size(),
             });
         }
-        if self.offset % alignment != 0 {
+        if !self.offset.is_multiple_of(alignment) {
             return Err(Error::Alignment { what, offset: self.offset, required: alignment });
         }
         if !self.buffer.usage().contains(usage) {

@@ -43,7 +43,8 @@ pub struct Influence {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seesaw {
-    /// Mitigation's exponent. Finite, at least 0; 0 switches it off. The paper and its code: 0.8.
+    /// Mitigation's exponent, in `[0, 3.5]`; 0 switches it off. The paper and its code: 0.8. Up to 3.5 the power
+    /// of any 64-bit count stays within f32.
     pub p: f64,
     /// Compensation's exponent. Finite, at least 0; 0 switches it off. The paper and its code: 2.
     pub q: f64,

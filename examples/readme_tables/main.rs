@@ -1,0 +1,35 @@
+//! Checks the README's method table against the crate's, or rewrites it.
+//!
+//! `cargo run --example readme_tables -- --check` or `-- --write`
+
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> Result<ExitCode, std::io::Error> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let found = std::fs::read_to_string(path)?;
+    let Some(wanted) = table::with_method_table(&found) else {
+        eprintln!("README.md has no method table: the markers are missing");
+        return Ok(ExitCode::FAILURE);
+    };
+    match std::env::args().nth(1).as_deref() {
+        Some("--write") => {
+            std::fs::write(path, &wanted)?;
+            println!("README.md {}", if found == wanted { "was right" } else { "rewritten" });
+            Ok(ExitCode::SUCCESS)
+        }
+        None | Some("--check") if found == wanted => {
+            println!("README.md is right");
+            Ok(ExitCode::SUCCESS)
+        }
+        None | Some("--check") => {
+            eprintln!("README.md differs from the crate: run with --write");
+            Ok(ExitCode::FAILURE)
+        }
+        Some(_) => {
+            eprintln!("usage: readme_tables [--check | --write]");
+            Ok(ExitCode::from(2))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Every golden file, made by the authors' own code, against the reference and against the adapter.
+
+#[path = "../examples/verify/cases.rs"]
+mod cases;
+
+use std::path::PathBuf;
+
+use cases::file::Trouble;
+use cases::run::{Engine, Mode};
+use longtail::gpu::Context;
+
+/// Files whose loss is composed of several specs or begins before the logits; `verify` does not take them.
+const COMPOSED: [(&str, &str); 2] = [
+    ("bbn_mix__k10.safetensors", "method bbn_mix"),
+    ("seesaw_mmdet__k10.safetensors", "method seesaw_mmdet"),
+];
+
+fn files() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).expect("a folder");
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+/// Runs every file and names those that fail.
+fn check(engine: &Engine) {
+    let (mut run, mut composed, mut failures) = (0, Vec::new(), Vec::new());
+    for path in files() {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        match cases::open(&path) {
+            Ok(case) => {
+                run += 1;
+                let name = format!("{name} ({} by {})", case.method, case.source);
+                match engine.check(&case) {
+                    Ok(errors) if errors.passed() => {}
+                    Ok(errors) => {
+                        failures.push(format!(
+                            "{name}: loss {:.2e}, gradient {:.2e}",
+                            errors.loss, errors.gradient
+                        ));
+                    }
+                    Err(reason) => failures.push(format!("{name}: {reason}")),
+                }
+            }
+            Err(Trouble::Unsupported(reason)) => composed.push((name, reason)),
+            Err(Trouble::Malformed(reason)) => failures.push(format!("{name}: {reason}")),
+        }
+    }
+    assert!(failures.is_empty(), "{} of {run} failed:\n{}", failures.len(), failures.join("\n"));
+    assert_eq!(composed, COMPOSED.map(|(name, reason)| (name.to_owned(), reason.to_owned())));
+    assert!(run > 0);
+    assert_eq!(run + composed.len(), files().len());
+}
+
+fn on_the_adapter(mode: Mode) {
+    let context = Context::new().expect("an adapter: without one nothing is tested");
+    let info = context.adapter_info();
+    println!("adapter: {} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info);
+    check(&Engine::Adapter(Box::new(context), mode));
+}
+
+#[test]
+fn the_reference_gives_the_authors_values() {
+    check(&Engine::Reference);
+}
+
+#[test]
+fn the_adapter_gives_the_authors_values() {
+    on_the_adapter(Mode::LossAndGrad);
+}
+
+#[test]
+fn forward_and_backward_give_the_authors_values() {
+    on_the_adapter(Mode::ForwardBackward);
+}
+
+/// Every truncation and every changed byte of a header: an answer or a reason, never a panic.
+#[test]
+fn damaged_files_are_refused() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/remix__drw_k10_lam0.3.safetensors");
+    let whole = std::fs::read(path).expect("a file");
+    let damaged = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("damaged.safetensors");
+    let mut refused = 0;
+    let mut attempt = |bytes: &[u8]| {
+        std::fs::write(&damaged, bytes).expect("a writable folder");
+        match cases::open(&damaged) {
+            Ok(case) => refused += usize::from(Engine::Reference.check(&case).is_err()),
+            Err(Trouble::Malformed(reason) | Trouble::Unsupported(reason)) => {
+                assert!(!reason.is_empty());
+                refused += 1;
+            }
+        }
+    };
+    (0..whole.len()).step_by(7).for_each(|length| attempt(&whole[..length]));
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().expect("8 bytes")) as usize;
+    for position in 0..header {
+        let mut bytes = whole.clone();
+        bytes[position] = if bytes[position] == b'9' { b'0' } else { b'9' };
+        attempt(&bytes);
+    }
+    assert!(refused > header / 4, "{refused} refused");
+}
+
+/// A comparison that cannot fail proves nothing: every kind of deviation has to be seen.
+#[test]
+fn wrong_values_are_seen() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/lws__k10.safetensors");
+    let open = || cases::open(path.as_ref()).ok().expect("a case");
+    let passes = |case: &cases::Case| Engine::Reference.check(case).is_ok_and(|errors| errors.passed());
+    assert!(passes(&open()));
+    let wrong: [fn(&mut cases::Case); 7] = [
+        |case| case.expected.loss *= 1.0 + 1e-5,
+        |case| case.expected.loss = f64::NAN,
+        |case| case.expected.gradient[3] += 1e-5,
+        |case| case.expected.gradient[3] = f64::NAN,
+        |case| case.expected.gradient.truncate(5),
+        |case| case.expected.scale_gradient.as_mut().expect("scales")[0] += 1e-4,
+        |case| case.spec.scale = 1.001,
+    ];
+    for (position, wrong) in wrong.iter().enumerate() {
+        let mut case = open();
+        wrong(&mut case);
+        assert!(!passes(&case), "deviation {position} passed");
+    }
+}

@@ -1,0 +1,75 @@
+//! The README says what is there: its method table, its versions, the examples and files that it names.
+
+#[path = "../examples/readme_tables/table.rs"]
+mod table;
+
+use longtail::method::SOFTMAX;
+
+const README: &str = include_str!("../README.md");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn the_method_table_is_the_crates() {
+    let wanted = table::with_method_table(README).expect("the README has the table's markers");
+    let difference = README.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+    assert_eq!(difference, None, "run: cargo run --example readme_tables -- --write");
+    assert_eq!(README, wanted, "run: cargo run --example readme_tables -- --write");
+}
+
+#[test]
+fn the_table_has_every_method_once() {
+    for method in SOFTMAX {
+        let cell = format!("`{}` |", method.name);
+        assert_eq!(README.matches(&cell).count(), 1, "{}", method.name);
+    }
+}
+
+#[test]
+fn the_comparison_notices_a_change() {
+    let changed = README.replacen("`cross_entropy`", "`cross_entropie`", 1);
+    assert_ne!(changed, README);
+    assert_eq!(table::with_method_table(&changed).as_deref(), Some(README));
+    assert_eq!(table::with_method_table(&README.replace("<!-- method-table -->", "")), None);
+}
+
+#[test]
+fn the_minimum_rust_version_is_the_manifests() {
+    let wanted = format!("Rust {}", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(README.contains(&wanted), "{wanted}");
+}
+
+#[test]
+fn tables_of_measurements_have_their_markers() {
+    for name in ["golden-table", "bench-table"] {
+        let begin = README.find(&format!("<!-- {name} -->\n")).unwrap_or_else(|| panic!("{name} begins"));
+        let end = README.find(&format!("<!-- /{name} -->\n")).unwrap_or_else(|| panic!("{name} ends"));
+        assert!(begin < end, "{name}");
+    }
+}
+
+/// The words that follow each `before` in the README.
+fn words_after(before: &str) -> Vec<&'static str> {
+    let word = |rest: &'static str| rest.split(|c: char| c.is_whitespace() || "`)#".contains(c)).next();
+    README.split(before).skip(1).filter_map(word).collect()
+}
+
+#[test]
+fn the_examples_that_it_names_exist() {
+    let names = words_after("--example ");
+    assert!(names.len() >= 3, "{names:?}");
+    for name in names {
+        let file = format!("{ROOT}/examples/{name}.rs");
+        let folder = format!("{ROOT}/examples/{name}/main.rs");
+        let found = std::fs::exists(&file).unwrap() || std::fs::exists(&folder).unwrap();
+        assert!(found, "examples/{name}");
+    }
+}
+
+#[test]
+fn the_files_that_it_links_to_exist() {
+    let links: Vec<&str> = words_after("](").into_iter().filter(|link| !link.starts_with("http")).collect();
+    assert!(links.len() >= 3, "{links:?}");
+    for link in links {
+        assert!(std::fs::exists(format!("{ROOT}/{link}")).unwrap(), "{link}");
+    }
+}

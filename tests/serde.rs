@@ -1,0 +1,50 @@
+//! Specs through serde: what is written is what is read back.
+#![cfg(feature = "serde")]
+
+use longtail::method::SOFTMAX;
+use longtail::{ClassCounts, Reduction, SoftmaxLoss};
+
+fn round_trip(spec: &SoftmaxLoss) -> SoftmaxLoss {
+    let text = serde_json::to_string(spec).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn every_method_comes_back_as_it_was() {
+    let counts = ClassCounts::new([500, 120, 30, 7]).unwrap();
+    let plain = SoftmaxLoss::cross_entropy();
+    let mut plain_ones = 0;
+    for method in SOFTMAX {
+        let spec = (method.build)(&counts).unwrap();
+        assert_eq!(round_trip(&spec), spec, "{}", method.name);
+        plain_ones += usize::from(spec == plain);
+    }
+    // Without this the test would pass on specs that all read back as the default.
+    assert!(plain_ones < SOFTMAX.len() / 2, "{plain_ones} of {} are plain cross-entropy", SOFTMAX.len());
+}
+
+#[test]
+fn numbers_keep_every_bit() {
+    let mut spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::Fixed(0.1 + 0.2));
+    spec.bias = Some(vec![1.0 / 3.0, -f64::MIN_POSITIVE, 5e-324]);
+    spec.ignore_index = None;
+    let back = round_trip(&spec);
+    let bits = |spec: &SoftmaxLoss| spec.bias.iter().flatten().map(|value| value.to_bits()).collect::<Vec<u64>>();
+    assert_eq!(bits(&back), bits(&spec));
+    assert_eq!(back.reduction, Reduction::Fixed(0.30000000000000004));
+    assert_eq!(back.ignore_index, None);
+}
+
+#[test]
+fn counts_come_back() {
+    let counts = ClassCounts::new([u64::MAX / 8, 0, 3]).unwrap();
+    let text = serde_json::to_string(&counts).unwrap();
+    assert_eq!(serde_json::from_str::<ClassCounts>(&text).unwrap(), counts);
+}
+
+#[test]
+fn counts_that_new_refuses_are_refused() {
+    // An empty list of classes: `ClassCounts::new` reports it, so reading it must as well.
+    assert!(ClassCounts::new(Vec::new()).is_err());
+    assert!(serde_json::from_str::<ClassCounts>("[]").is_err() && serde_json::from_str::<ClassCounts>(r#"{"counts":[]}"#).is_err());
+}
