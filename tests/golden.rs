@@ -105,7 +105,7 @@ fn damaged_files_are_refused() {
 #[test]
 fn wrong_values_are_seen() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/lws__k10.safetensors");
-    let open = || cases::open(path.as_ref()).ok().expect("a case");
+    let open = || cases::open(path.as_ref()).unwrap_or_else(|_| panic!("{path} is a case"));
     let passes = |case: &cases::Case| Engine::Reference.check(case).is_ok_and(|errors| errors.passed());
     assert!(passes(&open()));
     let wrong: [fn(&mut cases::Case); 7] = [
