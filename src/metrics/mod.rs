@@ -4,7 +4,7 @@
 //! ```
 //! use longtail::metrics::Evaluator;
 //! # fn main() -> longtail::Result<()> {
-//! let counts = longtail::ClassCounts::new(&[500, 50, 5])?;
+//! let counts = longtail::ClassCounts::new([500, 50, 5])?;
 //! let mut evaluator = Evaluator::new(&counts);
 //! evaluator.extend(&[0, 0, 1, 0], &[0, 0, 1, 2])?;
 //! let report = evaluator.report();

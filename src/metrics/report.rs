@@ -178,7 +178,7 @@ impl fmt::Display for Report {
 /// ```
 /// use longtail::metrics::{Evaluator, markdown_table};
 /// # fn main() -> longtail::Result<()> {
-/// let mut evaluator = Evaluator::new(&longtail::ClassCounts::new(&[500, 5])?);
+/// let mut evaluator = Evaluator::new(&longtail::ClassCounts::new([500, 5])?);
 /// evaluator.extend(&[0, 0], &[0, 1])?;
 /// let table = markdown_table(&[("Softmax", &evaluator.report())]);
 /// assert!(table.ends_with("| Softmax | 100.0 | - | 0.0 | 50.0 |\n"));
