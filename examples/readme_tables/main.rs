@@ -1,4 +1,5 @@
-//! Checks the README's method table against the crate's, or rewrites it.
+//! Checks the README's method table and speed tables against the crate's and its kept measurements, or rewrites
+//! them.
 //!
 //! `cargo run --example readme_tables -- --check` or `-- --write`
 
@@ -9,8 +10,8 @@ use std::process::ExitCode;
 fn main() -> Result<ExitCode, std::io::Error> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let found = std::fs::read_to_string(path)?;
-    let Some(wanted) = table::with_method_table(&found) else {
-        eprintln!("README.md has no method table: the markers are missing");
+    let Some(wanted) = table::with_tables(&found) else {
+        eprintln!("README.md lacks a table's markers");
         return Ok(ExitCode::FAILURE);
     };
     match std::env::args().nth(1).as_deref() {
