@@ -8,18 +8,29 @@ mod cases;
 mod gpu;
 #[path = "support/inputs.rs"]
 mod inputs;
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "support/tolerance.rs"]
 mod tolerance;
 
 use cases::{REDUCTIONS, Subject, manner, shapes, subjects};
 use gpu::{Manner, Up, context, run};
 use inputs::{Data, Flavour, Mix, counts};
+use longtail::gpu::shader::KernelKey;
 use longtail::gpu::{Mode, RowChoice, Storage};
 use longtail::{Reduction, TargetKind, Upstream, reference};
+use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 /// Manners per subject.
 const TURNS: usize = 4;
+
+/// The kernels that `tests/shaders.rs` checks: no plan may ask for another.
+fn known_keys() -> &'static HashSet<KernelKey> {
+    static KEYS: OnceLock<HashSet<KernelKey>> = OnceLock::new();
+    KEYS.get_or_init(|| keys::all().into_iter().collect())
+}
 
 /// What a test has seen.
 #[derive(Default)]
@@ -48,6 +59,9 @@ impl Tally {
         self.cases += 1;
         if let Some(status) = &got.status {
             let _ = writeln!(self.failures, "{name}: status {status}");
+        }
+        for (key, _) in plan.kernels() {
+            assert!(known_keys().contains(&keys::canonical(&key)), "{name}: {} is not in the finite set", key.label());
         }
         if let (Some(device), Some(counts)) = (plan.counts(), &want.counts) {
             assert_eq!(&device.read().unwrap(), counts, "{name}: cumulative counts");
