@@ -1,0 +1,244 @@
+//! The kernels against the f64 reference: every method and combinations of terms, over shapes, passes, storage,
+//! strides and row kernels. Not the full product but a covering design: each subject meets `TURNS` manners, and the
+//! turns go on from one subject to the next, so that subjects with the same kernels meet different ones.
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/keys.rs"]
+mod keys;
+#[path = "support/tolerance.rs"]
+mod tolerance;
+
+use cases::{REDUCTIONS, Subject, manner, shapes, subjects};
+use gpu::{Manner, Up, context, run};
+use inputs::{Data, Flavour, Mix, counts};
+use longtail::gpu::shader::KernelKey;
+use longtail::gpu::{Mode, RowChoice, Storage};
+use longtail::{Reduction, TargetKind, Upstream, reference};
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+/// Manners per subject.
+const TURNS: usize = 4;
+
+/// The kernels that `tests/shaders.rs` checks: no plan may ask for another.
+fn known_keys() -> &'static HashSet<KernelKey> {
+    static KEYS: OnceLock<HashSet<KernelKey>> = OnceLock::new();
+    KEYS.get_or_init(|| keys::all().into_iter().collect())
+}
+
+/// What a test has seen.
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    tightest: f64,
+    worst: String,
+    failures: String,
+}
+
+impl Tally {
+    fn check(&mut self, subject: &Subject, reduction: Option<Reduction>, data: &Data, manner: Manner) {
+        let mut spec = subject.spec(&counts(data.classes));
+        if let Some(reduction) = reduction {
+            spec = spec.with_reduction(reduction);
+        }
+        let upstream = match manner.upstream {
+            Up::One => Upstream::One,
+            Up::Scalar(value) => Upstream::Scalar(value),
+            Up::PerRow => Upstream::PerRow(&data.upstream),
+        };
+        let name = format!("{} {}x{} {manner:?}", subject.name, data.rows, data.classes);
+        let want = reference::softmax(&spec, &data.wide(&spec), upstream).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (plan, got) =
+            run(context().kernels(), &spec, data, manner).unwrap_or_else(|e| panic!("{name}: {e}"));
+        self.cases += 1;
+        if let Some(status) = &got.status {
+            let _ = writeln!(self.failures, "{name}: status {status}");
+        }
+        for (key, _) in plan.kernels() {
+            assert!(known_keys().contains(&keys::canonical(&key)), "{name}: {} is not in the finite set", key.label());
+        }
+        if let (Some(device), Some(counts)) = (plan.counts(), &want.counts) {
+            assert_eq!(&device.read().unwrap(), counts, "{name}: cumulative counts");
+        }
+        let worst = tolerance::compare(&spec, data, &want, &got, manner.upstream);
+        let (row, column) = match worst.what {
+            "gradient" => (worst.index / data.classes, worst.index % data.classes),
+            _ => (worst.index, 0),
+        };
+        let line = format!(
+            "{name} {:?}: {} row {row} column {column} is {:e}, not {:e}: {:.2} times its tolerance {:e}",
+            spec.reduction, worst.what, worst.got, worst.want, worst.ratio, worst.bound
+        );
+        if worst.ratio > 1.0 {
+            let _ = writeln!(self.failures, "{line}");
+        }
+        if worst.ratio >= self.tightest {
+            self.tightest = worst.ratio;
+            self.worst = line;
+        }
+    }
+
+    fn end(self, what: &str) {
+        println!("{what}: {} GPU cases; tightest: {}", self.cases, self.worst);
+        assert!(self.cases > 0, "no GPU case ran");
+        assert!(self.failures.is_empty(), "{}", self.failures);
+    }
+}
+
+/// The flavours a subject can take: a masked class has an infinite loss under label smoothing.
+fn mix(subject: &Subject, seed: usize) -> Mix {
+    const UNMASKED: &[Flavour] =
+        &[Flavour::Unit, Flavour::Spread, Flavour::Trained, Flavour::Constant, Flavour::Sure];
+    let spec = subject.spec(&counts(3));
+    let smoothed = spec.label_smoothing > 0.0 || spec.class_smoothing.is_some();
+    let mut mix = Mix::new(seed as u32);
+    if smoothed || spec.bias.iter().flatten().any(|bias| bias.is_infinite()) {
+        mix.flavours = UNMASKED;
+    }
+    mix.row_weights = seed % 3 == 1;
+    mix
+}
+
+fn small_shapes(part: usize, parts: usize) {
+    let mut tally = Tally::default();
+    for (index, subject) in subjects().iter().enumerate().filter(|(index, _)| index % parts == part) {
+        for turn in 0..TURNS {
+            let turn = index * TURNS + turn;
+            let mut manner = manner(turn);
+            for (seed, (rows, classes)) in shapes(manner.choice).into_iter().enumerate() {
+                if classes == 1 && subject.name == "seesaw + gates" {
+                    continue;
+                }
+                let data = Data::new(rows, classes, subject.kind, mix(subject, seed + turn));
+                // Upstream gradients per row are those of the rows' own losses, and of reduced ones.
+                let reduction = (seed % 2 == 1).then_some(REDUCTIONS[(turn + seed) % REDUCTIONS.len()]);
+                manner.class_scale = turn % 2 == 0 && subject.spec(&counts(classes)).class_scale.is_some();
+                tally.check(subject, reduction, &data, manner);
+            }
+        }
+    }
+    tally.end("small shapes");
+}
+
+#[test]
+fn subjects_in_small_shapes_even() {
+    small_shapes(0, 2);
+}
+
+#[test]
+fn subjects_in_small_shapes_odd() {
+    small_shapes(1, 2);
+}
+
+fn named(name: &str) -> Subject {
+    *subjects().iter().find(|subject| subject.name == name).unwrap_or_else(|| panic!("no subject {name}"))
+}
+
+/// More rows than one dimension of a grid has workgroups.
+#[test]
+fn more_rows_than_a_grid_is_wide() {
+    let mut tally = Tally::default();
+    let one = RowChoice { lanes: 1, workgroup: 8, chip: 0 };
+    for (name, mode) in [("cross_entropy", Mode::LossAndGrad), ("seesaw", Mode::ForwardBackward)] {
+        let subject = named(name);
+        let data = Data::new(65_537, 3, subject.kind, mix(&subject, 4));
+        let manner = Manner { mode, choice: Some(one), ..Manner::default() };
+        tally.check(&subject, None, &data, manner);
+    }
+    // Four rows to a workgroup: four times as many rows.
+    let subject = named("ldam_drw");
+    let data = Data::new(4 * 65_535 + 2, 2, subject.kind, mix(&subject, 4));
+    tally.check(&subject, None, &data, Manner::default());
+    tally.end("many rows");
+}
+
+/// Rows of thousands of classes.
+#[test]
+fn long_rows() {
+    let mut tally = Tally::default();
+    let subjects = [
+        "cross_entropy",
+        "label_smoothing",
+        "soft_label_ce",
+        "unimix",
+        "ldam_drw",
+        "seesaw",
+        "logit adjustment + seesaw + smoothing",
+        "equalization",
+        "equalization_given",
+        "vector_scaling",
+    ];
+    for (turn, name) in subjects.into_iter().enumerate() {
+        let subject = named(name);
+        for (seed, (rows, classes)) in [(2, 4099), (5, 4099), (4, 20_011), (2, 128_256)].into_iter().enumerate() {
+            if classes == 128_256 && turn % 2 == 1 {
+                continue;
+            }
+            let (mode, storage, upstream) = cases::PASSES[(turn + seed) % cases::PASSES.len()];
+            let wide = RowChoice { lanes: if turn % 2 == 0 { 1 } else { 4 }, workgroup: 64, chip: 0 };
+            let choice = (seed == 1).then_some(wide);
+            let data = Data::new(rows, classes, subject.kind, mix(&subject, seed + turn));
+            tally.check(&subject, None, &data, Manner { mode, storage, choice, upstream, ..Manner::default() });
+        }
+    }
+    tally.end("long rows");
+}
+
+/// Every reduction with every kind of targets, with weights that are not 1 and with ignored rows.
+#[test]
+fn reductions() {
+    let mut tally = Tally::default();
+    for (index, reduction) in REDUCTIONS.into_iter().enumerate() {
+        for name in ["class_balanced", "remix_drw", "soft + smoothing + weights", "focal_weighted"] {
+            let subject = named(name);
+            for seed in 0..3 {
+                let data = Data::new(23, 10, subject.kind, mix(&subject, seed));
+                let (mode, storage, upstream) = cases::PASSES[(index + seed) % cases::PASSES.len()];
+                let manner = Manner { mode, storage, upstream, ..Manner::default() };
+                tally.check(&subject, Some(reduction), &data, manner);
+            }
+        }
+    }
+    tally.end("reductions");
+}
+
+/// The comparison must notice one element that is off by three tolerances, in every output.
+#[test]
+fn a_perturbed_result_is_noticed() {
+    let subject = named("ldam + focal + drw");
+    let data = Data::new(9, 33, TargetKind::Hard, mix(&subject, 2));
+    let spec = subject.spec(&counts(33));
+    let want = reference::softmax(&spec, &data.wide(&spec), Upstream::One).unwrap();
+    let manner = Manner { storage: Storage::Separate, ..Manner::default() };
+    let (_, got) = run(context().kernels(), &spec, &data, manner).unwrap();
+    let ratio = |got: &gpu::Got| tolerance::compare(&spec, &data, &want, got, Up::One).ratio;
+    assert!(ratio(&got) <= 1.0);
+    let bounds = tolerance::Bounds::new(&spec, &data, &want, Up::One);
+    // A bound may lie below half an ULP of its value; the next number is then off by more than three of them.
+    let off = |value: f64, bound: f64| {
+        let off = (value + 3.0 * bound) as f32;
+        if f64::from(off) == value { off.next_up() } else { off }
+    };
+    for element in 0..data.rows * data.classes {
+        let mut wrong = got.clone();
+        wrong.gradient[element] = off(want.gradient[element], bounds.gradient[element]);
+        assert!(ratio(&wrong) > 1.0, "gradient {element}");
+    }
+    for row in 0..data.rows {
+        let mut wrong = got.clone();
+        wrong.row_loss[row] = off(want.row_loss[row], bounds.row_loss[row]);
+        assert!(ratio(&wrong) > 1.0, "loss of row {row}");
+        let mut wrong = got.clone();
+        wrong.argmax[row] += 1;
+        assert!(ratio(&wrong) > 1.0, "argmax of row {row}");
+    }
+    let mut wrong = got;
+    wrong.gradient[0] = f32::NAN;
+    assert!(ratio(&wrong) > 1.0);
+}

@@ -1,0 +1,172 @@
+//! Small wrong edits of the shaders' text: each must make a compact conformance run fail. A comparison that cannot
+//! fail proves nothing.
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/tolerance.rs"]
+mod tolerance;
+
+use cases::{Subject, subjects};
+use gpu::{Manner, Up, context, run};
+use inputs::{Data, Flavour, Mix, counts};
+use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
+use longtail::{Reduction, Upstream, reference};
+use std::panic::AssertUnwindSafe;
+
+/// One wrong edit, and the subject and manner that must notice it.
+struct Mutant {
+    from: &'static str,
+    to: &'static str,
+    subject: &'static str,
+    manner: Manner,
+}
+
+const STREAM: Manner = Manner {
+    mode: Mode::LossAndGrad,
+    storage: Storage::Separate,
+    choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 0 }),
+    gaps: (0, 0),
+    upstream: Up::One,
+    argmax: true,
+    class_scale: false,
+};
+const LANES: Manner = Manner { choice: Some(RowChoice { lanes: 4, workgroup: 8, chip: 0 }), ..STREAM };
+const CHIP: Manner = Manner { choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 8 }), ..STREAM };
+const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..STREAM };
+const SCALES: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
+const STRIDED: Manner = Manner { gaps: (3, 5), ..STREAM };
+
+fn mutant(subject: &'static str, manner: Manner, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { from, to, subject, manner }
+}
+
+fn mutants() -> Vec<Mutant> {
+    vec![
+        // The scale.
+        mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
+        mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
+        mutant("temperature + z-loss", CHIP, "scale * gradient_u", "gradient_u"),
+        mutant("class_dependent_temperature", STREAM, "params.scale * classes[COLUMN_CLASS_SCALE", "classes[COLUMN_BIAS"),
+        // Bias, margin, weights.
+        mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
+        mutant("ldam", STREAM, "v - load_row(FIELD_MARGIN", "v + load_row(FIELD_MARGIN"),
+        mutant("ldam_drw", STREAM, "class_value(COLUMN_WEIGHT, label)", "class_value(COLUMN_MARGIN, label)"),
+        mutant("cross_entropy", STREAM, "weight = row_weights[row];", "weight = 1.0;"),
+        // Focal and influence.
+        mutant("focal", STREAM, "modulator * (1.0 + params.focal_gamma", "modulator * (1.0 - params.focal_gamma"),
+        mutant("focal_detached", STREAM, "const FOCAL_DETACHED: u32 = 2u;", "const FOCAL_DETACHED: u32 = 8u;"),
+        mutant("focal_weighted", STREAM, "const FOCAL_WEIGHT_INSIDE: u32 = 4u;", "const FOCAL_WEIGHT_INSIDE: u32 = 8u;"),
+        mutant("influence_balanced", STREAM, "slope -= select(out.loss * change", "slope += select(out.loss * change"),
+        // Smoothing, soft targets, z-loss.
+        mutant("label_smoothing", STREAM, "g -= out.dense * dense_target(row.dense, j, weight);", ""),
+        mutant("label_smoothing", STREAM, "out.own -= out.dense * weight;", ""),
+        mutant("soft + smoothing + weights", STREAM, "(1.0 - params.label_smoothing) * t", "t"),
+        mutant("temperature + z-loss", STREAM, "2.0 * params.z_loss * share", "params.z_loss * share"),
+        // Two labels.
+        mutant("mixup", STREAM, "weight * (1.0 - lambda)", "weight * lambda"),
+        mutant("mixup", STREAM, "own_second + cross_second, out.first, same", "own_second + cross_second, own_second, same"),
+        mutant("mixup", STREAM, "g = select(g, out.second, I(i32(j)) == row.second);", ""),
+        // Seesaw.
+        mutant("seesaw", STREAM, "+ params.seesaw_log_eps", ""),
+        mutant("seesaw", STREAM, "params.seesaw_p * min", "params.seesaw_q * min"),
+        mutant("seesaw_paper", STREAM, "params.seesaw_q * max", "params.seesaw_p * max"),
+        mutant("seesaw", STREAM, "atomicAdd(&counts[2u * u32(label)], 1u)", "atomicAdd(&counts[2u * u32(label)], 0u)"),
+        mutant("seesaw", CHIP, "+ params.seesaw_log_eps", ""),
+        // Gates.
+        mutant("equalization", STREAM, "(word >> U(8u)) <", "(word >> U(8u)) >="),
+        mutant("equalization_given", STREAM, "load_dense_lanes(dense_base, j) == F(0.0)", "load_dense_lanes(dense_base, j) != F(0.0)"),
+        // Ignored rows and denominators.
+        mutant("cross_entropy", STREAM, "label == params.ignore_index", "label == params.ignore_index + 1"),
+        mutant("cross_entropy", STREAM, "select(0.0, 1.0 / total, total > 0.0)", "1.0 / f32(params.rows)"),
+        mutant("class_balanced", STREAM, "return part(0u, row);\n}", "return select(0.0, 1.0, part(0u, row) > 0.0);\n}"),
+        // Blocks, lanes, merging.
+        mutant("cross_entropy", CHIP, "if (j < params.classes) {", "if (j + 1u < params.classes) {"),
+        mutant("cross_entropy", STREAM, "for (var j = thread; j < params.classes; j += WG)", "for (var j = thread; j + 1u < params.classes; j += WG)"),
+        mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
+        mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
+        mutant("cross_entropy", STREAM, "+ b.sum * exp(b.max - out.max)", ""),
+        mutant("cross_entropy", STREAM, "return I(i32(j)) == row.first;", "return B(false);"),
+        mutant("cross_entropy", STREAM, "let better = z > (*scan).best;", "let better = z >= (*scan).best;"),
+        mutant("cross_entropy", STRIDED, "row.rows * params.logits_stride", "row.rows * params.classes"),
+        mutant("cross_entropy", STRIDED, "row.rows * params.gradient_stride", "row.rows * params.logits_stride"),
+        // Backward passes.
+        mutant("cross_entropy", BACKWARD, "upstream[min(row, arrayLength(&upstream) - 1u)]", "upstream[0]"),
+        mutant("seesaw", BACKWARD, "float_of_bits(load_saved(SAVED_THRESHOLD, row.rows))", "F(0.0)"),
+        mutant("learnable_scaling", SCALES, "g * params.scale * z", "g * z * 0.999"),
+    ]
+}
+
+fn subject(name: &str) -> Subject {
+    *subjects().iter().find(|subject| subject.name == name).unwrap_or_else(|| panic!("no subject {name}"))
+}
+
+/// The worst ratio to a tolerance over a few small batches; the text of all kernels that ran. A panic (a byte written
+/// that no pass may write) counts as noticed.
+fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
+    const FLAVOURS: &[Flavour] =
+        &[Flavour::Unit, Flavour::Constant, Flavour::Trained, Flavour::Unit, Flavour::Sure, Flavour::Spread];
+    let subject = subject(mutant.subject);
+    let mut worst = 0.0f64;
+    let mut text = String::new();
+    let mut reductions = vec![Reduction::WeightedMean];
+    if mutant.subject != "cross_entropy" {
+        reductions.push(Reduction::Sum);
+    }
+    for (seed, reduction) in reductions.into_iter().enumerate() {
+        let mix = Mix { seed: 1 + seed as u32, flavours: FLAVOURS, ignore: Some(-100), row_weights: true };
+        let mut data = Data::new(11, 37, subject.kind, mix);
+        // Two rows whose labels are the same, and two logits that are the largest.
+        data.second[4] = data.labels[4];
+        data.logits[37 * 9 + 5] = 40.0;
+        data.logits[37 * 9 + 13] = 40.0;
+        data.wide = data.logits.iter().map(|&z| f64::from(z)).collect();
+        let spec = subject.spec(&counts(37)).with_reduction(reduction);
+        let upstream = match mutant.manner.upstream {
+            Up::One => Upstream::One,
+            Up::Scalar(value) => Upstream::Scalar(value),
+            Up::PerRow => Upstream::PerRow(&data.upstream),
+        };
+        let want = reference::softmax(&spec, &data.wide(&spec), upstream).unwrap();
+        let quiet = std::panic::catch_unwind(AssertUnwindSafe(|| run(kernels, &spec, &data, mutant.manner)));
+        let Ok(result) = quiet else { return (f64::INFINITY, text) };
+        let (plan, got) = result.unwrap_or_else(|error| panic!("{}: {error}", mutant.from));
+        for (key, _) in plan.kernels() {
+            text.push_str(&key.wgsl());
+        }
+        if let (Some(device), Some(counts)) = (plan.counts(), &want.counts) {
+            if device.read().unwrap() != *counts {
+                return (f64::INFINITY, text);
+            }
+        }
+        worst = worst.max(tolerance::compare(&spec, &data, &want, &got, mutant.manner.upstream).ratio);
+    }
+    (worst, text)
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let kernels = context().kernels();
+    let mut missed = String::new();
+    let mut cases = 0;
+    for mutant in mutants() {
+        let name = format!("{}: `{}` -> `{}`", mutant.subject, mutant.from, mutant.to);
+        let (right, text) = conforms(kernels, &mutant);
+        assert!(right <= 1.0, "{name}: the unedited kernels fail by {right}");
+        if !text.contains(mutant.from) {
+            missed.push_str(&format!("{name}: not in the kernels that ran\n"));
+            continue;
+        }
+        let (wrong, _) = conforms(&kernels.edited(&[(mutant.from, mutant.to)]), &mutant);
+        cases += 1;
+        if wrong <= 1.0 {
+            missed.push_str(&format!("{name}: not noticed, {wrong:.2} of the tolerance\n"));
+        }
+    }
+    println!("{cases} mutants on the GPU");
+    assert!(cases > 0, "no GPU case ran");
+    assert!(missed.is_empty(), "{missed}");
+}

@@ -1,0 +1,294 @@
+//! Every kernel's text without an adapter: it is valid WGSL that needs no capability, it translates to every
+//! target, and what the host believes about it (parameter layout, bindings, workgroup memory) is so.
+
+#[path = "support/keys.rs"]
+mod keys;
+
+use longtail::gpu::Params;
+use longtail::gpu::shader::{Access, Driver, KernelKey};
+use naga::back::{glsl, hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use std::mem::{offset_of, size_of};
+
+fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
+    let text = key.wgsl();
+    let module = naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
+    (module, info)
+}
+
+/// One kernel of each driver, the richest in terms.
+fn samples() -> Vec<KernelKey> {
+    let keys = keys::all();
+    let drivers = [
+        Driver::Prepare,
+        Driver::Denominator,
+        Driver::RowStream,
+        Driver::RowChip,
+        Driver::Backward,
+        Driver::ClassScaleGradient,
+        Driver::Finish,
+        Driver::CountLabels,
+        Driver::RefreshCounts,
+    ];
+    drivers.map(|driver| *keys.iter().rfind(|key| key.driver == driver).unwrap()).to_vec()
+}
+
+fn check_module(key: &KernelKey) -> (Module, ModuleInfo) {
+    let (module, info) = parse(key);
+    let label = key.label();
+    let [entry] = module.entry_points.as_slice() else { panic!("{label}: one entry point") };
+    assert_eq!(entry.name, "main", "{label}");
+    assert_eq!(entry.stage, ShaderStage::Compute, "{label}");
+    assert_eq!(entry.workgroup_size, [key.workgroup, 1, 1], "{label}");
+    check_bindings(key, &module);
+    check_workgroup(key, &module, &info);
+    (module, info)
+}
+
+/// The host's list of bindings is the shader's: numbers, names, access.
+fn check_bindings(key: &KernelKey, module: &Module) {
+    let mut found = Vec::new();
+    for (_, global) in module.global_variables.iter() {
+        let Some(binding) = &global.binding else { continue };
+        assert_eq!(binding.group, 0);
+        let access = match global.space {
+            AddressSpace::Uniform => Access::Uniform,
+            AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
+            AddressSpace::Storage { .. } => Access::ReadWrite,
+            other => panic!("{}: binding in {other:?}", key.label()),
+        };
+        found.push((binding.binding, global.name.clone().unwrap(), access));
+    }
+    found.sort_by_key(|(number, ..)| *number);
+    let listed: Vec<_> =
+        key.bindings().iter().map(|binding| (binding.number, binding.name.to_owned(), binding.access)).collect();
+    assert_eq!(found, listed, "{}", key.label());
+    let storage = found.iter().filter(|(.., access)| *access != Access::Uniform).count();
+    assert!(storage <= 8, "{}: {storage} storage buffers", key.label());
+}
+
+/// The host's number of workgroup bytes bounds what is declared and used, closely.
+fn check_workgroup(key: &KernelKey, module: &Module, info: &ModuleInfo) {
+    let used = info.get_entry_point(0);
+    let declared: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(handle, global)| global.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
+        .map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx()))
+        .sum();
+    let claimed = key.workgroup_bytes();
+    // The arrays that a kernel has no use for have one element, which is never touched.
+    let slack = 4 * key.lanes * 4 + 64;
+    assert!(
+        declared <= claimed && claimed <= declared + slack,
+        "{}: {claimed} bytes claimed, {declared} declared",
+        key.label()
+    );
+    assert!(key.workgroup > 64 || claimed <= 16 * 1024, "{}: {claimed} bytes", key.label());
+}
+
+fn every_part(part: usize, parts: usize) {
+    let keys = keys::all();
+    assert!(keys.len() > 1000, "{}", keys.len());
+    for key in keys.iter().skip(part).step_by(parts) {
+        let (module, info) = check_module(key);
+        check_targets(key, &module, &info);
+        check_text(key);
+    }
+}
+
+#[test]
+fn every_kernel_even() {
+    every_part(0, 2);
+}
+
+#[test]
+fn every_kernel_odd() {
+    every_part(1, 2);
+}
+
+/// SPIR-V 1.3, MSL 2.4, HLSL 5.1 and 6.0, GLSL 430 and ES 310.
+fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
+    let label = key.label();
+    let entry = || "main".to_owned();
+    let options = spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::empty(), ..Default::default() };
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry() };
+    let words = spv::write_vec(module, info, &options, Some(&pipeline));
+    assert!(words.unwrap_or_else(|error| panic!("{label}: {error}")).len() > 5);
+
+    let options = msl::Options { lang_version: (2, 4), ..Default::default() };
+    let pipeline = msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
+    let text = msl::write_string(module, info, &options, &pipeline);
+    assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).0.contains("kernel void"));
+
+    for shader_model in [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0] {
+        let options = hlsl::Options { shader_model, fake_missing_bindings: true, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
+        let mut text = String::new();
+        let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+        written.unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert!(text.contains("numthreads"));
+    }
+
+    for version in [glsl::Version::Desktop(430), glsl::Version::new_gles(310)] {
+        let text = write_glsl(module, info, version, "main").unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert!(text.contains("local_size_x"));
+    }
+}
+
+fn write_glsl(
+    module: &Module,
+    info: &ModuleInfo,
+    version: glsl::Version,
+    entry: &str,
+) -> Result<String, glsl::Error> {
+    let options = glsl::Options { version, ..Default::default() };
+    let pipeline =
+        glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into(), multiview: None };
+    let mut text = String::new();
+    let policies = naga::proc::BoundsCheckPolicies::default();
+    glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)?.write()?;
+    Ok(text)
+}
+
+/// What a target cannot do must fail: compute shaders are not in GLSL ES 3.00 or GLSL 3.30.
+#[test]
+fn targets_without_compute_refuse() {
+    for key in samples() {
+        let (module, info) = parse(&key);
+        for version in [glsl::Version::new_gles(300), glsl::Version::Desktop(330)] {
+            assert!(write_glsl(&module, &info, version, "main").is_err(), "{} in {version:?}", key.label());
+        }
+    }
+}
+
+/// What other compilers of WGSL refuse, or read otherwise, though naga takes it.
+fn check_text(key: &KernelKey) {
+    let text = key.wgsl();
+    let refused = [
+        // Tint needs it, naga does not know it.
+        "enable ",
+        "requires ",
+        // Constant expressions that are not finite.
+        "bitcast<f32>(0x",
+        "/ 0.0",
+        "1e39",
+        // Tests that drivers fold away.
+        "x != x",
+        "v != v",
+        // Results that depend on the order of threads.
+        "atomic<f32>",
+    ];
+    for refused in refused {
+        assert!(!text.contains(refused), "{} has `{refused}`", key.label());
+    }
+    assert!(!text.contains('\t') && text.is_ascii(), "{}", key.label());
+}
+
+/// The host's parameter block is the shader's: names, offsets, size.
+#[test]
+fn params_layout() {
+    macro_rules! fields {
+        ($($name:ident),* $(,)?) => { [$((stringify!($name), offset_of!(Params, $name))),*] };
+    }
+    let host = fields![
+        rows,
+        classes,
+        first_row,
+        logits_stride,
+        gradient_stride,
+        dense_stride,
+        reduction,
+        scale,
+        label_smoothing,
+        z_loss,
+        fixed_inverse,
+        focal_gamma,
+        focal_flags,
+        influence_alpha,
+        influence_eps,
+        influence_flags,
+        seesaw_p,
+        seesaw_q,
+        seesaw_log_eps,
+        gate_source,
+        drop_threshold,
+        seed_low,
+        seed_high,
+        ignore_index,
+        flags,
+        infinity,
+        nan,
+    ];
+    // Every field of the host's block is listed: they are all of 4 bytes, without padding.
+    assert_eq!(4 * host.len(), size_of::<Params>());
+    for key in samples() {
+        let (module, _) = parse(&key);
+        let params = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
+        let Some((_, ty)) = params else { panic!("{}: no Params", key.label()) };
+        let TypeInner::Struct { members, span } = &ty.inner else { panic!("Params is no struct") };
+        let shader: Vec<_> =
+            members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
+        assert_eq!(shader, host, "{}", key.label());
+        assert_eq!(*span as usize, size_of::<Params>(), "{}", key.label());
+        let scalars = members.iter().map(|member| match &module.types[member.ty].inner {
+            TypeInner::Scalar(scalar) => scalar.kind,
+            other => panic!("{other:?}"),
+        });
+        let integers: Vec<bool> = scalars.map(|kind| kind != naga::ScalarKind::Float).collect();
+        let floats = [
+            "scale",
+            "label_smoothing",
+            "z_loss",
+            "fixed_inverse",
+            "focal_gamma",
+            "influence_alpha",
+            "influence_eps",
+            "seesaw_p",
+            "seesaw_q",
+            "seesaw_log_eps",
+        ];
+        for ((name, _), integer) in host.iter().zip(integers) {
+            assert_eq!(integer, !floats.contains(name), "{name}");
+        }
+    }
+}
+
+/// Sizes of workgroups and columns on chip only enter through the header.
+#[test]
+fn other_sizes() {
+    for mut key in samples().into_iter().filter(|key| matches!(key.driver, Driver::RowStream | Driver::RowChip)) {
+        for (workgroup, chip) in [(1, 1), (8, 16), (32, 2), (256, 32)] {
+            key.workgroup = workgroup;
+            key.chip = if key.driver == Driver::RowChip { chip } else { 0 };
+            let (module, info) = check_module(&key);
+            check_targets(&key, &module, &info);
+        }
+    }
+}
+
+/// Different keys have different labels and, but for what a kernel has no use for, different texts; the same key
+/// has the same text.
+#[test]
+fn texts_and_labels() {
+    let keys = keys::all();
+    let mut labels = std::collections::HashMap::new();
+    for key in &keys {
+        assert_eq!(key.wgsl(), key.wgsl());
+        if let Some(other) = labels.insert(key.label(), *key) {
+            assert_eq!(other.wgsl(), key.wgsl(), "{} stands for two kernels", key.label());
+        }
+    }
+    // Every file is in some kernel.
+    let texts: String = samples().iter().chain(&keys).map(KernelKey::wgsl).collect();
+    let folder = format!("{}/shaders", env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(texts.contains(&format!("// ---- {name}\n")), "{name} is in no kernel");
+    }
+}

@@ -1,0 +1,301 @@
+//! The adapter under test, and batches run through plans with buffers laid out in every way.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use crate::inputs::Data;
+use longtail::gpu::{
+    Context, Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
+};
+use longtail::{SoftmaxLoss, TargetKind};
+use std::sync::OnceLock;
+
+/// The adapter: Vulkan, always; a missing one is a failure.
+pub fn context() -> &'static Context {
+    static CONTEXT: OnceLock<Context> = OnceLock::new();
+    CONTEXT.get_or_init(|| {
+        let context = pollster::block_on(Context::with_backends(wgpu::Backends::VULKAN))
+            .unwrap_or_else(|error| panic!("these tests need a Vulkan adapter: {error}"));
+        let info = context.adapter_info();
+        println!("adapter: {} ({:?}, {:?}, {})", info.name, info.backend, info.device_type, info.driver_info);
+        context
+    })
+}
+
+/// The upstream gradient of a backward pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Up {
+    One,
+    Scalar(f32),
+    PerRow,
+}
+
+/// How a batch is run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Manner {
+    pub mode: Mode,
+    pub storage: Storage,
+    pub choice: Option<RowChoice>,
+    /// Elements between the end of one row and the start of the next: logits, gradient.
+    pub gaps: (usize, usize),
+    pub upstream: Up,
+    pub argmax: bool,
+    pub class_scale: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            mode: Mode::LossAndGrad,
+            storage: Storage::Separate,
+            choice: None,
+            gaps: (0, 0),
+            upstream: Up::One,
+            argmax: true,
+            class_scale: false,
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Got {
+    pub loss: f32,
+    pub row_loss: Vec<f32>,
+    pub log_sum_exp: Vec<f32>,
+    pub probability: Vec<f32>,
+    pub argmax: Vec<u32>,
+    /// `[N, K]`, without gaps.
+    pub gradient: Vec<f32>,
+    pub class_scale: Option<Vec<f32>>,
+    pub status: Option<longtail::Error>,
+}
+
+/// What fills every byte that no pass may touch: a NaN with a pattern of its own.
+pub const GUARD: u32 = 0x7fc5_a5a5;
+const ALIGN: u64 = 256;
+const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Ranges of one pooled buffer, or of a buffer each, with guards before and after.
+pub struct Arena {
+    pooled: bool,
+    /// Per range: the buffer, the offset in words, the words.
+    ranges: Vec<(usize, usize, usize)>,
+    words: Vec<Vec<u32>>,
+    buffers: Vec<wgpu::Buffer>,
+}
+
+impl Arena {
+    pub fn new(pooled: bool) -> Self {
+        Self { pooled, ranges: Vec::new(), words: Vec::new(), buffers: Vec::new() }
+    }
+
+    /// Adds a range and gives its number.
+    pub fn add(&mut self, words: &[u32]) -> usize {
+        if self.words.is_empty() || !self.pooled {
+            self.words.push(Vec::new());
+        }
+        let buffer = self.words.len() - 1;
+        let held = &mut self.words[buffer];
+        let step = ALIGN as usize / 4;
+        let start = (held.len() + 1).next_multiple_of(step);
+        held.resize(start, GUARD);
+        held.extend_from_slice(words);
+        held.push(GUARD);
+        self.ranges.push((buffer, start, words.len()));
+        self.ranges.len() - 1
+    }
+
+    pub fn upload(&mut self, kernels: &Kernels) {
+        for words in &self.words {
+            let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("test"),
+                size: 4 * words.len() as u64,
+                usage: USAGE,
+                mapped_at_creation: false,
+            });
+            kernels.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+            self.buffers.push(buffer);
+        }
+    }
+
+    pub fn view(&self, range: usize) -> View<'_> {
+        let (buffer, start, len) = self.ranges[range];
+        View::new(&self.buffers[buffer], 4 * start as u64, 4 * len as u64)
+    }
+
+    /// Reads everything back; panics if a word outside of the `written` ranges has changed.
+    pub fn read(&self, kernels: &Kernels, written: &[usize]) -> Vec<Vec<u32>> {
+        let after = read_all(kernels, &self.buffers.iter().collect::<Vec<_>>());
+        for (index, (before, after)) in self.words.iter().zip(&after).enumerate() {
+            let may = |word: usize| {
+                written.iter().any(|&range| {
+                    let (buffer, start, len) = self.ranges[range];
+                    buffer == index && (start..start + len).contains(&word)
+                })
+            };
+            let changed = before.iter().zip(after).enumerate().find(|(word, (b, a))| b != a && !may(*word));
+            if let Some((word, (before, after))) = changed {
+                panic!("buffer {index} word {word}: {before:#x} became {after:#x}, which no pass may write");
+            }
+        }
+        self.ranges.iter().map(|&(buffer, start, len)| after[buffer][start..start + len].to_vec()).collect()
+    }
+}
+
+/// The content of buffers, in one submission.
+pub fn read_all(kernels: &Kernels, buffers: &[&wgpu::Buffer]) -> Vec<Vec<u32>> {
+    let device = kernels.device();
+    let staging = device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: buffers.iter().map(|buffer| buffer.size()).sum(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let mut at = 0;
+    for buffer in buffers {
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, at, buffer.size());
+        at += buffer.size();
+    }
+    kernels.queue().submit([encoder.finish()]);
+    staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let view = staging.get_mapped_range(..).unwrap();
+    let mut words = view.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+    buffers.iter().map(|buffer| words.by_ref().take(buffer.size() as usize / 4).collect()).collect()
+}
+
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+pub fn floats(words: &[u32]) -> Vec<f32> {
+    words.iter().map(|&word| f32::from_bits(word)).collect()
+}
+
+fn ints(values: &[i32]) -> Vec<u32> {
+    values.iter().map(|&value| value as u32).collect()
+}
+
+/// Rows `gap` words apart, guards between them.
+fn strided(values: &[u32], classes: usize, gap: usize) -> Vec<u32> {
+    let mut words = Vec::with_capacity(values.len() + values.len() / classes * gap);
+    for row in values.chunks_exact(classes) {
+        if !words.is_empty() {
+            words.resize(words.len() + gap, GUARD);
+        }
+        words.extend_from_slice(row);
+    }
+    words
+}
+
+/// The rows of a strided matrix; panics if a word between rows has changed.
+fn dense(words: &[u32], rows: usize, classes: usize, gap: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(rows * classes);
+    for row in words.chunks(classes + gap) {
+        values.extend(floats(&row[..classes]));
+        assert!(row[classes..].iter().all(|&word| word == GUARD), "a gap between two rows was written");
+    }
+    values
+}
+
+/// The request that a manner makes of a batch.
+pub fn request(data: &Data, manner: Manner) -> PlanRequest {
+    let mut request = PlanRequest::new(data.rows, data.classes)
+        .with_targets(data.kind)
+        .with_mode(manner.mode)
+        .with_storage(manner.storage)
+        .with_strides(data.classes + manner.gaps.0, data.classes + manner.gaps.1);
+    request.row_weights = data.row_weights.is_some();
+    request.argmax = manner.argmax;
+    request.class_scale_gradient = manner.class_scale;
+    request.choice = manner.choice;
+    request
+}
+
+/// Plans and runs one batch.
+pub fn run(kernels: &Kernels, spec: &SoftmaxLoss, data: &Data, manner: Manner) -> longtail::Result<(Plan, Got)> {
+    let plan = kernels.plan(spec, &request(data, manner))?;
+    let got = pass(kernels, &plan, spec, data, manner)?;
+    Ok((plan, got))
+}
+
+/// Runs one batch through a plan. Panics if a byte is written that should not be.
+pub fn pass(
+    kernels: &Kernels,
+    plan: &Plan,
+    spec: &SoftmaxLoss,
+    data: &Data,
+    manner: Manner,
+) -> longtail::Result<Got> {
+    let (rows, classes) = (data.rows, data.classes);
+    let batch = data.batch(spec);
+    let mut arena = Arena::new(manner.storage != Storage::Separate);
+    let logits = arena.add(&strided(&bits(&data.logits), classes, manner.gaps.0));
+    let labels = arena.add(&ints(&data.labels));
+    let second = arena.add(&ints(&data.second));
+    let lambda = arena.add(&bits(&data.lambda));
+    let dense_input = arena.add(&bits(if data.kind == TargetKind::Soft { &data.soft } else { &data.gates }));
+    let row_weights = data.row_weights.as_ref().map(|values| arena.add(&bits(values)));
+    let norms = arena.add(&bits(&data.norms));
+    let upstream = match manner.upstream {
+        Up::One => None,
+        Up::Scalar(value) => Some(arena.add(&[value.to_bits()])),
+        Up::PerRow => Some(arena.add(&bits(&data.upstream))),
+    };
+    let in_place = manner.storage == Storage::InPlace;
+    let gradient_gap = if in_place { manner.gaps.0 } else { manner.gaps.1 };
+    let empty = strided(&vec![GUARD; rows * classes], classes, gradient_gap);
+    let gradient = if in_place { logits } else { arena.add(&empty) };
+    let class_scale = manner.class_scale.then(|| arena.add(&vec![GUARD; classes]));
+    let loss = arena.add(&[GUARD]);
+    let fields: Vec<usize> = (0..4).map(|_| arena.add(&vec![GUARD; rows])).collect();
+    arena.upload(kernels);
+
+    let targets = match data.kind {
+        TargetKind::Hard => TargetViews::Hard(arena.view(labels)),
+        TargetKind::Mixed => TargetViews::Mixed {
+            first: arena.view(labels),
+            second: arena.view(second),
+            lambda: arena.view(lambda),
+        },
+        _ => TargetViews::Soft(arena.view(dense_input)),
+    };
+    let mut inputs = Inputs::new(arena.view(logits), targets);
+    inputs.row_weights = row_weights.map(|range| arena.view(range));
+    inputs.feature_norms = batch.feature_norms.map(|_| arena.view(norms));
+    inputs.gates = batch.gates.map(|_| arena.view(dense_input));
+    let outputs = Outputs {
+        loss: Some(arena.view(loss)),
+        row_loss: Some(arena.view(fields[0])),
+        log_sum_exp: Some(arena.view(fields[1])),
+        target_probability: Some(arena.view(fields[2])),
+        argmax: manner.argmax.then(|| arena.view(fields[3])),
+    };
+    let gradient_view = (!in_place).then(|| arena.view(gradient));
+    let class_scale_view = class_scale.map(|range| arena.view(range));
+    let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    match manner.mode {
+        Mode::ForwardBackward => {
+            plan.encode_forward(&mut encoder, &inputs, &outputs)?;
+            let upstream = upstream.map(|range| arena.view(range));
+            plan.encode_backward(&mut encoder, &inputs, upstream, gradient_view, class_scale_view)?;
+        }
+        _ => plan.encode_loss_and_grad(&mut encoder, &inputs, gradient_view, class_scale_view, &outputs)?,
+    }
+    kernels.queue().submit([encoder.finish()]);
+    let mut written = fields.clone();
+    written.extend([loss, gradient]);
+    written.extend(class_scale);
+    let parts = arena.read(kernels, &written);
+    Ok(Got {
+        loss: f32::from_bits(parts[loss][0]),
+        row_loss: floats(&parts[fields[0]]),
+        log_sum_exp: floats(&parts[fields[1]]),
+        probability: floats(&parts[fields[2]]),
+        argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
+        gradient: dense(&parts[gradient], rows, classes, gradient_gap),
+        class_scale: class_scale.map(|range| floats(&parts[range])),
+        status: plan.status().err(),
+    })
+}
