@@ -19,7 +19,7 @@ fn main(
   let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
   for (var j = thread; j < params.classes; j += WG) {
     let term = load_class(j);
-    let u = compensated(adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias)), threshold);
-    store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, class_factor(row, term, j), term.weight), row.live);
+    let u = compensated(kept_logit(row, term, j, load_logits(row.logits, j)), threshold);
+    store_gradients(row.gradient, j, term.scale * gradient_u(row, out, j, u, class_factor(row, term), term.weight), row.live);
   }
 }

@@ -21,8 +21,8 @@ fn main(
     let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
     let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
     let z = load_logits(row.logits, j);
-    let u = compensated(adjusted(z, F(term.scale), F(term.bias)), threshold);
-    let g = gradient_u(row, out, j, u, class_factor(row, term, j), term.weight);
+    let u = compensated(kept_logit(row, term, j, z), threshold);
+    let g = gradient_u(row, out, j, u, class_factor(row, term), term.weight);
     // A masked class gives nothing; 0 * -inf would.
     sum += select(g * params.scale * z, F(0.0), z < F(NEG_MAX));
   }

@@ -147,7 +147,7 @@ fn hard_row(row: Row, mass: Mass, v: F) -> RowLoss {
   out.coefficient = select(F(0.0), part.total, kept);
   out.first = select(F(0.0), part.own, kept);
   out.dense = select(F(0.0), part.dense, kept);
-  out.bad = (row.first == I(LABEL_BAD)) | ((others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
+  out.bad = (row.first == I(LABEL_BAD)) | (kept & (others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
   return out;
 }
 
@@ -222,7 +222,8 @@ fn mixed_row(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
   out.log_sum_exp = select(select(F(0.0), b.log_sum_exp, has_second), a.log_sum_exp, has_first);
   out.probability = select(select(F(0.0), b.probability, has_second), a.probability, has_first);
   out.bad = (row.first == I(LABEL_BAD)) | (row.second == I(LABEL_BAD))
-    | ((rest <= F(NEG_MAX)) & (v_first <= F(NEG_MAX)) & (v_second <= F(NEG_MAX)));
+    | (has_first & (others_first <= F(NEG_MAX)) & (u_first <= F(NEG_MAX)))
+    | (has_second & (others_second <= F(NEG_MAX)) & (u_second <= F(NEG_MAX)));
   return out;
 }
 

@@ -15,7 +15,7 @@ struct Mass {
   cross: F,
 }
 
-// A class of a row: exp(u) times a factor is its mass; classes that take no part have factor 0.
+// A class of a row: exp(u) times a factor is its mass.
 struct Entry {
   u: F,
   factor: F,

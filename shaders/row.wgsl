@@ -63,16 +63,21 @@ fn label_logit(row: Row, label: I) -> F {
   return select(v, F(NEG_MAX), label < I(0));
 }
 
-// The factor of a class that is no label of the row: mitigation, or 0 where gated.
-fn class_factor(row: Row, term: Class, j: u32) -> F {
-  var factor = F(1.0);
-  if (HAS_MITIGATION) {
-    factor = mitigation(term.power, row.inverse_power);
-  }
+// v of a class of each row, NEG_MAX where a gate takes it out; labels have no gate.
+fn kept_logit(row: Row, term: Class, j: u32, z: F) -> F {
+  let v = adjusted(z, F(term.scale), F(term.bias));
   if (HAS_GATE || GATE_GIVEN) {
-    factor = select(factor, F(0.0), gated(row.rows, row.dense, j, term.tail));
+    return select(v, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail) & !is_label(row, j));
   }
-  return factor;
+  return v;
+}
+
+// The factor of a class that is no label of the row: mitigation.
+fn class_factor(row: Row, term: Class) -> F {
+  if (HAS_MITIGATION) {
+    return mitigation(term.power, row.inverse_power);
+  }
+  return F(1.0);
 }
 
 // v with compensation.

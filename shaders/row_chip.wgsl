@@ -9,7 +9,7 @@ fn chip_v(row: Row, j: u32, scan: ptr<function, Scan>) -> F {
   let z = load_logits(row.logits, inside);
   scan_logit(scan, z, inside);
   let term = load_class(inside);
-  return select(F(NEG_MAX), adjusted(z, F(term.scale), F(term.bias)), j < params.classes);
+  return select(F(NEG_MAX), kept_logit(row, term, inside, z), j < params.classes);
 }
 
 fn chip_entry(row: Row, j: u32, u: F) -> Entry {
@@ -20,7 +20,7 @@ fn chip_entry(row: Row, j: u32, u: F) -> Entry {
   if (HAS_DENSE) {
     tau = select(dense_target(row.dense, inside, term.weight), F(0.0), out);
   }
-  return Entry(select(u, F(NEG_MAX), out), class_factor(row, term, inside), tau);
+  return Entry(select(u, F(NEG_MAX), out), class_factor(row, term), tau);
 }
 
 fn chip_row(thread: u32, group: u32) {
@@ -109,7 +109,7 @@ fn chip_row(thread: u32, group: u32) {
         } else {
           var factor = F(1.0);
           if (HAS_FACTOR) {
-            factor = class_factor(row, load_class(j), j);
+            factor = class_factor(row, load_class(j));
           }
           g = gradient_u(row, out, j, held[i], factor, weight);
         }

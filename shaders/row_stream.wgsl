@@ -18,15 +18,15 @@ fn visit(row: Row, j: u32, z: F, threshold: F) -> Visit {
   var out: Visit;
   let term = load_class(j);
   let label = is_label(row, j);
-  let v = adjusted(z, F(term.scale), F(term.bias));
+  let v = kept_logit(row, term, j, z);
   out.rest = select(v, F(NEG_MAX), label);
   if (TWO_STEP) {
     // Raw mass counts the labels too.
     out.entry.u = v;
-    out.entry.factor = select(class_factor(row, term, j), F(0.0), label);
+    out.entry.factor = select(class_factor(row, term), F(0.0), label);
   } else {
     out.entry.u = select(compensated(v, threshold), F(NEG_MAX), label);
-    out.entry.factor = class_factor(row, term, j);
+    out.entry.factor = class_factor(row, term);
   }
   if (HAS_DENSE) {
     out.entry.tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
@@ -42,9 +42,9 @@ fn compensate(row: Row, begin: u32, end: u32, threshold: F, tile_top: F, mass: p
   var cross = F(0.0);
   for (var j = begin; j < end; j += WG) {
     let term = load_class(j);
-    let v = adjusted(load_logits(row.logits, j), F(term.scale), F(term.bias));
+    let v = kept_logit(row, term, j, load_logits(row.logits, j));
     let u = compensated(v, threshold);
-    let factor = select(class_factor(row, term, j), F(0.0), is_label(row, j));
+    let factor = select(class_factor(row, term), F(0.0), is_label(row, j));
     sum += factor * (exp(u - top) - exp(v - top));
     if (HAS_DENSE) {
       let tau = select(dense_target(row.dense, j, term.weight), F(0.0), is_label(row, j));
@@ -57,8 +57,8 @@ fn compensate(row: Row, begin: u32, end: u32, threshold: F, tile_top: F, mass: p
 
 fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
   let term = load_class(j);
-  let u = compensated(adjusted(z, F(term.scale), F(term.bias)), threshold);
-  return term.scale * gradient_u(row, out, j, u, class_factor(row, term, j), term.weight);
+  let u = compensated(kept_logit(row, term, j, z), threshold);
+  return term.scale * gradient_u(row, out, j, u, class_factor(row, term), term.weight);
 }
 
 fn second_pass(row: Row, thread: u32, out: RowLoss, threshold: F) {

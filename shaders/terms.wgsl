@@ -1,7 +1,7 @@
 // The terms of the normal form. Needs the header's HAS_ constants and columns, lanes*.wgsl and a bindings file.
 //
 //   v_j = scale * class_scale_j * z_j + bias_j
-//   mass of class j != y: factor_j exp(v_j + compensation_j), factor 0 where gated
+//   mass of class j != y: factor_j exp(v_j + compensation_j), v_j = NEG_MAX where gated
 
 // What a class brings to every row; loaded once for all lanes. Absent terms cost nothing.
 struct Class {

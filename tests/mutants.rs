@@ -49,7 +49,7 @@ fn mutants() -> Vec<Mutant> {
         // The scale.
         mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
         mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
-        mutant("temperature + z-loss", CHIP, "scale * gradient_u", "gradient_u"),
+        mutant("temperature + z-loss", CHIP, "term.scale * gradient_u", "gradient_u"),
         mutant("class_dependent_temperature", STREAM, "params.scale * classes[COLUMN_CLASS_SCALE", "classes[COLUMN_BIAS"),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
@@ -72,7 +72,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("mixup", STREAM, "g = select(g, out.second, I(i32(j)) == row.second);", ""),
         // Seesaw.
         mutant("seesaw", STREAM, "+ params.seesaw_log_eps", ""),
-        mutant("seesaw", STREAM, "params.seesaw_p * min", "params.seesaw_q * min"),
+        mutant("seesaw", STREAM, "power * inverse_power", "power"),
         mutant("seesaw_paper", STREAM, "params.seesaw_q * max", "params.seesaw_p * max"),
         mutant("seesaw", STREAM, "atomicAdd(&counts[2u * u32(label)], 1u)", "atomicAdd(&counts[2u * u32(label)], 0u)"),
         mutant("seesaw", CHIP, "+ params.seesaw_log_eps", ""),
@@ -85,10 +85,11 @@ fn mutants() -> Vec<Mutant> {
         mutant("class_balanced", STREAM, "return part(0u, row);\n}", "return select(0.0, 1.0, part(0u, row) > 0.0);\n}"),
         // Blocks, lanes, merging.
         mutant("cross_entropy", CHIP, "if (j < params.classes) {", "if (j + 1u < params.classes) {"),
-        mutant("cross_entropy", STREAM, "for (var j = thread; j < params.classes; j += WG)", "for (var j = thread; j + 1u < params.classes; j += WG)"),
+        mutant("cross_entropy", STREAM, "for (var j = block + thread; j < params.classes; j += WG)", "for (var j = block + thread; j + 1u < params.classes; j += WG)"),
+        mutant("cross_entropy", STREAM, "block + 4u * WG <= params.classes", "block + 4u * WG < params.classes - 3u * WG"),
         mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
-        mutant("cross_entropy", STREAM, "+ b.sum * exp(b.max - out.max)", ""),
+        mutant("cross_entropy", STREAM, "left.sum + right.sum", "left.sum"),
         mutant("cross_entropy", STREAM, "return I(i32(j)) == row.first;", "return B(false);"),
         mutant("cross_entropy", STREAM, "let better = z > (*scan).best;", "let better = z >= (*scan).best;"),
         mutant("cross_entropy", STRIDED, "row.rows * params.logits_stride", "row.rows * params.classes"),

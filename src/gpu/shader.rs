@@ -274,7 +274,7 @@ impl KernelKey {
             ("TWO_STEP", self.two_step()),
             ("HAS_GATE", terms.gate),
             ("GATE_GIVEN", terms.gate_given),
-            ("HAS_FACTOR", terms.mitigation || terms.gate || terms.gate_given || self.two_step()),
+            ("HAS_FACTOR", terms.mitigation || self.two_step()),
             ("HAS_DENSE", dense),
             ("HAS_CLASS_WEIGHTS", dense),
             ("SOFT_TARGETS", self.targets == TargetKind::Soft),

@@ -30,7 +30,8 @@ use crate::{Error, Reduction, Result, SoftmaxLoss};
 ///
 /// # Errors
 /// What [`Batch::check`] reports; [`Error::Length`] for an upstream gradient that is not `[N]`;
-/// [`Error::NonFinite`] for rows, ignored ones included, with a NaN or +inf logit or without any class left.
+/// [`Error::NonFinite`] for rows, ignored ones included, with a NaN or +inf logit, and for rows that count in which
+/// masks, biases and gates leave no class.
 pub fn softmax(spec: &SoftmaxLoss, batch: &Batch<'_, f64>, upstream: Upstream<'_>) -> Result<Output> {
     batch.check(spec)?;
     let (rows, classes) = (batch.rows(), batch.classes);
@@ -113,9 +114,6 @@ fn evaluate(
         return None;
     }
     let v = adjusted(spec, logits);
-    if !log_sum_exp(&v).is_finite() {
-        return None;
-    }
     let argmax = u32::try_from(argmax(logits)?).ok()?;
     let mut row = Row {
         loss: 0.0,
@@ -130,6 +128,9 @@ fn evaluate(
         batch.row_weights.map_or(1.0, |weights| weights.get(position).copied().map_or(1.0, f64::from));
     if let Targets::Soft(targets) = batch.targets {
         let targets = targets.chunks_exact(logits.len()).nth(position)?;
+        if !log_sum_exp(&v).is_finite() {
+            return None;
+        }
         let part = soft(spec, &v, targets);
         row.log_sum_exp = part.log_sum_exp;
         row.probability = f64::NAN;
@@ -279,13 +280,18 @@ fn with_label_terms(
     let row_gates =
         batch.gates.and_then(|gates| gates.chunks_exact(v.len()).nth(position)).unwrap_or_default();
     let seesaw = spec.seesaw.as_ref().zip(counts);
-    let threshold = spec.seesaw.as_ref().map_or(0.0, |seesaw| compensation_threshold(seesaw, v, label));
+    let keeps = |class| {
+        class == label || spec.gate.as_ref().is_none_or(|gate| gate_keeps(gate, position, row_gates, class))
+    };
+    let v: Vec<f64> = v
+        .iter()
+        .enumerate()
+        .map(|(class, value)| if keeps(class) { *value } else { f64::NEG_INFINITY })
+        .collect();
+    let threshold = spec.seesaw.as_ref().map_or(0.0, |seesaw| compensation_threshold(seesaw, &v, label));
     let term = |(class, value): (usize, &f64)| {
         if class == label {
             return value - at(&spec.margin, class, 0.0);
-        }
-        if spec.gate.as_ref().is_some_and(|gate| !gate_keeps(gate, position, row_gates, class)) {
-            return f64::NEG_INFINITY;
         }
         match seesaw {
             Some((seesaw, counts)) => {

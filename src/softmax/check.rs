@@ -51,7 +51,7 @@ impl SoftmaxLoss {
             number("influence eps", influence.eps, influence.eps > 0.0, positive)?;
         }
         if let Some(seesaw) = &self.seesaw {
-            number("seesaw p", seesaw.p, (0.0..=3.5).contains(&seesaw.p), "in [0, 3.5]")?;
+            number("seesaw p", seesaw.p, (0.0..=1.9).contains(&seesaw.p), "in [0, 1.9]")?;
             number("seesaw q", seesaw.q, seesaw.q >= 0.0, not_negative)?;
             number("seesaw eps", seesaw.eps, (0.0..1.0).contains(&seesaw.eps), "in [0, 1)")?;
         }

@@ -38,13 +38,13 @@ pub struct Influence {
 /// `log M_yj = p min(0, log n_j - log n_y)` and compensation `log C_j = q max(0, v_j - t)`, both constants in
 /// the gradient, with `t = max(v_y, logsumexp(v) + log eps)`.
 ///
-/// With `s = softmax(v)` (before margin, gates and the factors themselves) the compensation is
+/// With `s = softmax(v)` (before margin and the factors themselves, over the classes that gates leave) the compensation is
 /// `C_j = (s_j / max(s_y, eps))^q` where that ratio is above 1, else 1. Counts below 1 count as 1.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seesaw {
-    /// Mitigation's exponent, in `[0, 3.5]`; 0 switches it off. The paper and its code: 0.8. Up to 3.5 the power
-    /// of any 64-bit count stays within f32.
+    /// Mitigation's exponent, in `[0, 1.9]`; 0 switches it off. The paper and its code: 0.8. Up to 1.9 the power
+    /// of the ratio of any two 64-bit counts stays within f32.
     pub p: f64,
     /// Compensation's exponent. Finite, at least 0; 0 switches it off. The paper and its code: 2.
     pub q: f64,
