@@ -49,7 +49,7 @@ fn mutants() -> Vec<Mutant> {
         // The scale.
         mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
         mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
-        mutant("temperature + z-loss", CHIP, "term.scale * gradient_u", "gradient_u"),
+        mutant("temperature + z-loss", CHIP, "scale * g, row.live", "g, row.live"),
         mutant("class_dependent_temperature", STREAM, "params.scale * classes[COLUMN_CLASS_SCALE", "classes[COLUMN_BIAS"),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
@@ -86,7 +86,7 @@ fn mutants() -> Vec<Mutant> {
         // Blocks, lanes, merging.
         mutant("cross_entropy", CHIP, "if (j < params.classes) {", "if (j + 1u < params.classes) {"),
         mutant("cross_entropy", STREAM, "for (var j = block + thread; j < params.classes; j += WG)", "for (var j = block + thread; j + 1u < params.classes; j += WG)"),
-        mutant("cross_entropy", STREAM, "block + 4u * WG <= params.classes", "block + 4u * WG < params.classes - 3u * WG"),
+        mutant("cross_entropy", STREAM, "block += 4u * WG", "block += 3u * WG"),
         mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
         mutant("cross_entropy", STREAM, "left.sum + right.sum", "left.sum"),
