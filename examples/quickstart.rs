@@ -24,7 +24,8 @@ fn main() -> longtail::Result<()> {
     // The same data through the f64 reference.
     let logits = logits.map(f64::from);
     let exact = reference::softmax(&loss, &Batch::new(&logits, 3, Targets::Hard(&labels)), Upstream::One)?;
-    let differences = out.gradient.iter().zip(&exact.gradient).map(|(&gpu, cpu)| (f64::from(gpu) - cpu).abs());
+    let differences =
+        out.gradient.iter().zip(&exact.gradient).map(|(&gpu, cpu)| (f64::from(gpu) - cpu).abs());
     let largest = differences.fold((f64::from(out.loss) - exact.loss).abs(), f64::max);
     println!("largest difference from the f64 reference: {largest:.1e}");
     assert!(largest < 1e-6, "the kernel and the reference disagree");

@@ -53,7 +53,8 @@ impl Tally {
             Up::PerRow => Upstream::PerRow(&data.upstream),
         };
         let name = format!("{} {}x{} {manner:?}", subject.name, data.rows, data.classes);
-        let want = reference::softmax(&spec, &data.wide(&spec), upstream).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let want =
+            reference::softmax(&spec, &data.wide(&spec), upstream).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (plan, got) =
             run(context().kernels(), &spec, data, manner).unwrap_or_else(|e| panic!("{name}: {e}"));
         self.cases += 1;
@@ -61,7 +62,11 @@ impl Tally {
             let _ = writeln!(self.failures, "{name}: status {status}");
         }
         for (key, _) in plan.kernels() {
-            assert!(known_keys().contains(&keys::canonical(&key)), "{name}: {} is not in the finite set", key.label());
+            assert!(
+                known_keys().contains(&keys::canonical(&key)),
+                "{name}: {} is not in the finite set",
+                key.label()
+            );
         }
         if let (Some(device), Some(counts)) = (plan.counts(), &want.counts) {
             assert_eq!(&device.read().unwrap(), counts, "{name}: cumulative counts");
@@ -118,7 +123,8 @@ fn small_shapes(part: usize, parts: usize) {
                 let data = Data::new(rows, classes, subject.kind, mix(subject, seed + turn));
                 // Upstream gradients per row are those of the rows' own losses, and of reduced ones.
                 let reduction = (seed % 2 == 1).then_some(REDUCTIONS[(turn + seed) % REDUCTIONS.len()]);
-                manner.class_scale = turn % 2 == 0 && subject.spec(&counts(classes)).class_scale.is_some();
+                manner.class_scale =
+                    turn.is_multiple_of(2) && subject.spec(&counts(classes)).class_scale.is_some();
                 tally.check(subject, reduction, &data, manner);
             }
         }
@@ -176,7 +182,9 @@ fn long_rows() {
     ];
     for (turn, name) in subjects.into_iter().enumerate() {
         let subject = named(name);
-        for (seed, (rows, classes)) in [(2, 4099), (5, 4099), (4, 20_011), (2, 128_256)].into_iter().enumerate() {
+        for (seed, (rows, classes)) in
+            [(2, 4099), (5, 4099), (4, 20_011), (2, 128_256)].into_iter().enumerate()
+        {
             if classes == 128_256 && turn % 2 == 1 {
                 continue;
             }
@@ -184,7 +192,12 @@ fn long_rows() {
             let wide = RowChoice { lanes: if turn % 2 == 0 { 1 } else { 4 }, workgroup: 64, chip: 0 };
             let choice = (seed == 1).then_some(wide);
             let data = Data::new(rows, classes, subject.kind, mix(&subject, seed + turn));
-            tally.check(&subject, None, &data, Manner { mode, storage, choice, upstream, ..Manner::default() });
+            tally.check(
+                &subject,
+                None,
+                &data,
+                Manner { mode, storage, choice, upstream, ..Manner::default() },
+            );
         }
     }
     tally.end("long rows");

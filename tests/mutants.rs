@@ -37,7 +37,8 @@ const STREAM: Manner = Manner {
 const LANES: Manner = Manner { choice: Some(RowChoice { lanes: 4, workgroup: 8, chip: 0 }), ..STREAM };
 const CHIP: Manner = Manner { choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 8 }), ..STREAM };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..STREAM };
-const SCALES: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
+const SCALES: Manner =
+    Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
 const STRIDED: Manner = Manner { gaps: (3, 5), ..STREAM };
 
 fn mutant(subject: &'static str, manner: Manner, from: &'static str, to: &'static str) -> Mutant {
@@ -50,17 +51,42 @@ fn mutants() -> Vec<Mutant> {
         mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
         mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
         mutant("temperature + z-loss", CHIP, "scale * g, row.live", "g, row.live"),
-        mutant("class_dependent_temperature", STREAM, "params.scale * classes[COLUMN_CLASS_SCALE", "classes[COLUMN_BIAS"),
+        mutant(
+            "class_dependent_temperature",
+            STREAM,
+            "params.scale * classes[COLUMN_CLASS_SCALE",
+            "classes[COLUMN_BIAS",
+        ),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
         mutant("ldam", STREAM, "v - load_row(FIELD_MARGIN", "v + load_row(FIELD_MARGIN"),
         mutant("ldam_drw", STREAM, "class_value(COLUMN_WEIGHT, label)", "class_value(COLUMN_MARGIN, label)"),
         mutant("cross_entropy", STREAM, "weight = row_weights[row];", "weight = 1.0;"),
         // Focal and influence.
-        mutant("focal", STREAM, "modulator * (1.0 + params.focal_gamma", "modulator * (1.0 - params.focal_gamma"),
-        mutant("focal_detached", STREAM, "const FOCAL_DETACHED: u32 = 2u;", "const FOCAL_DETACHED: u32 = 8u;"),
-        mutant("focal_weighted", STREAM, "const FOCAL_WEIGHT_INSIDE: u32 = 4u;", "const FOCAL_WEIGHT_INSIDE: u32 = 8u;"),
-        mutant("influence_balanced", STREAM, "slope -= select(out.loss * change", "slope += select(out.loss * change"),
+        mutant(
+            "focal",
+            STREAM,
+            "modulator * (1.0 + params.focal_gamma",
+            "modulator * (1.0 - params.focal_gamma",
+        ),
+        mutant(
+            "focal_detached",
+            STREAM,
+            "const FOCAL_DETACHED: u32 = 2u;",
+            "const FOCAL_DETACHED: u32 = 8u;",
+        ),
+        mutant(
+            "focal_weighted",
+            STREAM,
+            "const FOCAL_WEIGHT_INSIDE: u32 = 4u;",
+            "const FOCAL_WEIGHT_INSIDE: u32 = 8u;",
+        ),
+        mutant(
+            "influence_balanced",
+            STREAM,
+            "slope -= select(out.loss * change",
+            "slope += select(out.loss * change",
+        ),
         // Smoothing, soft targets, z-loss.
         mutant("label_smoothing", STREAM, "g -= out.dense * dense_target(row.dense, j, weight);", ""),
         mutant("label_smoothing", STREAM, "out.own -= out.dense * weight;", ""),
@@ -68,24 +94,49 @@ fn mutants() -> Vec<Mutant> {
         mutant("temperature + z-loss", STREAM, "2.0 * params.z_loss * share", "params.z_loss * share"),
         // Two labels.
         mutant("mixup", STREAM, "weight * (1.0 - lambda)", "weight * lambda"),
-        mutant("mixup", STREAM, "own_second + cross_second, out.first, same", "own_second + cross_second, own_second, same"),
+        mutant(
+            "mixup",
+            STREAM,
+            "own_second + cross_second, out.first, same",
+            "own_second + cross_second, own_second, same",
+        ),
         mutant("mixup", STREAM, "g = select(g, out.second, I(i32(j)) == row.second);", ""),
         // Seesaw.
         mutant("seesaw", STREAM, "+ params.seesaw_log_eps", ""),
         mutant("seesaw", STREAM, "power * inverse_power", "power"),
         mutant("seesaw_paper", STREAM, "params.seesaw_q * max", "params.seesaw_p * max"),
-        mutant("seesaw", STREAM, "atomicAdd(&counts[2u * u32(label)], 1u)", "atomicAdd(&counts[2u * u32(label)], 0u)"),
+        mutant(
+            "seesaw",
+            STREAM,
+            "atomicAdd(&counts[2u * u32(label)], 1u)",
+            "atomicAdd(&counts[2u * u32(label)], 0u)",
+        ),
         mutant("seesaw", CHIP, "+ params.seesaw_log_eps", ""),
         // Gates.
         mutant("equalization", STREAM, "(word >> U(8u)) <", "(word >> U(8u)) >="),
-        mutant("equalization_given", STREAM, "load_dense_lanes(dense_base, j) == F(0.0)", "load_dense_lanes(dense_base, j) != F(0.0)"),
+        mutant(
+            "equalization_given",
+            STREAM,
+            "load_dense_lanes(dense_base, j) == F(0.0)",
+            "load_dense_lanes(dense_base, j) != F(0.0)",
+        ),
         // Ignored rows and denominators.
         mutant("cross_entropy", STREAM, "label == params.ignore_index", "label == params.ignore_index + 1"),
         mutant("cross_entropy", STREAM, "select(0.0, 1.0 / total, total > 0.0)", "1.0 / f32(params.rows)"),
-        mutant("class_balanced", STREAM, "return part(0u, row);\n}", "return select(0.0, 1.0, part(0u, row) > 0.0);\n}"),
+        mutant(
+            "class_balanced",
+            STREAM,
+            "return part(0u, row);\n}",
+            "return select(0.0, 1.0, part(0u, row) > 0.0);\n}",
+        ),
         // Blocks, lanes, merging.
         mutant("cross_entropy", CHIP, "if (j < params.classes) {", "if (j + 1u < params.classes) {"),
-        mutant("cross_entropy", STREAM, "for (var j = block + thread; j < params.classes; j += WG)", "for (var j = block + thread; j + 1u < params.classes; j += WG)"),
+        mutant(
+            "cross_entropy",
+            STREAM,
+            "for (var j = block + thread; j < params.classes; j += WG)",
+            "for (var j = block + thread; j + 1u < params.classes; j += WG)",
+        ),
         mutant("cross_entropy", STREAM, "block += 4u * WG", "block += 3u * WG"),
         mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
@@ -93,7 +144,12 @@ fn mutants() -> Vec<Mutant> {
         mutant("cross_entropy", STREAM, "return I(i32(j)) == row.first;", "return B(false);"),
         mutant("cross_entropy", STREAM, "let better = z > (*scan).best;", "let better = z >= (*scan).best;"),
         mutant("cross_entropy", STRIDED, "row.rows * params.logits_stride", "row.rows * params.classes"),
-        mutant("cross_entropy", STRIDED, "row.rows * params.gradient_stride", "row.rows * params.logits_stride"),
+        mutant(
+            "cross_entropy",
+            STRIDED,
+            "row.rows * params.gradient_stride",
+            "row.rows * params.logits_stride",
+        ),
         // Backward passes.
         mutant("cross_entropy", BACKWARD, "upstream[min(row, arrayLength(&upstream) - 1u)]", "upstream[0]"),
         mutant("seesaw", BACKWARD, "float_of_bits(load_saved(SAVED_THRESHOLD, row.rows))", "F(0.0)"),

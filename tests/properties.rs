@@ -91,24 +91,41 @@ fn neutral_parameters_are_cross_entropy() {
         ("logit adjustment, tau 0", SoftmaxLoss::logit_adjusted_exact(&tail, 0.0).unwrap()),
         ("focal, gamma 0", SoftmaxLoss::focal(0.0)),
         ("focal detached, gamma 0", SoftmaxLoss::focal_detached(0.0)),
-        ("ldam, no margin", SoftmaxLoss::ldam(&tail, 0.5, 1.0).map(|mut spec| {
-            spec.margin = Some(vec![0.0; classes]);
-            spec
-        }).unwrap()),
+        (
+            "ldam, no margin",
+            SoftmaxLoss::ldam(&tail, 0.5, 1.0)
+                .map(|mut spec| {
+                    spec.margin = Some(vec![0.0; classes]);
+                    spec
+                })
+                .unwrap(),
+        ),
         ("class scales of 1", SoftmaxLoss::learnable_scaling(vec![1.0; classes])),
         ("temperatures, gamma 0", SoftmaxLoss::class_dependent_temperature(&tail, 0.0).unwrap()),
         ("weights of 2, weighted mean", SoftmaxLoss::weighted(vec![2.0; classes])),
         ("class smoothing of 0", with(&|spec| spec.class_smoothing = Some(vec![0.0; classes]))),
         ("seesaw, p = q = 0", with(&|spec| spec.seesaw = Some(seesaw(0.0, 0.0, 0.01)))),
         ("seesaw, uniform counts, q = 0", with(&|spec| spec.seesaw = Some(seesaw(0.8, 0.0, 0.01)))),
-        ("gates, drop 0", with(&|spec| spec.gate = Some(gate(0.0, GateSource::Element, vec![true; classes])))),
-        ("gates, no tail", with(&|spec| spec.gate = Some(gate(1.0, GateSource::Sample, vec![false; classes])))),
-        ("influence of 1", with(&|spec| {
-            // alpha / (2 (1 - p) 0 + eps) = 1: the norms are set to 0 below.
-            spec.influence = Some(Influence { alpha: 0.5, eps: 0.5, detached: false });
-        })),
+        (
+            "gates, drop 0",
+            with(&|spec| spec.gate = Some(gate(0.0, GateSource::Element, vec![true; classes]))),
+        ),
+        (
+            "gates, no tail",
+            with(&|spec| spec.gate = Some(gate(1.0, GateSource::Sample, vec![false; classes]))),
+        ),
+        (
+            "influence of 1",
+            with(&|spec| {
+                // alpha / (2 (1 - p) 0 + eps) = 1: the norms are set to 0 below.
+                spec.influence = Some(Influence { alpha: 0.5, eps: 0.5, detached: false });
+            }),
+        ),
         ("z-loss of 0", SoftmaxLoss::cross_entropy().with_z_loss(0.0)),
-        ("label-aware smoothing of 0", SoftmaxLoss::label_aware_smoothing(&tail, 0.0, 0.0, SmoothingShape::Linear).unwrap()),
+        (
+            "label-aware smoothing of 0",
+            SoftmaxLoss::label_aware_smoothing(&tail, 0.0, 0.0, SmoothingShape::Linear).unwrap(),
+        ),
     ];
     let mut data = data(11, classes, TargetKind::Hard, PLAIN);
     data.norms = vec![0.0; 11];
@@ -117,7 +134,12 @@ fn neutral_parameters_are_cross_entropy() {
         for mode in [Mode::LossAndGrad, Mode::ForwardBackward] {
             let got = go(&spec, &data, Manner { mode, ..Manner::default() });
             close(&got.gradient, &plain.gradient, 1e-7, name);
-            close(&got.row_loss, &plain.row_loss.iter().map(|loss| loss * weight(&spec)).collect::<Vec<_>>(), 1e-6, name);
+            close(
+                &got.row_loss,
+                &plain.row_loss.iter().map(|loss| loss * weight(&spec)).collect::<Vec<_>>(),
+                1e-6,
+                name,
+            );
             close(&[got.loss], &[plain.loss], 1e-6, name);
         }
     }
@@ -214,7 +236,11 @@ fn gate_steps_count_up() {
         let gate = Gate { step, ..gate.clone() };
         for (index, g) in got.gradient.iter().enumerate() {
             let (row, class) = (index / classes, index % classes);
-            assert_eq!(*g != 0.0, class == 0 || gate.keeps(row as u32, class as u32), "step {step} {row} {class}");
+            assert_eq!(
+                *g != 0.0,
+                class == 0 || gate.keeps(row as u32, class as u32),
+                "step {step} {row} {class}"
+            );
         }
     };
     for pass in 0..4 {
@@ -237,9 +263,8 @@ fn device_counts() {
     let small = data(17, classes, TargetKind::Hard, PLAIN);
     let large = data(300, classes, TargetKind::Hard, PLAIN);
     let manner = Manner::default();
-    let plans = [&small, &large].map(|data| {
-        kernels.plan(&spec, &request(data, manner).with_counts(shared.clone())).unwrap()
-    });
+    let plans = [&small, &large]
+        .map(|data| kernels.plan(&spec, &request(data, manner).with_counts(shared.clone())).unwrap());
     let mut want = start.clone();
     let mut count = |data: &Data| {
         for label in data.labels.iter().filter(|label| **label >= 0) {
@@ -297,7 +322,11 @@ fn deferred_reweighting_by_update() {
     // Terms of the inner loops cannot be switched on.
     let refused = plan.update(&SoftmaxLoss::balanced(&tail));
     assert!(matches!(refused, Err(longtail::Error::Unexpected { .. })), "{refused:?}");
-    assert_eq!(pass(kernels, &plan, &before, &data, manner).unwrap(), first, "a refused update changes nothing");
+    assert_eq!(
+        pass(kernels, &plan, &before, &data, manner).unwrap(),
+        first,
+        "a refused update changes nothing"
+    );
 }
 
 /// Renaming the classes renames the gradient.
@@ -322,9 +351,12 @@ fn permuted_classes() {
         }
     }
     let specs: [fn(&ClassCounts) -> SoftmaxLoss; 3] =
-        [SoftmaxLoss::balanced, SoftmaxLoss::seesaw, |counts| SoftmaxLoss::vector_scaling(counts, 0.2, 1.0).unwrap()];
+        [SoftmaxLoss::balanced, SoftmaxLoss::seesaw, |counts| {
+            SoftmaxLoss::vector_scaling(counts, 0.2, 1.0).unwrap()
+        }];
     for spec in specs {
-        let (a, b) = (go(&spec(&tail), &before, Manner::default()), go(&spec(&renamed), &after, Manner::default()));
+        let (a, b) =
+            (go(&spec(&tail), &before, Manner::default()), go(&spec(&renamed), &after, Manner::default()));
         close(&b.row_loss, &a.row_loss, 1e-6, "row loss");
         for row in 0..14 {
             let moved: Vec<f32> = order.iter().map(|&old| a.gradient[row * classes + old]).collect();
@@ -356,7 +388,8 @@ fn split_batches() {
 fn upstream_gradients_are_factors() {
     let spec = SoftmaxLoss::balanced(&counts(41)).with_reduction(Reduction::None);
     let data = data(10, 41, TargetKind::Hard, PLAIN);
-    let with = |upstream| go(&spec, &data, Manner { mode: Mode::ForwardBackward, upstream, ..Manner::default() });
+    let with =
+        |upstream| go(&spec, &data, Manner { mode: Mode::ForwardBackward, upstream, ..Manner::default() });
     let (one, scalar, rows) = (with(Up::One), with(Up::Scalar(-4.0)), with(Up::PerRow));
     assert_eq!(one.row_loss, scalar.row_loss);
     assert_eq!(one.loss, rows.loss);
@@ -391,25 +424,28 @@ fn random_spec() -> impl Strategy<Value = SoftmaxLoss> {
         (prop::option::of((0.0f64..4.0, any::<bool>(), any::<bool>())), 0.0f64..1.0, 0.0f64..0.1),
         0usize..6,
     )
-        .prop_map(|((scale, class_scale, bias, margin, weights), (focal, smoothing, z_loss), reduction)| {
-            let mut spec = SoftmaxLoss::cross_entropy().with_class_weights(weights).with_z_loss(z_loss);
-            spec.scale = scale;
-            spec.class_scale = Some(class_scale);
-            spec.bias = Some(bias);
-            spec.margin = Some(margin);
-            // Above 0: the same kernel for every spec.
-            spec.label_smoothing = smoothing.max(1e-3);
-            spec.focal = focal.map(|(gamma, detached, weight_inside)| Focal { gamma, detached, weight_inside });
-            spec.reduction = [
-                Reduction::None,
-                Reduction::Sum,
-                Reduction::Mean,
-                Reduction::MeanKept,
-                Reduction::WeightedMean,
-                Reduction::Fixed(3.0),
-            ][reduction];
-            spec
-        })
+        .prop_map(
+            |((scale, class_scale, bias, margin, weights), (focal, smoothing, z_loss), reduction)| {
+                let mut spec = SoftmaxLoss::cross_entropy().with_class_weights(weights).with_z_loss(z_loss);
+                spec.scale = scale;
+                spec.class_scale = Some(class_scale);
+                spec.bias = Some(bias);
+                spec.margin = Some(margin);
+                // Above 0: the same kernel for every spec.
+                spec.label_smoothing = smoothing.max(1e-3);
+                spec.focal =
+                    focal.map(|(gamma, detached, weight_inside)| Focal { gamma, detached, weight_inside });
+                spec.reduction = [
+                    Reduction::None,
+                    Reduction::Sum,
+                    Reduction::Mean,
+                    Reduction::MeanKept,
+                    Reduction::WeightedMean,
+                    Reduction::Fixed(3.0),
+                ][reduction];
+                spec
+            },
+        )
 }
 
 proptest! {

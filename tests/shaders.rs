@@ -65,8 +65,11 @@ fn check_bindings(key: &KernelKey, module: &Module) {
         found.push((binding.binding, global.name.clone().unwrap(), access));
     }
     found.sort_by_key(|(number, ..)| *number);
-    let listed: Vec<_> =
-        key.bindings().iter().map(|binding| (binding.number, binding.name.to_owned(), binding.access)).collect();
+    let listed: Vec<_> = key
+        .bindings()
+        .iter()
+        .map(|binding| (binding.number, binding.name.to_owned(), binding.access))
+        .collect();
     assert_eq!(found, listed, "{}", key.label());
     let storage = found.iter().filter(|(.., access)| *access != Access::Uniform).count();
     assert!(storage <= 8, "{}: {storage} storage buffers", key.label());
@@ -116,13 +119,15 @@ fn every_kernel_odd() {
 fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
     let label = key.label();
     let entry = || "main".to_owned();
-    let options = spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::empty(), ..Default::default() };
+    let options =
+        spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::empty(), ..Default::default() };
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry() };
     let words = spv::write_vec(module, info, &options, Some(&pipeline));
     assert!(words.unwrap_or_else(|error| panic!("{label}: {error}")).len() > 5);
 
     let options = msl::Options { lang_version: (2, 4), ..Default::default() };
-    let pipeline = msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
+    let pipeline =
+        msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
     let text = msl::write_string(module, info, &options, &pipeline);
     assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).0.contains("kernel void"));
 
@@ -136,7 +141,8 @@ fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
     }
 
     for version in [glsl::Version::Desktop(430), glsl::Version::new_gles(310)] {
-        let text = write_glsl(module, info, version, "main").unwrap_or_else(|error| panic!("{label}: {error}"));
+        let text =
+            write_glsl(module, info, version, "main").unwrap_or_else(|error| panic!("{label}: {error}"));
         assert!(text.contains("local_size_x"));
     }
 }
@@ -148,8 +154,11 @@ fn write_glsl(
     entry: &str,
 ) -> Result<String, glsl::Error> {
     let options = glsl::Options { version, ..Default::default() };
-    let pipeline =
-        glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into(), multiview: None };
+    let pipeline = glsl::PipelineOptions {
+        shader_stage: ShaderStage::Compute,
+        entry_point: entry.into(),
+        multiview: None,
+    };
     let mut text = String::new();
     let policies = naga::proc::BoundsCheckPolicies::default();
     glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)?.write()?;
@@ -262,7 +271,9 @@ fn params_layout() {
 /// Sizes of workgroups and columns on chip only enter through the header.
 #[test]
 fn other_sizes() {
-    for mut key in samples().into_iter().filter(|key| matches!(key.driver, Driver::RowStream | Driver::RowChip)) {
+    for mut key in
+        samples().into_iter().filter(|key| matches!(key.driver, Driver::RowStream | Driver::RowChip))
+    {
         for (workgroup, chip) in [(1, 1), (8, 16), (32, 2), (256, 32)] {
             key.workgroup = workgroup;
             key.chip = if key.driver == Driver::RowChip { chip } else { 0 };

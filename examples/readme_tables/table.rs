@@ -50,7 +50,8 @@ fn bench_tables() -> String {
 /// The comments of a record say how it was made; the columns are named by its first other line.
 fn bench_table(csv: &str, date: &str) -> String {
     let comments: Vec<_> = csv.lines().filter_map(|line| line.strip_prefix("# ")).map(str::trim).collect();
-    let mut lines = csv.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').collect::<Vec<_>>());
+    let mut lines =
+        csv.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').collect::<Vec<_>>());
     let names = lines.next().unwrap_or_default();
     let column = |name: &str| names.iter().position(|other| *other == name);
     let (Some(method), Some(rows), Some(classes), Some(time), Some(ratio)) = (
@@ -77,7 +78,8 @@ fn bench_table(csv: &str, date: &str) -> String {
         let ratio: f64 = cell(ratio).parse().unwrap_or(f64::NAN);
         cells.push((name, shape, format!("{time:.0} ({ratio:.2})")));
     }
-    let mut text = format!("{} ({date}; `{}`):\n\n", comments.get(1).unwrap_or(&""), comments.first().unwrap_or(&""));
+    let mut text =
+        format!("{} ({date}; `{}`):\n\n", comments.get(1).unwrap_or(&""), comments.first().unwrap_or(&""));
     let _ = writeln!(text, "| Microseconds (times cross-entropy) | {} |", shapes.join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(shapes.len()));
     for method in methods {

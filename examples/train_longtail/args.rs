@@ -53,7 +53,8 @@ impl Args {
             if ["--help", "-h"].contains(&name.as_str()) {
                 return Ok(None);
             }
-            let known = ["--task", "--losses", "--text", "--classes", "--steps", "--epochs", "--seed", "--out"];
+            let known =
+                ["--task", "--losses", "--text", "--classes", "--steps", "--epochs", "--seed", "--out"];
             if !known.contains(&name.as_str()) {
                 return Err(format!("no option {name}: see --help").into());
             }
@@ -72,7 +73,9 @@ impl Args {
                 "--classes" => args.classes = at_least_one(&name, &value)?,
                 "--steps" => args.steps = Some(at_least_one(&name, &value)?),
                 "--epochs" => args.epochs = Some(at_least_one(&name, &value)?),
-                "--seed" => args.seed = value.parse().map_err(|_| format!("--seed is a number, not {value}"))?,
+                "--seed" => {
+                    args.seed = value.parse().map_err(|_| format!("--seed is a number, not {value}"))?;
+                }
                 _ => args.out = value.into(),
             }
         }

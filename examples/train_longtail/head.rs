@@ -54,7 +54,7 @@ impl Head {
                     |mut slope, along, &length| {
                         let radial = slope.dot(&along);
                         slope.zip_mut_with(&along, |slope, &along| {
-                            *slope = (*slope - radial * along) / length
+                            *slope = (*slope - radial * along) / length;
                         });
                     },
                 );
@@ -90,7 +90,7 @@ fn product(a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
             let start = index * rows;
             let end = start + part.nrows();
             scope.spawn(move || {
-                ndarray::linalg::general_mat_mul(1.0, &a.slice(s![start..end, ..]), b, 0.0, &mut part)
+                ndarray::linalg::general_mat_mul(1.0, &a.slice(s![start..end, ..]), b, 0.0, &mut part);
             });
         }
     });

@@ -53,7 +53,12 @@ pub fn train(context: &Context, task: &Task, recipe: &Recipe, seed: u64) -> Resu
 }
 
 /// The next rows of a shuffled pass over the data.
-fn next_batch(split: &Split, rows: usize, order: &mut Vec<usize>, draws: &mut Draws) -> (Array2<f32>, Vec<i32>) {
+fn next_batch(
+    split: &Split,
+    rows: usize,
+    order: &mut Vec<usize>,
+    draws: &mut Draws,
+) -> (Array2<f32>, Vec<i32>) {
     if order.len() < rows {
         *order = (0..split.labels.len()).collect();
         draws.shuffle(order);

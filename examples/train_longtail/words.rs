@@ -55,7 +55,9 @@ pub fn load(text: Option<&Path>, classes: usize, seed: u64) -> Result<Task, Fail
     vocabulary.truncate(classes);
     if vocabulary.len() < classes {
         let found = vocabulary.len();
-        return Err(format!("the text has {found} different tokens, {classes} are wanted: see --classes").into());
+        return Err(
+            format!("the text has {found} different tokens, {classes} are wanted: see --classes").into()
+        );
     }
 
     let mut draws = Draws::new(seed, 0);

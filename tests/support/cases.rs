@@ -24,7 +24,8 @@ impl Subject {
 /// Every method of the table, then combinations of terms.
 pub fn subjects() -> Vec<Subject> {
     let methods = method::SOFTMAX.iter();
-    let methods = methods.map(|method| Subject { name: method.name, kind: method.targets, build: method.build });
+    let methods =
+        methods.map(|method| Subject { name: method.name, kind: method.targets, build: method.build });
     methods.chain(COMBINATIONS.iter().copied()).collect()
 }
 
@@ -70,7 +71,8 @@ const COMBINATIONS: &[Subject] = &[
         Ok(spec.with_label_smoothing(0.1))
     }),
     subject!("seesaw, mitigation alone, counts fixed", Hard, |counts| {
-        let seesaw = Seesaw { p: 0.8, q: 0.0, eps: 0.01, counts: counts.counts().to_vec(), count_batch: false };
+        let seesaw =
+            Seesaw { p: 0.8, q: 0.0, eps: 0.01, counts: counts.counts().to_vec(), count_batch: false };
         Ok(with(SoftmaxLoss::default(), |spec| spec.seesaw = Some(seesaw)))
     }),
     subject!("seesaw, compensation alone", Hard, |counts| {
@@ -195,8 +197,10 @@ pub fn manner(turn: usize) -> Manner {
 /// Rows and classes for a row kernel: the ends, and what lies around its workgroup.
 pub fn shapes(choice: Option<RowChoice>) -> Vec<(usize, usize)> {
     let workgroup = choice.map_or(8, |choice| choice.workgroup as usize);
-    let longest = choice.filter(|choice| choice.chip > 0).map(|choice| (choice.chip * choice.workgroup) as usize);
-    let mut shapes = vec![(1, 1), (1, 2), (3, 7), (5, workgroup.max(2) - 1), (5, workgroup), (6, workgroup + 1)];
+    let longest =
+        choice.filter(|choice| choice.chip > 0).map(|choice| (choice.chip * choice.workgroup) as usize);
+    let mut shapes =
+        vec![(1, 1), (1, 2), (3, 7), (5, workgroup.max(2) - 1), (5, workgroup), (6, workgroup + 1)];
     shapes.push((9, longest.unwrap_or(203)));
     shapes.retain(|&(_, classes)| longest.is_none_or(|longest| classes <= longest));
     shapes

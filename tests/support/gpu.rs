@@ -214,7 +214,12 @@ pub fn request(data: &Data, manner: Manner) -> PlanRequest {
 }
 
 /// Plans and runs one batch.
-pub fn run(kernels: &Kernels, spec: &SoftmaxLoss, data: &Data, manner: Manner) -> longtail::Result<(Plan, Got)> {
+pub fn run(
+    kernels: &Kernels,
+    spec: &SoftmaxLoss,
+    data: &Data,
+    manner: Manner,
+) -> longtail::Result<(Plan, Got)> {
     let plan = kernels.plan(spec, &request(data, manner))?;
     let got = pass(kernels, &plan, spec, data, manner)?;
     Ok((plan, got))

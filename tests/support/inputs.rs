@@ -27,7 +27,7 @@ impl Draws {
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        (u64::from(self.bits()) * end as u64 >> 32) as usize
+        ((u64::from(self.bits()) * end as u64) >> 32) as usize
     }
 
     /// Mean 0, variance 1: the sum of four uniform numbers, scaled.
@@ -54,14 +54,8 @@ pub enum Flavour {
     Constant,
 }
 
-pub const FLAVOURS: [Flavour; 6] = [
-    Flavour::Unit,
-    Flavour::Spread,
-    Flavour::Trained,
-    Flavour::Masked,
-    Flavour::Sure,
-    Flavour::Constant,
-];
+pub const FLAVOURS: [Flavour; 6] =
+    [Flavour::Unit, Flavour::Spread, Flavour::Trained, Flavour::Masked, Flavour::Sure, Flavour::Constant];
 
 /// Everything that a batch may need; what a spec has no use for is left out by [`Data::batch`].
 #[derive(Debug, Clone)]
@@ -217,8 +211,13 @@ pub fn counts(classes: usize) -> ClassCounts {
 /// The spec with every number rounded to f32, so that the reference computes with what the kernels are given.
 pub fn rounded(mut spec: SoftmaxLoss) -> SoftmaxLoss {
     let round = |value: &mut f64| *value = f64::from(*value as f32);
-    let columns =
-        [&mut spec.class_scale, &mut spec.bias, &mut spec.margin, &mut spec.class_weights, &mut spec.class_smoothing];
+    let columns = [
+        &mut spec.class_scale,
+        &mut spec.bias,
+        &mut spec.margin,
+        &mut spec.class_weights,
+        &mut spec.class_smoothing,
+    ];
     for column in columns.into_iter().flatten() {
         column.iter_mut().for_each(round);
     }

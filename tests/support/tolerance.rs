@@ -147,7 +147,9 @@ impl Bounds {
                 _ => total_weight * smoothing / classes as f64,
             };
             let z_slope = 2.0 * spec.z_loss * lse;
-            let hard = labels.iter().fold(1.0f64, |worst, label| worst.max(slope_growth(spec, data, want, row, label)));
+            let hard = labels
+                .iter()
+                .fold(1.0f64, |worst, label| worst.max(slope_growth(spec, data, want, row, label)));
             let grown = rho * hard + reduction;
             let outer = inverse * factor.abs() * row_weight;
             for class in 0..classes {
@@ -204,13 +206,7 @@ fn argument(spec: &SoftmaxLoss, z: &[f64], lse: f64) -> (f64, f64) {
 }
 
 /// By how much the relative error of `dF/dl` and of `F` exceeds that of the probabilities.
-fn slope_growth(
-    spec: &SoftmaxLoss,
-    data: &Data,
-    want: &reference::Output,
-    row: usize,
-    label: &Label,
-) -> f64 {
+fn slope_growth(spec: &SoftmaxLoss, data: &Data, want: &reference::Output, row: usize, label: &Label) -> f64 {
     let p = want.target_probability[row];
     if !(spec.focal.is_some() || spec.influence.is_some()) || !(0.0..1.0).contains(&p) {
         return 1.0;
@@ -222,7 +218,8 @@ fn slope_growth(
         let x = if focal.weight_inside { label.weight * l } else { l };
         let q = if focal.weight_inside { -(-x).exp_m1() } else { q };
         // |log(1 - p)| counts as the number of units by which rho exceeds e.
-        growth += focal.gamma * (1.0 + q.ln().abs() / 10.0) + if focal.weight_inside { x.min(88.0) / 10.0 } else { 0.0 };
+        growth += focal.gamma * (1.0 + q.ln().abs() / 10.0)
+            + if focal.weight_inside { x.min(88.0) / 10.0 } else { 0.0 };
         let ratio = if q > 0.0 { x / q } else { 1.0 };
         slope_over_loss *= 1.0 + if focal.detached { 0.0 } else { focal.gamma * (1.0 - q) * ratio };
     }
