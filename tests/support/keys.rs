@@ -25,8 +25,11 @@ pub fn terms(kind: TargetKind) -> Vec<InnerTerms> {
         };
         let seesaw = terms.mitigation || terms.compensation;
         let gates = terms.gate || terms.gate_given;
-        let contradicts =
-            terms.floor && !terms.compensation || terms.gate && terms.gate_given || gates && terms.smoothing;
+        let contradicts = terms.floor && !terms.compensation
+            || terms.gate && terms.gate_given
+            || gates && terms.smoothing
+            || seesaw && kind != TargetKind::Hard
+            || (gates || terms.smoothing) && kind == TargetKind::Soft;
         let legal = !contradicts;
         if legal {
             all.push(terms);
