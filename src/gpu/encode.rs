@@ -213,7 +213,9 @@ impl Plan {
     fn check_gradient<'a>(&self, bound: &mut Bound<'a>, gradient: Option<View<'a>>) -> Result<()> {
         if self.request.storage == Storage::InPlace {
             return match gradient {
-                None => Ok(()),
+                None => {
+                    bound.logits.map_or(Ok(()), |logits| self.check_written("the gradient", logits, bound))
+                }
                 Some(_) => Err(Error::Unexpected { what: "a gradient view", planned: "in place" }),
             };
         }
@@ -243,21 +245,36 @@ impl Plan {
         }
     }
 
-    /// A view that kernels over the logits write, against those that they read.
+    /// A view that kernels over the logits write, against every other view of the pass.
     fn check_written(&self, what: &'static str, view: View<'_>, bound: &Bound<'_>) -> Result<()> {
+        // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
+        let in_place = self.request.storage == Storage::InPlace;
         let read = [
-            ("logits", bound.logits),
+            ("logits", bound.logits.filter(|logits| !(in_place && *logits == view))),
             ("dense targets or gates", bound.dense),
             ("the upstream gradient", bound.upstream),
         ];
         for (other, read) in read {
             let Some(read) = read else { continue };
-            if view.overlaps(&read) {
-                let cure = "give them bytes of their own, or plan in place (`Storage::InPlace`)";
+            if !view.overlaps(&read)
+                && view.buffer == read.buffer
+                && self.request.storage == Storage::Separate
+            {
+                let cure = "views in one buffer need a plan with `Storage::Shared`";
                 return Err(Error::Overlap { first: what, second: other, cure });
             }
-            if view.buffer == read.buffer && self.request.storage == Storage::Separate {
-                let cure = "views in one buffer need a plan with `Storage::Shared`";
+        }
+        let rest = [
+            ("labels", bound.labels),
+            ("second labels", bound.second_labels),
+            ("lambda", bound.lambda),
+            ("row weights", bound.row_weights),
+            ("feature norms", bound.feature_norms),
+            ("the gradient", bound.gradient),
+        ];
+        for (other, read) in read.into_iter().chain(rest) {
+            if read.is_some_and(|read| view.overlaps(&read)) {
+                let cure = "give them bytes of their own, or plan in place (`Storage::InPlace`)";
                 return Err(Error::Overlap { first: what, second: other, cure });
             }
         }

@@ -306,6 +306,7 @@ fn check_choice(choice: RowChoice, classes: u32) -> Result<()> {
 impl Plan {
     /// Replaces the numbers of the spec: weights (present or not), margins, biases, schedules. Nothing is compiled
     /// or allocated; passes submitted from now on use the new numbers. Cumulative counts and the gates' step go on.
+    /// On a lost device it may succeed: wgpu says nothing about such writes, the next pass does.
     ///
     /// # Errors
     /// What [`SoftmaxLoss::check`] reports, and [`Error::Unexpected`] when the spec has other terms in its inner

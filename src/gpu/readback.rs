@@ -61,13 +61,16 @@ pub(crate) async fn read(kernels: &Kernels, ranges: &[(&wgpu::Buffer, u64, u64)]
     })?;
     let state = Arc::new(Mutex::new(Mapping::default()));
     let shared = Arc::clone(&state);
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        state.result = Some(result);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    });
+    kernels.scoped("reading back", || {
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            state.result = Some(result);
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        });
+        Ok(())
+    })?;
     let failed = |message: String| Error::DeviceLost { reason: message };
     // Native callbacks only run inside a poll; on the web this returns at once and the callback comes by itself.
     device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;
