@@ -4,6 +4,8 @@ alias F = f32;
 alias I = i32;
 alias U = u32;
 alias B = bool;
+// What the gates' generator works on at once.
+alias P = u32;
 const LANES: u32 = 1u;
 
 fn any_lane(b: B) -> bool {
@@ -82,4 +84,14 @@ fn store_gradients(base: U, j: u32, value: F, live: B) {
 
 fn load_upstream_lanes(rows: U) -> F {
   return load_upstream(rows);
+}
+
+// The generator's word for each lane's row and column.
+fn draw_words(rows: U, columns: U) -> U {
+  let words = threefry(rows >> 1u, columns);
+  return select(words.x, words.y, (rows & 1u) == 1u);
+}
+
+fn draw_words_of_column(rows: U, column: u32) -> U {
+  return draw_words(rows, column);
 }

@@ -5,6 +5,8 @@ alias F = vec4<f32>;
 alias I = vec4<i32>;
 alias U = vec4<u32>;
 alias B = vec4<bool>;
+// What the gates' generator works on at once.
+alias P = vec2<u32>;
 const LANES: u32 = 4u;
 
 fn any_lane(b: B) -> bool {
@@ -109,4 +111,20 @@ fn store_gradients(base: U, j: u32, value: F, live: B) {
 
 fn load_upstream_lanes(rows: U) -> F {
   return F(load_upstream(rows.x), load_upstream(rows.y), load_upstream(rows.z), load_upstream(rows.w));
+}
+
+// The generator's word for each lane's row and column.
+fn draw_words(rows: U, columns: U) -> U {
+  let low = threefry(rows.xy >> P(1u), columns.xy);
+  let high = threefry(rows.zw >> P(1u), columns.zw);
+  return select(U(low.x, high.x), U(low.y, high.y), (rows & U(1u)) == U(1u));
+}
+
+// The same for one column of consecutive rows: two rows of an even and an odd number share a call.
+fn draw_words_of_column(rows: U, column: u32) -> U {
+  if ((rows.x & 1u) == 1u) {
+    return draw_words(rows, U(column));
+  }
+  let words = threefry(rows.xz >> P(1u), P(column));
+  return U(words.x.x, words.y.x, words.x.y, words.y.y);
 }

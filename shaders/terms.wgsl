@@ -54,22 +54,29 @@ fn compensation(v: F, threshold: F) -> F {
   return params.seesaw_q * max(F(0.0), v - threshold);
 }
 
-// Threefry-2x32 with 20 rounds, first word: the host's generator, bit for bit.
-fn threefry(k0: u32, k1: u32, c0: U, c1: U) -> U {
+struct Words {
+  x: P,
+  y: P,
+}
+
+// Threefry-2x32 with 20 rounds: the host's generator, bit for bit.
+fn threefry(c0: P, c1: P) -> Words {
+  let k0 = scalars[SCALAR_KEY_0];
+  let k1 = scalars[SCALAR_KEY_1];
   let k2 = 0x1BD11BDAu ^ k0 ^ k1;
   var x = c0 + k0;
   var y = c1 + k1;
   for (var block = 0u; block < 5u; block++) {
     if ((block & 1u) == 0u) {
-      x += y; y = ((y << U(13u)) | (y >> U(19u))) ^ x;
-      x += y; y = ((y << U(15u)) | (y >> U(17u))) ^ x;
-      x += y; y = ((y << U(26u)) | (y >> U(6u))) ^ x;
-      x += y; y = ((y << U(6u)) | (y >> U(26u))) ^ x;
+      x += y; y = ((y << P(13u)) | (y >> P(19u))) ^ x;
+      x += y; y = ((y << P(15u)) | (y >> P(17u))) ^ x;
+      x += y; y = ((y << P(26u)) | (y >> P(6u))) ^ x;
+      x += y; y = ((y << P(6u)) | (y >> P(26u))) ^ x;
     } else {
-      x += y; y = ((y << U(17u)) | (y >> U(15u))) ^ x;
-      x += y; y = ((y << U(29u)) | (y >> U(3u))) ^ x;
-      x += y; y = ((y << U(16u)) | (y >> U(16u))) ^ x;
-      x += y; y = ((y << U(24u)) | (y >> U(8u))) ^ x;
+      x += y; y = ((y << P(17u)) | (y >> P(15u))) ^ x;
+      x += y; y = ((y << P(29u)) | (y >> P(3u))) ^ x;
+      x += y; y = ((y << P(16u)) | (y >> P(16u))) ^ x;
+      x += y; y = ((y << P(24u)) | (y >> P(8u))) ^ x;
     }
     // The key words take turns: block b adds words b + 1 and b + 2 (mod 3).
     let turn = (block + 1u) % 3u;
@@ -78,7 +85,7 @@ fn threefry(k0: u32, k1: u32, c0: U, c1: U) -> U {
     x += first;
     y += second + block + 1u;
   }
-  return x;
+  return Words(x, y);
 }
 
 // Whether class j leaves the softmax of each lane's row, the target's exemption aside.
@@ -89,19 +96,15 @@ fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
   if (!tail) {
     return B(false);
   }
-  return draw_gate(rows, U(j));
+  let row = rows + params.first_row;
+  if (params.gate_source == GATE_CLASS) {
+    return closed(draw_words(U(0xffffffffu), U(j)));
+  }
+  return closed(draw_words_of_column(row, select(j, 0xffffffffu, params.gate_source == GATE_SAMPLE)));
 }
 
-fn draw_gate(rows: U, j: U) -> B {
-  var c0 = rows + params.first_row;
-  var c1 = j;
-  if (params.gate_source == GATE_SAMPLE) {
-    c1 = U(0xffffffffu);
-  }
-  if (params.gate_source == GATE_CLASS) {
-    c0 = U(0xffffffffu);
-  }
-  let word = threefry(scalars[SCALAR_KEY_0], scalars[SCALAR_KEY_1], c0, c1);
+// A row's draw is the word of its own parity: two rows share one call of the generator.
+fn closed(word: U) -> B {
   return (word >> U(8u)) < U(params.drop_threshold);
 }
 
@@ -110,7 +113,15 @@ fn gated_at(rows: U, dense_base: U, j: U) -> B {
   if (GATE_GIVEN) {
     return load_dense_at(dense_base, j) == F(0.0);
   }
-  return draw_gate(rows, j) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
+  var row = rows + params.first_row;
+  var column = j;
+  if (params.gate_source == GATE_SAMPLE) {
+    column = U(0xffffffffu);
+  }
+  if (params.gate_source == GATE_CLASS) {
+    row = U(0xffffffffu);
+  }
+  return closed(draw_words(row, column)) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
 }
 
 // The weight of -log q_j in the dense part of the loss: soft targets, or the uniform part of label smoothing.

@@ -36,10 +36,11 @@ pub fn step_key(seed: u64, step: u64) -> [u32; 2] {
     threefry(words(seed), words(step))
 }
 
-/// A draw of 24 uniform bits for `row` and `class` under a step's key.
+/// A draw of 24 uniform bits for `row` and `class` under a step's key: rows of an even and the next odd number share
+/// one call and take its first and its second word.
 pub fn draw_24(key: [u32; 2], row: u32, class: u32) -> u32 {
-    let [word, _] = threefry(key, [row, class]);
-    word >> 8
+    let [even, odd] = threefry(key, [row >> 1, class]);
+    (if row.is_multiple_of(2) { even } else { odd }) >> 8
 }
 
 /// Low and high word.

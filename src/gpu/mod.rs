@@ -13,15 +13,17 @@ mod params;
 mod plan;
 mod readback;
 mod request;
+mod session;
 pub mod shader;
 mod view;
 
 pub use choice::RowChoice;
-pub use context::{Context, Output, Session};
+pub use context::{Context, Output};
 pub use counts::DeviceCounts;
 pub use kernels::Kernels;
 pub use params::Params;
 pub use plan::Plan;
 pub use request::{Mode, PlanRequest};
+pub use session::Session;
 pub use shader::Storage;
 pub use view::{Inputs, Outputs, TargetViews, View};
