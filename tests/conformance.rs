@@ -255,3 +255,21 @@ fn a_perturbed_result_is_noticed() {
     wrong.gradient[0] = f32::NAN;
     assert!(ratio(&wrong) > 1.0);
 }
+
+/// The layouts that `choose` gives a large GPU: wide workgroups, many columns of a row in each thread.
+#[test]
+fn layouts_of_a_large_gpu() {
+    let mut tally = Tally::default();
+    let subjects = ["cross_entropy", "seesaw", "equalization", "soft_label_ce"];
+    let shapes =
+        [(5, 4096, 4, 256, 16), (3, 8142, 1, 512, 16), (2, 32_768, 1, 1024, 32), (2, 70_001, 1, 1024, 0)];
+    for (seed, name) in subjects.into_iter().enumerate() {
+        let subject = named(name);
+        for (rows, classes, lanes, workgroup, chip) in shapes {
+            let data = Data::new(rows, classes, subject.kind, mix(&subject, seed));
+            let choice = Some(RowChoice { lanes, workgroup, chip });
+            tally.check(&subject, None, &data, Manner { choice, argmax: lanes == 4, ..Manner::default() });
+        }
+    }
+    tally.end("layouts of a large GPU");
+}

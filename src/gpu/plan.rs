@@ -90,12 +90,12 @@ impl Kernels {
         spec.check(request.classes, request.targets)?;
         let extent = self.check_shape(request)?;
         let terms = inner_terms(spec, request.targets);
-        let choice =
-            request.choice.unwrap_or_else(|| choose(self.adapter, &terms, extent.rows, extent.classes));
-        check_choice(choice, extent.classes)?;
-        let counts = self.counts(spec, request)?;
         let rows =
             RowRequest { terms, targets: request.targets, storage: request.storage, argmax: request.argmax };
+        let choice =
+            request.choice.unwrap_or_else(|| choose(self.adapter, &rows, extent.rows, extent.classes));
+        check_choice(choice, extent.classes)?;
+        let counts = self.counts(spec, request)?;
         let count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
         let steps = self.steps(&rows, choice, extent, request, counts.is_some())?;
         let memory = self.memory(spec, &terms, extent, request)?;
