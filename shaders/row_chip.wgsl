@@ -72,25 +72,8 @@ fn chip_row(thread: u32, group: u32) {
     }
   }
   let total = merge_over_workgroup(thread, mass);
-  let bad = any_over_workgroup(thread, has_bad_logit(scan));
-  var argmax = U(0u);
-  if (WANT_ARGMAX) {
-    argmax = argmax_over_workgroup(thread, scan.best, scan.index);
-  }
-  var mine: RowLoss;
-  if (thread == 0u) {
-    mine = row_loss(row, total, v_first, v_second);
-    mine.bad = mine.bad | bad;
-    save_outputs(row, mine, argmax);
-    if (WRITE_COEFFICIENTS) {
-      save_coefficients(row, mine, threshold);
-    }
-    if (WRITE_GRADIENT) {
-      mine = scaled(mine, F(bitcast<f32>(scalars[SCALAR_INVERSE])));
-    }
-  }
+  let out = close_row(thread, row, total, v_first, v_second, threshold, scan);
   if (WRITE_GRADIENT) {
-    let out = share_row(thread, mine);
     let unit = out.coefficient * exp(top - out.reference);
     for (var i = 0u; i < CHIP; i++) {
       let j = i * WG + thread;

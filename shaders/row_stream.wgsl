@@ -148,25 +148,9 @@ fn stream_row(thread: u32, group: u32) {
     }
     total = merge_over_workgroup(thread, mass);
   }
-  let bad = any_over_workgroup(thread, has_bad_logit(scan));
-  var argmax = U(0u);
-  if (WANT_ARGMAX) {
-    argmax = argmax_over_workgroup(thread, scan.best, scan.index);
-  }
-  var mine: RowLoss;
-  if (thread == 0u) {
-    mine = row_loss(row, total, v_first, v_second);
-    mine.bad = mine.bad | bad;
-    save_outputs(row, mine, argmax);
-    if (WRITE_COEFFICIENTS) {
-      save_coefficients(row, mine, threshold);
-    }
-    if (WRITE_GRADIENT) {
-      mine = scaled(mine, F(bitcast<f32>(scalars[SCALAR_INVERSE])));
-    }
-  }
+  let out = close_row(thread, row, total, v_first, v_second, threshold, scan);
   if (WRITE_GRADIENT) {
-    second_pass(row, thread, share_row(thread, mine), threshold);
+    second_pass(row, thread, out, threshold);
   }
 }
 

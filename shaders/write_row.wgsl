@@ -1,17 +1,5 @@
 // What a row's kernel leaves behind, and the gradient of one term.
 
-// One thread's result, handed to all.
-var<workgroup> shared_row: RowLoss;
-
-fn share_row(thread: u32, mine: RowLoss) -> RowLoss {
-  workgroupBarrier();
-  if (thread == 0u) {
-    shared_row = mine;
-  }
-  workgroupBarrier();
-  return shared_row;
-}
-
 fn save_outputs(row: Row, out: RowLoss, argmax: U) {
   let nan = U(params.nan);
   store_saved(SAVED_LOSS, row.rows, select(bits_of(out.loss), nan, out.bad), row.live);

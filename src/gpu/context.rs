@@ -2,7 +2,7 @@
 
 use super::kernels::Kernels;
 use super::request::{Mode, PlanRequest};
-use super::session::Session;
+use super::session::{Output, Session};
 use super::shader::Storage;
 use crate::batch::{Batch, TargetKind, Upstream};
 use crate::softmax::SoftmaxLoss;
@@ -17,28 +17,6 @@ use crate::{Error, Result};
 pub struct Context {
     kernels: Kernels,
     info: wgpu::AdapterInfo,
-}
-
-/// What a pass over a batch gave.
-#[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
-pub struct Output {
-    /// The reduced loss.
-    pub loss: f32,
-    /// The rows' losses before the reduction, `[N]`.
-    pub row_loss: Vec<f32>,
-    /// The gradient in the logits, `[N, K]`.
-    pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`.
-    pub log_sum_exp: Vec<f32>,
-    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
-    pub target_probability: Vec<f32>,
-    /// The class of the largest logit, `[N]`.
-    pub argmax: Vec<u32>,
-    /// The gradient in the class scales, `[K]`, for a spec that has them.
-    pub class_scale_gradient: Option<Vec<f32>>,
-    /// The cumulative class counts after the batch, `[K]`, for a spec with seesaw.
-    pub counts: Option<Vec<u64>>,
 }
 
 impl Context {

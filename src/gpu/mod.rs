@@ -18,12 +18,12 @@ pub mod shader;
 mod view;
 
 pub use choice::RowChoice;
-pub use context::{Context, Output};
+pub use context::Context;
 pub use counts::DeviceCounts;
 pub use kernels::Kernels;
 pub use params::Params;
 pub use plan::Plan;
 pub use request::{Mode, PlanRequest};
-pub use session::Session;
+pub use session::{Output, Session};
 pub use shader::Storage;
 pub use view::{Inputs, Outputs, TargetViews, View};

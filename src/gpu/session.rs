@@ -1,6 +1,5 @@
 //! A plan with buffers of its own, for batches in slices.
 
-use super::context::Output;
 use super::kernels::Kernels;
 use super::plan::Plan;
 use super::readback;
@@ -10,6 +9,28 @@ use super::view::{Inputs, Outputs, TargetViews, View};
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::softmax::{GateSource, SoftmaxLoss};
 use crate::{Error, Result};
+
+/// What a pass over a batch gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Output {
+    /// The reduced loss.
+    pub loss: f32,
+    /// The rows' losses before the reduction, `[N]`.
+    pub row_loss: Vec<f32>,
+    /// The gradient in the logits, `[N, K]`.
+    pub gradient: Vec<f32>,
+    /// `logsumexp(u)`, `[N]`.
+    pub log_sum_exp: Vec<f32>,
+    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
+    pub target_probability: Vec<f32>,
+    /// The class of the largest logit, `[N]`.
+    pub argmax: Vec<u32>,
+    /// The gradient in the class scales, `[K]`, for a spec that has them.
+    pub class_scale_gradient: Option<Vec<f32>>,
+    /// The cumulative class counts after the batch, `[K]`, for a spec with seesaw.
+    pub counts: Option<Vec<u64>>,
+}
 
 /// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place.
 #[derive(Debug)]
@@ -102,7 +123,7 @@ impl Session {
     /// Loss and gradient of a batch of the session's shape. Blocks.
     ///
     /// # Errors
-    /// As [`Context::loss_and_grad`], and [`Error::Length`] for another shape.
+    /// As [`Context::loss_and_grad`](super::Context::loss_and_grad), and [`Error::Length`] for another shape.
     pub fn loss_and_grad(&mut self, batch: &Batch<'_>) -> Result<Output> {
         pollster::block_on(self.loss_and_grad_async(batch))
     }
@@ -123,7 +144,7 @@ impl Session {
     /// Forward and backward pass of a batch of the session's shape. Blocks.
     ///
     /// # Errors
-    /// As [`Context::forward_backward`], and [`Error::Length`] for another shape.
+    /// As [`Context::forward_backward`](super::Context::forward_backward), and [`Error::Length`] for another shape.
     pub fn forward_backward(&mut self, batch: &Batch<'_>, upstream: Upstream<'_>) -> Result<Output> {
         pollster::block_on(self.forward_backward_async(batch, upstream))
     }

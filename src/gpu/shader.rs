@@ -241,8 +241,18 @@ impl KernelKey {
             shader!("write_row.wgsl"),
         ]);
         match self.driver {
-            Driver::RowStream => files.extend([shader!("workgroup.wgsl"), shader!("row_stream.wgsl")]),
-            Driver::RowChip => files.extend([shader!("workgroup.wgsl"), shader!("row_chip.wgsl")]),
+            Driver::RowStream => files.extend([
+                shader!("workgroup.wgsl"),
+                shader!("close_row.wgsl"),
+                shader!("row_stream.wgsl"),
+            ]),
+            Driver::RowChip => {
+                files.extend([
+                    shader!("workgroup.wgsl"),
+                    shader!("close_row.wgsl"),
+                    shader!("row_chip.wgsl"),
+                ]);
+            }
             Driver::Backward => files.push(shader!("backward.wgsl")),
             _ => files.push(shader!("class_scale_gradient.wgsl")),
         }
