@@ -543,6 +543,22 @@ fn views_that_overlap() {
     // Over the caller's labels and weights, which the prepare kernel has read by then.
     overlap(v.refused(&v.inputs(), Some(v.view(1, MATRIX)), &v.outputs()), ("the gradient", "labels"));
     overlap(v.refused(&v.inputs(), Some(v.view(2, MATRIX)), &v.outputs()), ("the gradient", "row weights"));
+    // The gradient of the class scales, over the loss, over the gradient.
+    let spec = SoftmaxLoss::learnable_scaling(vec![1.0; 6]);
+    let scaled = PlanRequest::new(4, 6).with_class_scale_gradient();
+    let scaled = context().kernels().plan(&spec, &scaled).unwrap();
+    let mut inputs = v.inputs();
+    inputs.row_weights = None;
+    for (buffer, names) in [
+        (4, ("the loss", "the class scales' gradient")),
+        (3, ("the class scales' gradient", "the gradient")),
+        (0, ("the class scales' gradient", "logits")),
+    ] {
+        let mut encoder = context().kernels().device().create_command_encoder(&Default::default());
+        let scales = Some(v.view(buffer, 24));
+        let result = scaled.encode_loss_and_grad(&mut encoder, &inputs, gradient, scales, &v.outputs());
+        overlap(result.unwrap_err(), names);
+    }
     let in_place = Views::new(Mode::LossAndGrad, Storage::InPlace);
     in_place.encode(&in_place.inputs(), None, &in_place.outputs()).unwrap();
     let mut inputs = in_place.inputs();

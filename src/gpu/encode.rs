@@ -43,7 +43,7 @@ impl Plan {
         self.check_outputs(outputs)?;
         self.check_gradient(&mut bound, gradient)?;
         self.check_class_scale(&bound, class_scale_gradient)?;
-        check_apart(&bound, outputs)?;
+        check_apart(&bound, class_scale_gradient, outputs)?;
         self.kernels.scoped("loss and gradient", || {
             {
                 let mut pass = begin(encoder, "longtail loss and gradient");
@@ -68,7 +68,7 @@ impl Plan {
         self.expect_mode(Mode::ForwardBackward)?;
         let bound = self.check_inputs(inputs)?;
         self.check_outputs(outputs)?;
-        check_apart(&bound, outputs)?;
+        check_apart(&bound, None, outputs)?;
         self.kernels.scoped("the forward pass", || {
             {
                 let mut pass = begin(encoder, "longtail forward");
@@ -402,8 +402,8 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// Outputs share no bytes with each other, the gradient or what is read.
-fn check_apart(bound: &Bound<'_>, outputs: &Outputs<'_>) -> Result<()> {
+/// Outputs share no bytes with each other, the gradients or what is read.
+fn check_apart(bound: &Bound<'_>, class_scale: Option<View<'_>>, outputs: &Outputs<'_>) -> Result<()> {
     let cure = "give each output bytes of its own";
     let list = outputs.list(0);
     let others = [
@@ -415,6 +415,7 @@ fn check_apart(bound: &Bound<'_>, outputs: &Outputs<'_>) -> Result<()> {
         ("feature norms", bound.feature_norms),
         ("dense targets or gates", bound.dense),
         ("the gradient", bound.gradient),
+        ("the class scales' gradient", class_scale),
     ];
     for (index, (first, view, _)) in list.iter().enumerate() {
         let Some(view) = view else { continue };
