@@ -1,10 +1,10 @@
 // The gradient takes the logits' place.
-@group(0) @binding(5) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(5) var<storage, read_write> logits: array<LogitWord>;
 
-fn load_logit(i: u32) -> f32 {
+fn read_gradient_word(i: u32) -> GradientWord {
   return logits[i];
 }
 
-fn store_gradient(i: u32, value: f32) {
-  logits[i] = value;
+fn write_gradient_word(i: u32, word: GradientWord) {
+  logits[i] = word;
 }

@@ -1,7 +1,7 @@
 // What every kernel over logits reads from its plan. Bindings 0 to 4; the caller's buffers follow.
 //
-// rows_in [fields, N], saved [fields, N], classes [columns, K]: structures of arrays, so that one field is one
-// contiguous range. Rows are stored as bits: labels and marked values are not numbers to every driver.
+// rows_in [fields, N], saved [fields, N], classes [columns, K] of the window: structures of arrays, so that one field
+// is one contiguous range. Rows are stored as bits: labels and marked values are not numbers to every driver.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scalars: array<u32>;

@@ -1,7 +1,7 @@
 // dL/d class_scale_j = sum_n dL/du_nj scale z_nj, one thread per class, rows in order: the same bits on every run.
-// The result takes the gradient's binding; the logits must still be there.
+// The result takes the gradient's binding; the logits must still be there. Windows of later rows add to it.
 //
-// Dispatch: ceil(K / WG) workgroups.
+// Dispatch: ceil(K / WG) workgroups for each window.
 
 @compute @workgroup_size(WG)
 fn main(
@@ -16,6 +16,9 @@ fn main(
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
   let term = load_class(j);
   var sum = 0.0;
+  if ((params.flags & FLAG_FIRST_OF_CLASSES) == 0u) {
+    sum = read_gradient_word(j);
+  }
   for (var group = 0u; group < params.rows; group++) {
     let row = open_row(group);
     let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));

@@ -1,4 +1,4 @@
-// From a workgroup's masses to the row's result: one thread computes and saves it, all get it.
+// From a row's masses to its result: one thread computes and saves it, all get it.
 
 // One thread's result, handed to all.
 var<workgroup> shared_row: RowLoss;
@@ -12,8 +12,16 @@ fn share_row(thread: u32, mine: RowLoss) -> RowLoss {
   return shared_row;
 }
 
+// The row's result is left in `saved`.
+fn save_row(row: Row, mine: RowLoss, argmax: U, threshold: F) {
+  save_outputs(row, mine, argmax);
+  if (WRITE_COEFFICIENTS) {
+    save_coefficients(row, mine, threshold);
+  }
+}
+
 // With WRITE_GRADIENT the coefficients come back with the denominator in them.
-fn close_row(thread: u32, row: Row, total: Mass, v_first: F, v_second: F, threshold: F, scan: Scan) -> RowLoss {
+fn close_row(thread: u32, row: Row, total: Mass, labels: LabelLogits, threshold: F, scan: Scan) -> RowLoss {
   let bad = any_over_workgroup(thread, has_bad_logit(scan));
   var argmax = U(0u);
   if (WANT_ARGMAX) {
@@ -21,12 +29,9 @@ fn close_row(thread: u32, row: Row, total: Mass, v_first: F, v_second: F, thresh
   }
   var mine: RowLoss;
   if (thread == 0u) {
-    mine = row_loss(row, total, v_first, v_second);
+    mine = row_loss(row, total, with_seen(row, labels));
     mine.bad = mine.bad | bad;
-    save_outputs(row, mine, argmax);
-    if (WRITE_COEFFICIENTS) {
-      save_coefficients(row, mine, threshold);
-    }
+    save_row(row, mine, argmax, threshold);
     if (WRITE_GRADIENT) {
       mine = scaled(mine, F(bitcast<f32>(scalars[SCALAR_INVERSE])));
     }

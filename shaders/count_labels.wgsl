@@ -1,7 +1,7 @@
 // Adds the batch's labels to the cumulative class counts: 64-bit integers as [low, high] pairs, exact and
-// independent of the order. Labels that are no class (ignored ones too) are not counted.
+// independent of the order. Labels that are no class of the window (ignored ones too) are not counted.
 //
-// Dispatch: ceil(N / WG) workgroups, before refresh_counts.
+// Dispatch: ceil(N / WG) workgroups for each window, before refresh_counts.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> counts: array<atomic<u32>>;
@@ -17,13 +17,14 @@ fn main(
   if (row >= params.rows) {
     return;
   }
-  let label = labels[row];
+  let label = labels[row + params.row_shift];
   let ignored = (params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index;
-  if (ignored || label < 0 || label >= i32(params.classes)) {
+  let column = label - i32(params.first_class);
+  if (ignored || label < 0 || column < 0 || column >= i32(params.classes)) {
     return;
   }
-  let old = atomicAdd(&counts[2u * u32(label)], 1u);
+  let old = atomicAdd(&counts[2u * u32(column)], 1u);
   if (old == 0xffffffffu) {
-    atomicAdd(&counts[2u * u32(label) + 1u], 1u);
+    atomicAdd(&counts[2u * u32(column) + 1u], 1u);
   }
 }

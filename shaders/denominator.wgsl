@@ -1,62 +1,11 @@
-// The denominator of reductions that depend on the labels: kept rows, or their class weights.
+// The denominator of reductions that depend on the labels.
 //
 // Dispatch: one workgroup, between prepare and the row kernel.
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
-@group(0) @binding(2) var<storage, read> rows_in: array<u32>;
-
-var<workgroup> tree: array<f32, WG>;
-
-fn row_value(field: u32, row: u32) -> f32 {
-  return bitcast<f32>(rows_in[field * params.rows + row]);
-}
-
-fn row_label(field: u32, row: u32) -> i32 {
-  return bitcast<i32>(rows_in[(field + FIELD_LABEL) * params.rows + row]);
-}
-
-fn part(field: u32, row: u32) -> f32 {
-  if (row_label(field, row) < 0) {
-    return 0.0;
-  }
-  return row_value(field + FIELD_WEIGHT, row);
-}
-
-fn row_share(row: u32) -> f32 {
-  if (SOFT_TARGETS) {
-    return 1.0;
-  }
-  if (params.reduction == REDUCTION_KEPT) {
-    var kept = row_label(0u, row) >= 0;
-    if (MIXED_TARGETS) {
-      kept = kept || row_label(FIELDS_PER_LABEL, row) >= 0;
-    }
-    return select(0.0, 1.0, kept);
-  }
-  if (MIXED_TARGETS) {
-    let lambda = row_value(FIELDS_PER_LABEL + FIELD_FEATURE, row);
-    return lambda * part(0u, row) + (1.0 - lambda) * part(FIELDS_PER_LABEL, row);
-  }
-  return part(0u, row);
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) thread: u32) {
-  var sum = 0.0;
-  for (var row = thread; row < params.rows; row += WG) {
-    sum += row_share(row);
-  }
-  tree[thread] = sum;
-  workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half = half / 2u) {
-    if (thread < half) {
-      tree[thread] += tree[thread + half];
-    }
-    workgroupBarrier();
-  }
+  let total = sum_over_workgroup(thread, 0u, item_count());
   if (thread == 0u) {
-    let total = tree[0];
     scalars[SCALAR_INVERSE] = bitcast<u32>(select(0.0, 1.0 / total, total > 0.0));
   }
 }

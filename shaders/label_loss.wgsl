@@ -122,7 +122,7 @@ fn label_part(field: u32, rows: U, others: F, u: F, mass: Mass, other_weight: F,
   out.loss += share * params.z_loss * label.log_sum_exp * label.log_sum_exp;
   if (HAS_DENSE) {
     // The uniform part of label smoothing: (smoothing / K) sum_j w_j (lse - u_j), this label's own column apart.
-    out.dense = share * smoothing / f32(params.classes);
+    out.dense = share * smoothing / f32(params.total_classes);
     let cross = mass.cross + weighted(mass.weight, label.log_sum_exp - mass.max)
       + other_cross + weighted(weight, label.l);
     out.loss += select(out.dense * cross, F(0.0), out.dense == F(0.0));
@@ -139,7 +139,7 @@ fn hard_row(row: Row, mass: Mass, v: F) -> RowLoss {
   let others = log_mass(mass.max, mass.sum);
   let u = max(v - load_row(FIELD_MARGIN, row.rows), F(NEG_MAX));
   let part = label_part(0u, row.rows, others, select(u, F(NEG_MAX), v <= F(NEG_MAX)), mass, F(0.0), F(0.0));
-  let kept = row.first >= I(0);
+  let kept = row.first_label >= I(0);
   out.loss = select(F(0.0), part.loss, kept);
   out.log_sum_exp = select(F(0.0), part.log_sum_exp, kept);
   out.probability = select(F(0.0), part.probability, kept);
@@ -147,7 +147,7 @@ fn hard_row(row: Row, mass: Mass, v: F) -> RowLoss {
   out.coefficient = select(F(0.0), part.total, kept);
   out.first = select(F(0.0), part.own, kept);
   out.dense = select(F(0.0), part.dense, kept);
-  out.bad = (row.first == I(LABEL_BAD)) | (kept & (others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
+  out.bad = (row.first_label == I(LABEL_BAD)) | (kept & (others <= F(NEG_MAX)) & (v <= F(NEG_MAX)));
   return out;
 }
 
@@ -169,19 +169,17 @@ fn soft_row(row: Row, mass: Mass) -> RowLoss {
 
 // Two labels: each has its own softmax, in which only its own column carries a margin and only the other label's
 // column can be gated.
-fn mixed_row(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
+fn mixed_row(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
   var out: RowLoss;
   let field = FIELDS_PER_LABEL;
   let rest = log_mass(mass.max, mass.sum);
-  let same = row.first == row.second;
-  let has_first = row.first >= I(0);
-  let has_second = row.second >= I(0);
-  var seen_first = select(v_first, F(NEG_MAX), same);
-  var seen_second = select(v_second, F(NEG_MAX), same);
-  if (HAS_GATE || GATE_GIVEN) {
-    seen_first = select(seen_first, F(NEG_MAX), gated_at(row.rows, row.dense, U(max(row.first, I(0)))));
-    seen_second = select(seen_second, F(NEG_MAX), gated_at(row.rows, row.dense, U(max(row.second, I(0)))));
-  }
+  let same = row.first_label == row.second_label;
+  let has_first = row.first_label >= I(0);
+  let has_second = row.second_label >= I(0);
+  let v_first = labels.first;
+  let v_second = labels.second;
+  let seen_first = select(labels.seen_first, F(NEG_MAX), same);
+  let seen_second = select(labels.seen_second, F(NEG_MAX), same);
   let weight_first = load_row(FIELD_WEIGHT, row.rows);
   let weight_second = load_row(field + FIELD_WEIGHT, row.rows);
   let u_first = select(max(v_first - load_row(FIELD_MARGIN, row.rows), F(NEG_MAX)), F(NEG_MAX), v_first <= F(NEG_MAX));
@@ -221,18 +219,18 @@ fn mixed_row(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
   out.second = select(own_second + cross_second, out.first, same);
   out.log_sum_exp = select(select(F(0.0), b.log_sum_exp, has_second), a.log_sum_exp, has_first);
   out.probability = select(select(F(0.0), b.probability, has_second), a.probability, has_first);
-  out.bad = (row.first == I(LABEL_BAD)) | (row.second == I(LABEL_BAD))
+  out.bad = (row.first_label == I(LABEL_BAD)) | (row.second_label == I(LABEL_BAD))
     | (has_first & (others_first <= F(NEG_MAX)) & (u_first <= F(NEG_MAX)))
     | (has_second & (others_second <= F(NEG_MAX)) & (u_second <= F(NEG_MAX)));
   return out;
 }
 
-fn row_loss(row: Row, mass: Mass, v_first: F, v_second: F) -> RowLoss {
+fn row_loss(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
   if (SOFT_TARGETS) {
     return soft_row(row, mass);
   }
   if (MIXED_TARGETS) {
-    return mixed_row(row, mass, v_first, v_second);
+    return mixed_row(row, mass, labels);
   }
-  return hard_row(row, mass, v_first);
+  return hard_row(row, mass, labels.first);
 }

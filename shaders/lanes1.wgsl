@@ -37,13 +37,29 @@ fn live_lanes(group: u32) -> B {
   return group < params.rows;
 }
 
+fn first_lane(x: U) -> u32 {
+  return x;
+}
+
 fn load_logits(base: U, j: u32) -> F {
   return load_logit(base + j);
+}
+
+// Columns j and j + 1.
+fn load_logit_pairs(base: U, j: u32) -> Pair {
+  let pair = load_logit_pair(base + j);
+  return Pair(pair.x, pair.y);
 }
 
 // Each lane's own column.
 fn load_logits_at(base: U, j: U) -> F {
   return load_logit(base + j);
+}
+
+// The same without leaving the row's words; j may be one less than 0.
+fn load_logit_pairs_inside(base: U, j: u32) -> Pair {
+  let last = base + params.classes - 1u;
+  return load_logit_pairs(clamp(base + j, base & 0xfffffffeu, last & 0xfffffffeu), 0u);
 }
 
 fn load_dense_lanes(base: U, j: u32) -> F {
@@ -80,6 +96,17 @@ fn store_gradients(base: U, j: u32, value: F, live: B) {
   if (live) {
     store_gradient(base + j, value);
   }
+}
+
+// Columns j and j + 1.
+fn store_gradient_pairs(base: U, j: u32, x: F, y: F, live: B) {
+  if (live) {
+    store_gradient_pair(base + j, x, y);
+  }
+}
+
+fn gradient_bits_of(value: F) -> U {
+  return gradient_bits(value);
 }
 
 fn load_upstream_lanes(rows: U) -> F {

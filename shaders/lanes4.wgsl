@@ -29,22 +29,48 @@ fn float_of_bits(x: U) -> F {
   return bitcast<vec4<f32>>(x);
 }
 
+// The rows of a group: four that follow each other, or every other one of eight (row_step 2), so that all four start
+// on the same half of a word.
+fn group_rows(group: u32) -> U {
+  let step = params.row_step;
+  return U((group / step) * 4u * step + group % step) + step * U(0u, 1u, 2u, 3u);
+}
+
 // The rows of this workgroup; rows past the end repeat the last one and are never stored.
 fn lane_rows(group: u32) -> U {
-  return min(U(group * 4u) + U(0u, 1u, 2u, 3u), U(params.rows - 1u));
+  return min(group_rows(group), U(params.rows - 1u));
 }
 
 fn live_lanes(group: u32) -> B {
-  return U(group * 4u) + U(0u, 1u, 2u, 3u) < U(params.rows);
+  return group_rows(group) < U(params.rows);
+}
+
+fn first_lane(x: U) -> u32 {
+  return x.x;
 }
 
 fn load_logits(base: U, j: u32) -> F {
   return F(load_logit(base.x + j), load_logit(base.y + j), load_logit(base.z + j), load_logit(base.w + j));
 }
 
+// Columns j and j + 1.
+fn load_logit_pairs(base: U, j: u32) -> Pair {
+  let x = load_logit_pair(base.x + j);
+  let y = load_logit_pair(base.y + j);
+  let z = load_logit_pair(base.z + j);
+  let w = load_logit_pair(base.w + j);
+  return Pair(F(x.x, y.x, z.x, w.x), F(x.y, y.y, z.y, w.y));
+}
+
 // Each lane's own column.
 fn load_logits_at(base: U, j: U) -> F {
   return F(load_logit(base.x + j.x), load_logit(base.y + j.y), load_logit(base.z + j.z), load_logit(base.w + j.w));
+}
+
+// The same without leaving the row's words; j may be one less than 0.
+fn load_logit_pairs_inside(base: U, j: u32) -> Pair {
+  let last = base + U(params.classes - 1u);
+  return load_logit_pairs(clamp(base + U(j), base & U(0xfffffffeu), last & U(0xfffffffeu)), 0u);
 }
 
 fn load_dense_lanes(base: U, j: u32) -> F {
@@ -109,6 +135,26 @@ fn store_gradients(base: U, j: u32, value: F, live: B) {
   }
 }
 
+// Columns j and j + 1.
+fn store_gradient_pairs(base: U, j: u32, x: F, y: F, live: B) {
+  if (live.x) {
+    store_gradient_pair(base.x + j, x.x, y.x);
+  }
+  if (live.y) {
+    store_gradient_pair(base.y + j, x.y, y.y);
+  }
+  if (live.z) {
+    store_gradient_pair(base.z + j, x.z, y.z);
+  }
+  if (live.w) {
+    store_gradient_pair(base.w + j, x.w, y.w);
+  }
+}
+
+fn gradient_bits_of(value: F) -> U {
+  return U(gradient_bits(value.x), gradient_bits(value.y), gradient_bits(value.z), gradient_bits(value.w));
+}
+
 fn load_upstream_lanes(rows: U) -> F {
   return F(load_upstream(rows.x), load_upstream(rows.y), load_upstream(rows.z), load_upstream(rows.w));
 }
@@ -120,9 +166,9 @@ fn draw_words(rows: U, columns: U) -> U {
   return select(U(low.x, high.x), U(low.y, high.y), (rows & U(1u)) == U(1u));
 }
 
-// The same for one column of consecutive rows: two rows of an even and an odd number share a call.
+// The same for one column of rows that follow each other: two rows of an even and an odd number share a call.
 fn draw_words_of_column(rows: U, column: u32) -> U {
-  if ((rows.x & 1u) == 1u) {
+  if ((rows.x & 1u) == 1u || params.row_step != 1u) {
     return draw_words(rows, U(column));
   }
   let words = threefry(rows.xz >> P(1u), P(column));

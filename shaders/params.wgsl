@@ -1,12 +1,42 @@
-// The plan's numbers and the fixed places of its fields. The host's struct is checked against this one by a test.
+// A window's numbers and the fixed places of its fields. The host's struct is checked against this one by a test.
+//
+// A window is a range of rows and a range of classes that fits the device's bindings: a small problem of its own, with
+// rows and classes counted from its first. Most plans have one window, the whole batch.
 
 struct Params {
+  // The window: its size, and where it lies in the batch and among all classes.
   rows: u32,
   classes: u32,
+  total_classes: u32,
+  first_class: u32,
+  batch_rows: u32,
+  batch_row: u32,
   first_row: u32,
+  row_shift: u32,
+  // Where its matrices start in their bindings and how far apart rows are, in elements.
+  logits_origin: u32,
   logits_stride: u32,
+  gradient_origin: u32,
   gradient_stride: u32,
+  dense_origin: u32,
   dense_stride: u32,
+  row_step: u32,
+  // Rows split over workgroups: pieces of this window, its first slot, the slots of a whole row, the shards.
+  pieces: u32,
+  piece_blocks: u32,
+  first_slot: u32,
+  slots: u32,
+  shard: u32,
+  shards: u32,
+  own_first_class: u32,
+  own_classes: u32,
+  first_sum: u32,
+  sums: u32,
+  // Columns of the class table that only labels look at; NO_COLUMN where absent.
+  weight_column: u32,
+  margin_column: u32,
+  smoothing_column: u32,
+  // The spec.
   reduction: u32,
   scale: f32,
   label_smoothing: f32,
@@ -30,11 +60,15 @@ struct Params {
   nan: u32,
 }
 
-// params.flags: what the caller gives, and whether there is an ignored index.
+const NO_COLUMN: u32 = 0xffffffffu;
+
+// params.flags: what the caller gives, whether there is an ignored index, and which window this is.
 const FLAG_ROW_WEIGHTS: u32 = 1u;
 const FLAG_FEATURE_NORMS: u32 = 2u;
 const FLAG_IGNORE_INDEX: u32 = 4u;
-const FLAG_CLASS_SMOOTHING: u32 = 8u;
+const FLAG_FIRST_WINDOW: u32 = 8u;
+const FLAG_FIRST_OF_ROWS: u32 = 16u;
+const FLAG_FIRST_OF_CLASSES: u32 = 32u;
 
 const FOCAL_ON: u32 = 1u;
 const FOCAL_DETACHED: u32 = 2u;
@@ -62,7 +96,7 @@ const SCALAR_FIRST_BAD_LABEL: u32 = 7u;
 const SCALAR_BAD_ROWS: u32 = 8u;
 const SCALAR_FIRST_BAD_ROW: u32 = 9u;
 
-// rows_in[field * N + n]; the second label's fields follow at FIELDS_PER_LABEL.
+// rows_in[field * N + n]; the second label's fields follow at FIELDS_PER_LABEL. Labels count all classes.
 const FIELD_LABEL: u32 = 0u;
 const FIELD_MARGIN: u32 = 1u;
 const FIELD_SHARE: u32 = 2u;
@@ -75,20 +109,26 @@ const FIELDS_PER_LABEL: u32 = 7u;
 // Labels as the kernels see them.
 const LABEL_NONE: i32 = -1;
 const LABEL_BAD: i32 = -2;
+// In another window.
+const LABEL_ELSEWHERE: i32 = -3;
 
-// saved[field * N + n]; the first four are the outputs on request.
+// saved[field * N + n]: the outputs on request; the edges of a packed gradient (stitch.wgsl); what a backward pass
+// needs; the labels' v and the slots of rows that are split (slots.wgsl). SAVED_EXTRA comes from the header, since most
+// gradients have no edges.
 const SAVED_LOSS: u32 = 0u;
 const SAVED_LOG_SUM_EXP: u32 = 1u;
 const SAVED_PROBABILITY: u32 = 2u;
 const SAVED_ARGMAX: u32 = 3u;
-const SAVED_COEFFICIENT: u32 = 4u;
-const SAVED_REFERENCE: u32 = 5u;
-const SAVED_DENSE: u32 = 6u;
-const SAVED_FIRST: u32 = 7u;
-const SAVED_SECOND: u32 = 8u;
-const SAVED_THRESHOLD: u32 = 9u;
+const SAVED_EDGES: u32 = 4u;
+const SAVED_COEFFICIENT: u32 = SAVED_EXTRA;
+const SAVED_REFERENCE: u32 = SAVED_EXTRA + 1u;
+const SAVED_DENSE: u32 = SAVED_EXTRA + 2u;
+const SAVED_FIRST: u32 = SAVED_EXTRA + 3u;
+const SAVED_SECOND: u32 = SAVED_EXTRA + 4u;
+const SAVED_THRESHOLD: u32 = SAVED_EXTRA + 5u;
+const SAVED_LABELS: u32 = SAVED_EXTRA + 6u;
+const SAVED_SLOTS: u32 = SAVED_EXTRA + 10u;
 
-// The first columns of classes[column * K + j]; those of the inner loops follow, placed by the header.
-const COLUMN_WEIGHT: u32 = 0u;
-const COLUMN_MARGIN: u32 = 1u;
-const COLUMN_SMOOTHING: u32 = 2u;
+// Sums over many rows: rows of one sum, words of one.
+const SUM_ITEMS: u32 = 8192u;
+const SUM_WORDS: u32 = 5u;

@@ -1,7 +1,8 @@
 // One thread per row: reads labels and per-row inputs, checks the labels, and lays down what the row kernels need,
 // as rows_in[field * N + n]. Also, once, the denominator where it is known beforehand and the gates' key.
 //
-// Dispatch: ceil(N / WG) workgroups. Runs before every forward pass.
+// Dispatch: ceil(N / WG) workgroups for each window, before every forward pass. The first window of some rows lays
+// down everything, with defaults for labels that are no classes of it; the others add what they know of theirs.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
@@ -21,31 +22,48 @@ fn store_row_int(field: u32, row: u32, value: i32) {
   rows_out[field * params.rows + row] = bitcast<u32>(value);
 }
 
-fn class_value(column: u32, label: i32) -> f32 {
-  return classes[column * params.classes + u32(max(label, 0))];
+// The column of a class that this window has; negative without one.
+fn column_of(label: i32) -> i32 {
+  let column = label - i32(params.first_class);
+  return select(-1, column, label >= 0 && column < i32(params.classes));
+}
+
+fn class_value(table: u32, column: i32, default_value: f32) -> f32 {
+  if (table == NO_COLUMN || column < 0) {
+    return default_value;
+  }
+  return classes[table * params.classes + u32(column)];
 }
 
 fn checked_label(label: i32) -> i32 {
   if ((params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index) {
     return LABEL_NONE;
   }
-  if (label < 0 || label >= i32(params.classes)) {
+  if (label < 0 || label >= i32(params.total_classes)) {
     return LABEL_BAD;
   }
   return label;
 }
 
-fn store_label(field: u32, row: u32, label: i32, share: f32) {
-  store_row_int(field + FIELD_LABEL, row, label);
-  let kept = label >= 0;
-  store_row(field + FIELD_MARGIN, row, class_value(COLUMN_MARGIN, label));
-  store_row(field + FIELD_SHARE, row, select(0.0, share, kept));
-  store_row(field + FIELD_WEIGHT, row, select(0.0, class_value(COLUMN_WEIGHT, label), kept));
-  var smoothing = params.label_smoothing;
-  if ((params.flags & FLAG_CLASS_SMOOTHING) != 0u) {
-    smoothing = class_value(COLUMN_SMOOTHING, label);
+fn store_class_values(field: u32, row: u32, label: i32) {
+  let column = column_of(label);
+  let weight = class_value(params.weight_column, column, 1.0);
+  store_row(field + FIELD_MARGIN, row, class_value(params.margin_column, column, 0.0));
+  store_row(field + FIELD_WEIGHT, row, select(0.0, weight, label >= 0));
+  store_row(field + FIELD_SMOOTHING, row, class_value(params.smoothing_column, column, params.label_smoothing));
+  if (HAS_MITIGATION) {
+    store_row(field + FIELD_INVERSE_POWER, row, 1.0 / class_value(COLUMN_POWER, column, 1.0));
   }
-  store_row(field + FIELD_SMOOTHING, row, smoothing);
+}
+
+fn store_label(field: u32, row: u32, label: i32, share: f32, first_window: bool) {
+  if (first_window) {
+    store_row_int(field + FIELD_LABEL, row, label);
+    store_row(field + FIELD_SHARE, row, select(0.0, share, label >= 0));
+  }
+  if (first_window || column_of(label) >= 0) {
+    store_class_values(field, row, label);
+  }
 }
 
 @compute @workgroup_size(WG)
@@ -55,49 +73,56 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count) * WG + thread;
-  if (row == 0u) {
-    if (params.reduction == REDUCTION_FIXED) {
-      scalars[SCALAR_INVERSE] = bitcast<u32>(params.fixed_inverse);
-    }
-    let low = scalars[SCALAR_STEP_LOW];
-    let high = scalars[SCALAR_STEP_HIGH];
-    let key = threefry_pair(params.seed_low, params.seed_high, low, high);
-    scalars[SCALAR_KEY_0] = key.x;
-    scalars[SCALAR_KEY_1] = key.y;
-    scalars[SCALAR_STEP_LOW] = low + 1u;
-    scalars[SCALAR_STEP_HIGH] = high + select(0u, 1u, low == 0xffffffffu);
+  if (row == 0u && (params.flags & FLAG_FIRST_WINDOW) != 0u) {
+    start_pass();
   }
   if (row >= params.rows) {
     return;
   }
+  let first_window = (params.flags & FLAG_FIRST_OF_ROWS) != 0u;
+  let given = row + params.row_shift;
   var weight = 1.0;
   if ((params.flags & FLAG_ROW_WEIGHTS) != 0u) {
-    weight = row_weights[row];
+    weight = row_weights[given];
   }
   var feature = 0.0;
   if ((params.flags & FLAG_FEATURE_NORMS) != 0u) {
-    feature = feature_norms[row];
+    feature = feature_norms[given];
   }
-  store_row(FIELD_FEATURE, row, feature);
+  if (first_window) {
+    store_row(FIELD_FEATURE, row, feature);
+  }
   if (SOFT_TARGETS) {
     store_row_int(FIELD_LABEL, row, LABEL_NONE);
     store_row(FIELD_SHARE, row, weight);
     store_row(FIELD_WEIGHT, row, 1.0);
     return;
   }
-  let label = checked_label(labels[row]);
-  if (HAS_MITIGATION) {
-    store_row(FIELD_INVERSE_POWER, row, 1.0 / class_value(COLUMN_POWER, label));
-  }
+  let label = checked_label(labels[given]);
   if (MIXED_TARGETS) {
-    let lambda = lambdas[row];
-    store_label(0u, row, label, weight * lambda);
-    store_label(FIELDS_PER_LABEL, row, checked_label(second_labels[row]), weight * (1.0 - lambda));
+    let lambda = lambdas[given];
+    store_label(0u, row, label, weight * lambda, first_window);
+    let second = checked_label(second_labels[given]);
+    store_label(FIELDS_PER_LABEL, row, second, weight * (1.0 - lambda), first_window);
     // The denominators count a row's labels by their shares, without row weights.
     store_row(FIELDS_PER_LABEL + FIELD_FEATURE, row, lambda);
   } else {
-    store_label(0u, row, label, weight);
+    store_label(0u, row, label, weight, first_window);
   }
+}
+
+// Once a pass.
+fn start_pass() {
+  if (params.reduction == REDUCTION_FIXED) {
+    scalars[SCALAR_INVERSE] = bitcast<u32>(params.fixed_inverse);
+  }
+  let low = scalars[SCALAR_STEP_LOW];
+  let high = scalars[SCALAR_STEP_HIGH];
+  let key = threefry_pair(params.seed_low, params.seed_high, low, high);
+  scalars[SCALAR_KEY_0] = key.x;
+  scalars[SCALAR_KEY_1] = key.y;
+  scalars[SCALAR_STEP_LOW] = low + 1u;
+  scalars[SCALAR_STEP_HIGH] = high + select(0u, 1u, low == 0xffffffffu);
 }
 
 fn rotate(x: u32, by: u32) -> u32 {

@@ -1,7 +1,7 @@
 // The column (n_j / 2^32)^p of the class table from the cumulative counts; counts below 1 count as 1. About 2^32,
 // the middle of 64 bits, every count's power and its inverse stay within f32 for p up to 1.9.
 //
-// Dispatch: ceil(K / WG) workgroups, after count_labels.
+// Dispatch: ceil(K / WG) workgroups for each range of classes, after count_labels.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> counts: array<u32>;

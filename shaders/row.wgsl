@@ -6,30 +6,48 @@ struct Row {
   logits: U,
   gradient: U,
   dense: U,
+  shift: u32,
+  // Labels among all classes, and the columns that they have in this window.
+  first_label: I,
+  second_label: I,
   first: I,
   second: I,
   inverse_power: F,
+}
+
+fn column_of_label(label: I) -> I {
+  let column = label - I(i32(params.first_class));
+  let here = (column >= I(0)) & (column < I(i32(params.classes)));
+  return select(label, select(I(LABEL_ELSEWHERE), column, here), label >= I(0));
 }
 
 fn open_row(group: u32) -> Row {
   var row: Row;
   row.rows = lane_rows(group);
   row.live = live_lanes(group);
-  row.logits = row.rows * params.logits_stride;
-  row.gradient = row.rows * params.gradient_stride;
-  row.dense = row.rows * params.dense_stride;
-  row.first = I(LABEL_NONE);
-  row.second = I(LABEL_NONE);
+  row.logits = params.logits_origin + row.rows * params.logits_stride;
+  row.gradient = params.gradient_origin + row.rows * params.gradient_stride;
+  row.dense = params.dense_origin + row.rows * params.dense_stride;
+  row.shift = pair_shift(first_lane(row.logits), first_lane(row.gradient));
+  row.first_label = I(LABEL_NONE);
+  row.second_label = I(LABEL_NONE);
   if (!SOFT_TARGETS) {
-    row.first = load_row_int(FIELD_LABEL, row.rows);
+    row.first_label = load_row_int(FIELD_LABEL, row.rows);
   }
   if (MIXED_TARGETS) {
-    row.second = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, row.rows);
+    row.second_label = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, row.rows);
   }
+  row.first = column_of_label(row.first_label);
+  row.second = column_of_label(row.second_label);
   if (HAS_MITIGATION) {
     row.inverse_power = load_row(FIELD_INVERSE_POWER, row.rows);
   }
   return row;
+}
+
+// A group has rows to work on unless the window ends before it.
+fn is_group(group: u32) -> bool {
+  return any_lane(live_lanes(group));
 }
 
 // The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
@@ -61,6 +79,44 @@ fn label_logit(row: Row, label: I) -> F {
   }
   v = select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
   return select(v, F(NEG_MAX), label < I(0));
+}
+
+// v of the labels; NEG_MAX without one here.
+struct LabelLogits {
+  first: F,
+  second: F,
+  // As the other label's softmax sees them: NEG_MAX where a gate takes them out.
+  seen_first: F,
+  seen_second: F,
+}
+
+fn label_logits(row: Row) -> LabelLogits {
+  var out = LabelLogits(F(NEG_MAX), F(NEG_MAX), F(NEG_MAX), F(NEG_MAX));
+  // A shard may have no classes.
+  if (params.classes == 0u) {
+    return out;
+  }
+  if (!SOFT_TARGETS) {
+    out.first = label_logit(row, row.first);
+  }
+  if (MIXED_TARGETS) {
+    out.second = label_logit(row, row.second);
+  }
+  return out;
+}
+
+// Once a row, since gates are dear.
+fn with_seen(row: Row, labels: LabelLogits) -> LabelLogits {
+  var out = labels;
+  out.seen_first = labels.first;
+  out.seen_second = labels.second;
+  if (MIXED_TARGETS && (HAS_GATE || GATE_GIVEN)) {
+    out.seen_first =
+      select(out.seen_first, F(NEG_MAX), gated_at(row.rows, row.dense, U(max(row.first, I(0)))));
+    out.seen_second =
+      select(out.seen_second, F(NEG_MAX), gated_at(row.rows, row.dense, U(max(row.second, I(0)))));
+  }
+  return out;
 }
 
 // v of a class of each row, NEG_MAX where a gate takes it out; labels have no gate.
@@ -114,6 +170,16 @@ fn scan_logit(scan: ptr<function, Scan>, z: F, j: u32) {
     (*scan).best = select((*scan).best, z, better);
     (*scan).index = select((*scan).index, U(j), better);
   }
+}
+
+// Two scans as one; the lowest class on ties.
+fn merged_scan(a: Scan, b: Scan) -> Scan {
+  var out: Scan;
+  out.largest_bits = max(a.largest_bits, b.largest_bits);
+  out.largest_signed = max(a.largest_signed, b.largest_signed);
+  out.best = max(a.best, b.best);
+  out.index = select(select(a.index, b.index, b.best > a.best), min(a.index, b.index), a.best == b.best);
+  return out;
 }
 
 // NaN of either sign, or +inf; -inf is a legal mask.

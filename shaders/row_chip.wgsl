@@ -1,21 +1,21 @@
 // Loss of LANES rows per workgroup whose rows fit on chip: each thread holds CHIP columns of each row, so that
 // every logit is read once and, with WRITE_GRADIENT, its gradient written once.
 //
-// Dispatch: ceil(N / LANES) workgroups; CHIP * WG >= K.
+// Dispatch: a workgroup for each group of LANES rows; CHIP * WG >= K + shift.
 
-// The v of a column, NEG_MAX past the end of the row: blocks of four are always whole.
-fn chip_v(row: Row, j: u32, scan: ptr<function, Scan>) -> F {
-  let inside = min(j, params.classes - 1u);
-  let z = load_logits(row.logits, inside);
-  scan_logit(scan, z, inside);
+// The v of a column, NEG_MAX outside of the row: blocks of four are always whole.
+fn chip_v(row: Row, j: u32, z: F, scan: ptr<function, Scan>) -> F {
+  let inside = clamped(j);
+  let here = is_inside(j);
+  scan_logit(scan, select(F(NEG_MAX), z, here), inside);
   let term = load_class(inside);
-  return select(F(NEG_MAX), kept_logit(row, term, inside, z), j < params.classes);
+  return select(F(NEG_MAX), kept_logit(row, term, inside, z), here);
 }
 
 fn chip_entry(row: Row, j: u32, u: F) -> Entry {
-  let inside = min(j, params.classes - 1u);
+  let inside = clamped(j);
   let term = load_class(inside);
-  let out = is_label(row, j) | B(j >= params.classes);
+  let out = is_label(row, j) | B(!is_inside(j));
   var tau = F(0.0);
   if (HAS_DENSE) {
     tau = select(dense_target(row.dense, inside, term.weight), F(0.0), out);
@@ -23,25 +23,47 @@ fn chip_entry(row: Row, j: u32, u: F) -> Entry {
   return Entry(select(u, F(NEG_MAX), out), class_factor(row, term), tau);
 }
 
+// `held` is u, or with TWO_STEP a mass whose unit is `unit`.
+fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
+  let inside = clamped(j);
+  var scale = params.scale;
+  var weight = 1.0;
+  if (HAS_CLASS_SCALE) {
+    scale *= classes[COLUMN_CLASS_SCALE * params.classes + inside];
+  }
+  if (HAS_CLASS_WEIGHTS) {
+    weight = classes[COLUMN_WEIGHT * params.classes + inside];
+  }
+  if (TWO_STEP) {
+    return scale * with_targets(row, out, inside, unit * held, weight);
+  }
+  var factor = F(1.0);
+  if (HAS_FACTOR) {
+    factor = class_factor(row, load_class(inside));
+  }
+  return scale * gradient_u(row, out, inside, held, factor, weight);
+}
+
 fn chip_row(thread: u32, group: u32) {
   let row = open_row(group);
-  let v_first = label_logit(row, row.first);
-  var v_second = F(NEG_MAX);
-  if (MIXED_TARGETS) {
-    v_second = label_logit(row, row.second);
-  }
+  let labels = label_logits(row);
   // This thread's columns: u, or with TWO_STEP v and then factor exp(u - top).
   var held: array<F, CHIP>;
-  var threshold = own_threshold(v_first);
+  var threshold = own_threshold(labels.first);
   var scan = new_scan();
   var mass = no_mass();
   var top = F(0.0);
   for (var i = 0u; i < CHIP; i += 4u) {
-    let j = i * WG + thread;
-    var a = chip_v(row, j, &scan);
-    var b = chip_v(row, j + WG, &scan);
-    var c = chip_v(row, j + 2u * WG, &scan);
-    var d = chip_v(row, j + 3u * WG, &scan);
+    let block = i / 4u;
+    let ja = column(row, block, thread, 0u);
+    let jb = column(row, block, thread, 1u);
+    let jc = column(row, block, thread, 2u);
+    let jd = column(row, block, thread, 3u);
+    let z = load_edge(row, block, thread);
+    var a = chip_v(row, ja, z.a, &scan);
+    var b = chip_v(row, jb, z.b, &scan);
+    var c = chip_v(row, jc, z.c, &scan);
+    var d = chip_v(row, jd, z.d, &scan);
     if (TWO_STEP) {
       let one = F(1.0);
       let none = F(0.0);
@@ -51,8 +73,8 @@ fn chip_row(thread: u32, group: u32) {
       b = compensated(b, threshold);
       c = compensated(c, threshold);
       d = compensated(d, threshold);
-      add_classes(&mass, chip_entry(row, j, a), chip_entry(row, j + WG, b), chip_entry(row, j + 2u * WG, c),
-        chip_entry(row, j + 3u * WG, d));
+      add_classes(&mass, chip_entry(row, ja, a), chip_entry(row, jb, b), chip_entry(row, jc, c),
+        chip_entry(row, jd, d));
     }
     held[i] = a;
     held[i + 1u] = b;
@@ -61,43 +83,34 @@ fn chip_row(thread: u32, group: u32) {
   }
   if (TWO_STEP) {
     let raw = merge_over_workgroup(thread, mass);
-    threshold = max(v_first, log_mass(raw.max, raw.raw) + params.seesaw_log_eps);
+    threshold = max(labels.first, log_mass(raw.max, raw.raw) + params.seesaw_log_eps);
     // Every u lies below this, so the masses need no running maximum, and are what is held from here on.
     top = compensated(raw.max, threshold);
     mass = no_mass();
     mass.max = top;
     for (var i = 0u; i < CHIP; i++) {
-      let entry = chip_entry(row, i * WG + thread, compensated(held[i], threshold));
+      let j = column(row, i / 4u, thread, i % 4u);
+      let entry = chip_entry(row, j, compensated(held[i], threshold));
       held[i] = include(&mass, entry, top);
     }
   }
   let total = merge_over_workgroup(thread, mass);
-  let out = close_row(thread, row, total, v_first, v_second, threshold, scan);
+  let out = close_row(thread, row, total, labels, threshold, scan);
   if (WRITE_GRADIENT) {
     let unit = out.coefficient * exp(top - out.reference);
-    for (var i = 0u; i < CHIP; i++) {
-      let j = i * WG + thread;
-      if (j < params.classes) {
-        var scale = params.scale;
-        var weight = 1.0;
-        if (HAS_CLASS_SCALE) {
-          scale *= classes[COLUMN_CLASS_SCALE * params.classes + j];
-        }
-        if (HAS_CLASS_WEIGHTS) {
-          weight = classes[COLUMN_WEIGHT * params.classes + j];
-        }
-        var g: F;
-        if (TWO_STEP) {
-          g = with_targets(row, out, j, unit * held[i], weight);
-        } else {
-          var factor = F(1.0);
-          if (HAS_FACTOR) {
-            factor = class_factor(row, load_class(j));
-          }
-          g = gradient_u(row, out, j, held[i], factor, weight);
-        }
-        store_gradients(row.gradient, j, scale * g, row.live);
+    for (var i = 0u; i < CHIP; i += 4u) {
+      let block = i / 4u;
+      if (block * BLOCK < params.classes + row.shift) {
+        store_edge(row, block, thread, Quad(
+          chip_gradient(row, out, column(row, block, thread, 0u), held[i], unit),
+          chip_gradient(row, out, column(row, block, thread, 1u), held[i + 1u], unit),
+          chip_gradient(row, out, column(row, block, thread, 2u), held[i + 2u], unit),
+          chip_gradient(row, out, column(row, block, thread, 3u), held[i + 3u], unit),
+        ));
       }
+    }
+    if (thread == 0u) {
+      save_edges(row, out, threshold);
     }
   }
 }
@@ -109,7 +122,7 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let group = linear_workgroup(id, count);
-  if (group * LANES < params.rows) {
+  if (is_group(group)) {
     chip_row(thread, group);
   }
 }

@@ -97,10 +97,11 @@ fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
     return B(false);
   }
   let row = rows + params.first_row;
+  let class_number = j + params.first_class;
   if (params.gate_source == GATE_CLASS) {
-    return closed(draw_words(U(0xffffffffu), U(j)));
+    return closed(draw_words(U(0xffffffffu), U(class_number)));
   }
-  return closed(draw_words_of_column(row, select(j, 0xffffffffu, params.gate_source == GATE_SAMPLE)));
+  return closed(draw_words_of_column(row, select(class_number, 0xffffffffu, params.gate_source == GATE_SAMPLE)));
 }
 
 // A row's draw is the word of its own parity: two rows share one call of the generator.
@@ -114,21 +115,21 @@ fn gated_at(rows: U, dense_base: U, j: U) -> B {
     return load_dense_at(dense_base, j) == F(0.0);
   }
   var row = rows + params.first_row;
-  var column = j;
+  var class_number = j + params.first_class;
   if (params.gate_source == GATE_SAMPLE) {
-    column = U(0xffffffffu);
+    class_number = U(0xffffffffu);
   }
   if (params.gate_source == GATE_CLASS) {
     row = U(0xffffffffu);
   }
-  return closed(draw_words(row, column)) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
+  return closed(draw_words(row, class_number)) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
 }
 
 // The weight of -log q_j in the dense part of the loss: soft targets, or the uniform part of label smoothing.
 fn dense_target(dense_base: U, j: u32, weight: f32) -> F {
   if (SOFT_TARGETS) {
     let t = load_dense_lanes(dense_base, j);
-    return weight * ((1.0 - params.label_smoothing) * t + params.label_smoothing / f32(params.classes));
+    return weight * ((1.0 - params.label_smoothing) * t + params.label_smoothing / f32(params.total_classes));
   }
   return F(weight);
 }

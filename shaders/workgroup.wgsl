@@ -47,9 +47,9 @@ fn merge_over_workgroup(thread: u32, mine: Mass) -> Mass {
   return settled(take_mass(0u));
 }
 
-fn any_over_workgroup(thread: u32, mine: B) -> B {
+fn max_over_workgroup(thread: u32, mine: F) -> F {
   workgroupBarrier();
-  tree_max[thread] = select(F(0.0), F(1.0), mine);
+  tree_max[thread] = mine;
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half = half / 2u) {
     if (thread < half) {
@@ -57,7 +57,11 @@ fn any_over_workgroup(thread: u32, mine: B) -> B {
     }
     workgroupBarrier();
   }
-  return tree_max[0] > F(0.0);
+  return tree_max[0];
+}
+
+fn any_over_workgroup(thread: u32, mine: B) -> B {
+  return max_over_workgroup(thread, select(F(0.0), F(1.0), mine)) > F(0.0);
 }
 
 // The class of the largest logit, the lowest such class on ties.

@@ -40,6 +40,7 @@
 
 mod batch;
 mod classes;
+mod element;
 mod error;
 pub mod gpu;
 pub mod method;
@@ -51,6 +52,7 @@ pub mod softmax;
 
 pub use batch::{Batch, TargetKind, Targets, Upstream};
 pub use classes::{ClassCounts, Group, Normalisation, Profile};
+pub use element::Element;
 pub use error::{Error, Result};
 pub use reduction::Reduction;
 pub use softmax::SoftmaxLoss;

@@ -10,105 +10,20 @@ mod gpu;
 mod inputs;
 #[path = "support/keys.rs"]
 mod keys;
+#[path = "support/tally.rs"]
+mod tally;
 #[path = "support/tolerance.rs"]
 mod tolerance;
 
-use cases::{REDUCTIONS, Subject, manner, shapes, subjects};
+use cases::{REDUCTIONS, manner, mix, named, shapes, subjects};
 use gpu::{Manner, Up, context, run};
-use inputs::{Data, Flavour, Mix, counts};
-use longtail::gpu::shader::KernelKey;
+use inputs::{Data, counts};
 use longtail::gpu::{Mode, RowChoice, Storage};
-use longtail::{Reduction, TargetKind, Upstream, reference};
-use std::collections::HashSet;
-use std::fmt::Write as _;
-use std::sync::OnceLock;
+use longtail::{Element, TargetKind, Upstream, reference};
+use tally::Tally;
 
 /// Manners per subject.
 const TURNS: usize = 4;
-
-/// The kernels that `tests/shaders.rs` checks: no plan may ask for another.
-fn known_keys() -> &'static HashSet<KernelKey> {
-    static KEYS: OnceLock<HashSet<KernelKey>> = OnceLock::new();
-    KEYS.get_or_init(|| keys::all().into_iter().collect())
-}
-
-/// What a test has seen.
-#[derive(Default)]
-struct Tally {
-    cases: usize,
-    tightest: f64,
-    worst: String,
-    failures: String,
-}
-
-impl Tally {
-    fn check(&mut self, subject: &Subject, reduction: Option<Reduction>, data: &Data, manner: Manner) {
-        let mut spec = subject.spec(&counts(data.classes));
-        if let Some(reduction) = reduction {
-            spec = spec.with_reduction(reduction);
-        }
-        let upstream = match manner.upstream {
-            Up::One => Upstream::One,
-            Up::Scalar(value) => Upstream::Scalar(value),
-            Up::PerRow => Upstream::PerRow(&data.upstream),
-        };
-        let name = format!("{} {}x{} {manner:?}", subject.name, data.rows, data.classes);
-        let want =
-            reference::softmax(&spec, &data.wide(&spec), upstream).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (plan, got) =
-            run(context().kernels(), &spec, data, manner).unwrap_or_else(|e| panic!("{name}: {e}"));
-        self.cases += 1;
-        if let Some(status) = &got.status {
-            let _ = writeln!(self.failures, "{name}: status {status}");
-        }
-        for (key, _) in plan.kernels() {
-            assert!(
-                known_keys().contains(&keys::canonical(&key)),
-                "{name}: {} is not in the finite set",
-                key.label()
-            );
-        }
-        if let (Some(device), Some(counts)) = (plan.counts(), &want.counts) {
-            assert_eq!(&device.read().unwrap(), counts, "{name}: cumulative counts");
-        }
-        let worst = tolerance::compare(&spec, data, &want, &got, manner.upstream);
-        let (row, column) = match worst.what {
-            "gradient" => (worst.index / data.classes, worst.index % data.classes),
-            _ => (worst.index, 0),
-        };
-        let line = format!(
-            "{name} {:?}: {} row {row} column {column} is {:e}, not {:e}: {:.2} times its tolerance {:e}",
-            spec.reduction, worst.what, worst.got, worst.want, worst.ratio, worst.bound
-        );
-        if worst.ratio > 1.0 {
-            let _ = writeln!(self.failures, "{line}");
-        }
-        if worst.ratio >= self.tightest {
-            self.tightest = worst.ratio;
-            self.worst = line;
-        }
-    }
-
-    fn end(self, what: &str) {
-        println!("{what}: {} GPU cases; tightest: {}", self.cases, self.worst);
-        assert!(self.cases > 0, "no GPU case ran");
-        assert!(self.failures.is_empty(), "{}", self.failures);
-    }
-}
-
-/// The flavours a subject can take: a masked class has an infinite loss under label smoothing.
-fn mix(subject: &Subject, seed: usize) -> Mix {
-    const UNMASKED: &[Flavour] =
-        &[Flavour::Unit, Flavour::Spread, Flavour::Trained, Flavour::Constant, Flavour::Sure];
-    let spec = subject.spec(&counts(3));
-    let smoothed = spec.label_smoothing > 0.0 || spec.class_smoothing.is_some();
-    let mut mix = Mix::new(seed as u32);
-    if smoothed || spec.bias.iter().flatten().any(|bias| bias.is_infinite()) {
-        mix.flavours = UNMASKED;
-    }
-    mix.row_weights = seed % 3 == 1;
-    mix
-}
 
 fn small_shapes(part: usize, parts: usize) {
     let mut tally = Tally::default();
@@ -142,15 +57,11 @@ fn subjects_in_small_shapes_odd() {
     small_shapes(1, 2);
 }
 
-fn named(name: &str) -> Subject {
-    *subjects().iter().find(|subject| subject.name == name).unwrap_or_else(|| panic!("no subject {name}"))
-}
-
 /// More rows than one dimension of a grid has workgroups.
 #[test]
 fn more_rows_than_a_grid_is_wide() {
     let mut tally = Tally::default();
-    let one = RowChoice { lanes: 1, workgroup: 8, chip: 0 };
+    let one = RowChoice::stream(1, 8);
     for (name, mode) in [("cross_entropy", Mode::LossAndGrad), ("seesaw", Mode::ForwardBackward)] {
         let subject = named(name);
         let data = Data::new(65_537, 3, subject.kind, mix(&subject, 4));
@@ -189,7 +100,7 @@ fn long_rows() {
                 continue;
             }
             let (mode, storage, upstream) = cases::PASSES[(turn + seed) % cases::PASSES.len()];
-            let wide = RowChoice { lanes: if turn % 2 == 0 { 1 } else { 4 }, workgroup: 64, chip: 0 };
+            let wide = RowChoice::stream(if turn % 2 == 0 { 1 } else { 4 }, 64);
             let choice = (seed == 1).then_some(wide);
             let data = Data::new(rows, classes, subject.kind, mix(&subject, seed + turn));
             tally.check(
@@ -230,7 +141,7 @@ fn a_perturbed_result_is_noticed() {
     let want = reference::softmax(&spec, &data.wide(&spec), Upstream::One).unwrap();
     let manner = Manner { storage: Storage::Separate, ..Manner::default() };
     let (_, got) = run(context().kernels(), &spec, &data, manner).unwrap();
-    let ratio = |got: &gpu::Got| tolerance::compare(&spec, &data, &want, got, Up::One).ratio;
+    let ratio = |got: &gpu::Got| tolerance::compare(&spec, &data, &want, got, Up::One, Element::F32).ratio;
     assert!(ratio(&got) <= 1.0);
     let bounds = tolerance::Bounds::new(&spec, &data, &want, Up::One);
     // A bound may lie below half an ULP of its value; the next number is then off by more than three of them.
@@ -271,7 +182,7 @@ fn layouts_of_a_large_gpu() {
                 continue;
             }
             let data = Data::new(rows, classes, subject.kind, mix(&subject, seed));
-            let choice = Some(RowChoice { lanes, workgroup, chip });
+            let choice = Some(RowChoice::on_chip(lanes, workgroup, chip));
             tally.check(&subject, None, &data, Manner { choice, argmax: lanes == 4, ..Manner::default() });
         }
     }

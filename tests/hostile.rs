@@ -33,8 +33,8 @@ fn go(spec: &SoftmaxLoss, data: &Data, manner: Manner) -> Got {
 
 /// Both passes, both row kernels.
 fn manners() -> [Manner; 4] {
-    let chip = Some(RowChoice { lanes: 1, workgroup: 8, chip: 4 });
-    let four = Some(RowChoice { lanes: 4, workgroup: 8, chip: 0 });
+    let chip = Some(RowChoice::on_chip(1, 8, 4));
+    let four = Some(RowChoice::stream(4, 8));
     [
         Manner { choice: four, ..Manner::default() },
         Manner { choice: chip, ..Manner::default() },
@@ -423,7 +423,7 @@ impl Views {
         outputs: &Outputs<'_>,
     ) -> longtail::Result<()> {
         let mut encoder = context().kernels().device().create_command_encoder(&Default::default());
-        self.plan.encode_loss_and_grad(&mut encoder, inputs, gradient, None, outputs)
+        self.plan.encode_loss_and_grad(&mut encoder, inputs, gradient.map(Into::into), None, outputs)
     }
 
     fn refused(&self, inputs: &Inputs<'_>, gradient: Option<View<'_>>, outputs: &Outputs<'_>) -> Error {
@@ -449,7 +449,7 @@ fn views_of_wrong_lengths_places_and_usages() {
         for size in [0, expected - 4, expected + 4] {
             let mut inputs = v.inputs();
             match what {
-                "logits" => inputs.logits.size = size,
+                "logits" => inputs.logits = v.view(0, size).into(),
                 "labels" => inputs.targets = TargetViews::Hard(v.view(1, size)),
                 _ => inputs.row_weights = Some(v.view(2, size)),
             }
@@ -460,7 +460,7 @@ fn views_of_wrong_lengths_places_and_usages() {
         for offset in [4096, u64::MAX - 255] {
             let mut inputs = v.inputs();
             match what {
-                "logits" => inputs.logits.offset = offset,
+                "logits" => inputs.logits = View { offset, ..v.view(0, MATRIX) }.into(),
                 "labels" => inputs.targets = TargetViews::Hard(View { offset, ..v.view(1, 4 * ROWS) }),
                 _ => inputs.row_weights = Some(View { offset, ..v.view(2, 4 * ROWS) }),
             }
@@ -472,7 +472,7 @@ fn views_of_wrong_lengths_places_and_usages() {
         }
     }
     let mut inputs = v.inputs();
-    inputs.logits.offset = 4;
+    inputs.logits = View { offset: 4, ..v.view(0, MATRIX) }.into();
     let error = v.refused(&inputs, gradient, &v.outputs());
     assert!(
         matches!(error, Error::Alignment { what: "logits", offset: 4, required } if required > 4),
@@ -483,7 +483,7 @@ fn views_of_wrong_lengths_places_and_usages() {
     assert_eq!(error, Error::Alignment { what: "the loss", offset: 2, required: 4 });
 
     inputs = v.inputs();
-    inputs.logits = v.view(5, MATRIX);
+    inputs.logits = v.view(5, MATRIX).into();
     let error = v.refused(&inputs, gradient, &v.outputs());
     assert_eq!(error, Error::BufferUsage { what: "logits", missing: "STORAGE" });
     let outputs = Outputs { loss: Some(v.view(6, 4)), ..Outputs::default() };
@@ -503,10 +503,10 @@ fn views_of_wrong_lengths_places_and_usages() {
         Error::Unexpected { what: "feature norms", .. }
     ));
     inputs = v.inputs();
-    inputs.gates = Some(v.view(2, MATRIX));
+    inputs.gates = Some(v.view(2, MATRIX).into());
     assert!(matches!(v.refused(&inputs, gradient, &v.outputs()), Error::Unexpected { what: "gates", .. }));
     inputs = v.inputs();
-    inputs.targets = TargetViews::Soft(v.view(1, MATRIX));
+    inputs.targets = TargetViews::Soft(v.view(1, MATRIX).into());
     assert!(matches!(v.refused(&inputs, gradient, &v.outputs()), Error::Unexpected { .. }));
     assert!(matches!(
         v.refused(&v.inputs(), None, &v.outputs()),
@@ -556,7 +556,13 @@ fn views_that_overlap() {
     ] {
         let mut encoder = context().kernels().device().create_command_encoder(&Default::default());
         let scales = Some(v.view(buffer, 24));
-        let result = scaled.encode_loss_and_grad(&mut encoder, &inputs, gradient, scales, &v.outputs());
+        let result = scaled.encode_loss_and_grad(
+            &mut encoder,
+            &inputs,
+            gradient.map(Into::into),
+            scales,
+            &v.outputs(),
+        );
         overlap(result.unwrap_err(), names);
     }
     let in_place = Views::new(Mode::LossAndGrad, Storage::InPlace);
@@ -578,7 +584,7 @@ fn passes_of_another_mode() {
     let error = fused.plan.encode_forward(&mut encoder, &fused.inputs(), &fused.outputs()).unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
     for size in [0, 8, 4 * ROWS + 4] {
-        let gradient = Some(parts.view(3, MATRIX));
+        let gradient = Some(parts.view(3, MATRIX).into());
         let upstream = Some(parts.view(2, size));
         let error =
             parts.plan.encode_backward(&mut encoder, &parts.inputs(), upstream, gradient, None).unwrap_err();
@@ -588,7 +594,7 @@ fn passes_of_another_mode() {
         &mut encoder,
         &parts.inputs(),
         None,
-        Some(parts.view(3, MATRIX)),
+        Some(parts.view(3, MATRIX).into()),
         Some(parts.view(4, 24)),
     );
     assert!(matches!(scales, Err(Error::Unexpected { .. })), "{scales:?}");
@@ -603,18 +609,19 @@ fn requests_that_are_refused() {
     assert!(matches!(refused(PlanRequest::new(1, 0)), Error::Parameter { .. }));
     let strides = PlanRequest::new(2, 6).with_strides(5, 6);
     assert!(matches!(refused(strides), Error::Parameter { name: "logits_stride", value: 5.0, .. }));
-    let choice =
-        |lanes, workgroup, chip| PlanRequest::new(2, 6).with_choice(RowChoice { lanes, workgroup, chip });
+    let choice = |lanes, workgroup, chip| {
+        PlanRequest::new(2, 6).with_choice(RowChoice::on_chip(lanes, workgroup, chip))
+    };
     assert!(matches!(refused(choice(2, 8, 0)), Error::Parameter { .. }));
     assert!(matches!(refused(choice(1, 7, 0)), Error::Parameter { .. }));
     assert!(matches!(refused(choice(1, 0, 0)), Error::Parameter { .. }));
-    assert!(matches!(refused(choice(1, 2, 2)), Error::Parameter { name: "columns on chip", .. }));
+    assert!(matches!(refused(choice(1, 1, 4)), Error::Parameter { name: "columns on chip", .. }));
     let most = kernels.device().limits().max_compute_invocations_per_workgroup;
     match refused(choice(1, 1 << 20, 0)) {
         Error::Limit { needed, allowed, .. } => assert_eq!((needed, allowed), (1 << 20, u64::from(most))),
         other => panic!("{other:?}"),
     }
-    for (rows, classes) in [(1 << 20, 1 << 20), (usize::MAX / 2, 3), (3, 1 << 30), (3, usize::MAX)] {
+    for (rows, classes) in [(usize::MAX / 2, 3), (1 << 32, 3), (1 << 31, 1), (3, 1 << 31), (3, usize::MAX)] {
         let error = refused(PlanRequest::new(rows, classes));
         assert!(matches!(error, Error::Limit { .. }), "{rows} x {classes}: {error:?}");
     }
@@ -624,14 +631,21 @@ fn requests_that_are_refused() {
     assert!(matches!(error, Error::Length { expected: 4, found: 3, .. }), "{error:?}");
 }
 
-/// A device of its own, with limits of our choice.
-fn device(change: impl FnOnce(&mut wgpu::Limits)) -> (wgpu::Device, wgpu::Queue) {
+fn adapter() -> wgpu::Adapter {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN,
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    pollster::block_on(instance.request_adapter(&Default::default())).unwrap()
+}
+
+/// A device of its own, with limits of our choice.
+fn device(change: impl FnOnce(&mut wgpu::Limits)) -> (wgpu::Device, wgpu::Queue) {
+    device_of(&adapter(), change)
+}
+
+fn device_of(adapter: &wgpu::Adapter, change: impl FnOnce(&mut wgpu::Limits)) -> (wgpu::Device, wgpu::Queue) {
     let mut limits = adapter.limits();
     change(&mut limits);
     let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
@@ -657,21 +671,21 @@ fn small_limits() {
         Error::Limit { needed, allowed, .. } => assert_eq!((needed, allowed), numbers),
         other => panic!("{other:?}"),
     };
-    limit(PlanRequest::new(17, 1024), (4 * 17 * 1024, 64 << 10));
-    let choice =
-        |lanes, workgroup| PlanRequest::new(2, 6).with_choice(RowChoice { lanes, workgroup, chip: 0 });
+    let choice = |lanes, workgroup| PlanRequest::new(2, 6).with_choice(RowChoice::stream(lanes, workgroup));
     limit(choice(1, 256), (256, 128));
     match kernels.plan(&spec, &choice(4, 128)).unwrap_err() {
         Error::Limit { needed, allowed: 4096, .. } => assert!(needed > 4096),
         other => panic!("{other:?}"),
     }
-    // What fits still runs, on a small grid of two dimensions.
-    let small = data(13, 50);
-    let manner = Manner { choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 0 }), ..Manner::default() };
-    let (_, got) = run(&kernels, &spec, &small, manner).unwrap();
-    assert_eq!(got.gradient, go(&spec, &small, manner).gradient);
-    // 17 rows of one workgroup each do not fit 4 x 4.
-    limit(PlanRequest::new(17, 50).with_choice(RowChoice { lanes: 1, workgroup: 8, chip: 0 }), (17, 16));
+    // Everything else runs, in windows: 70 KiB of logits in bindings of 64, 17 rows on a grid of 4 x 4.
+    let manner = Manner { choice: Some(RowChoice::stream(1, 8)), ..Manner::default() };
+    for (rows, classes, windows) in [(13, 50, 1), (17, 1024, 2), (17, 50, 2)] {
+        let rows = data(rows, classes);
+        let (plan, got) = run(&kernels, &spec, &rows, manner).unwrap();
+        assert_eq!(plan.windows(), (windows, 1));
+        assert_eq!(got.gradient, go(&spec, &rows, manner).gradient);
+        assert!((got.loss - go(&spec, &rows, manner).loss).abs() <= 1e-6 * got.loss);
+    }
 }
 
 /// A destroyed device: typed errors from everything that is asked of it.
@@ -696,7 +710,7 @@ fn a_destroyed_device() {
     lost("plan", kernels.plan(&SoftmaxLoss::focal(1.0), &PlanRequest::new(5, 7)).map(drop));
     let inputs =
         Inputs::new(View::new(&buffers[0], 0, MATRIX), TargetViews::Hard(View::new(&buffers[1], 0, 16)));
-    let gradient = Some(View::new(&buffers[2], 0, MATRIX));
+    let gradient = Some(View::new(&buffers[2], 0, MATRIX).into());
     // An encoder only fails once it is finished or submitted, which is the caller's.
     let _ = plan.encode_loss_and_grad(&mut encoder, &inputs, gradient, None, &Outputs::default());
 }
@@ -714,21 +728,23 @@ fn a_session_on_a_destroyed_device() {
     assert!(matches!(result, Err(Error::DeviceLost { .. } | Error::Device { .. })), "{result:?}");
 }
 
-/// A buffer of another device is refused, not a panic.
+/// A buffer of another device is refused, not a panic. Both devices are of one instance: wgpu cannot tell the buffers
+/// of two instances apart.
 #[test]
 fn a_buffer_of_another_device() {
-    let (own, _) = device(|_| {});
-    let v = Views::new(Mode::LossAndGrad, Storage::Separate);
-    let foreign = own.create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: 4096,
-        usage: COPIED,
-        mapped_at_creation: false,
-    });
-    let mut inputs = v.inputs();
-    inputs.logits = View::new(&foreign, 0, MATRIX);
-    let error = v.refused(&inputs, Some(v.view(3, MATRIX)), &v.outputs());
-    assert!(matches!(error, Error::Device { .. }), "{error:?}");
+    let adapter = adapter();
+    let ((own, queue), (other, other_queue)) = (device_of(&adapter, |_| {}), device_of(&adapter, |_| {}));
+    let kernels = Kernels::new(&own, &queue).unwrap();
+    let foreign = Kernels::new(&other, &other_queue).unwrap();
+    let plan = kernels.plan(&SoftmaxLoss::cross_entropy(), &PlanRequest::new(4, 6)).unwrap();
+    let buffers = [COPIED; 2].map(|usage| buffer(&kernels, 4096, usage));
+    let foreign = buffer(&foreign, 4096, COPIED);
+    let labels = TargetViews::Hard(View::new(&buffers[0], 0, 4 * ROWS));
+    let gradient = Some(View::new(&buffers[1], 0, MATRIX).into());
+    let mut encoder = own.create_command_encoder(&Default::default());
+    let inputs = Inputs::new(View::new(&foreign, 0, MATRIX), labels);
+    let result = plan.encode_loss_and_grad(&mut encoder, &inputs, gradient, None, &Outputs::default());
+    assert!(matches!(result, Err(Error::Device { .. })), "{result:?}");
 }
 
 /// An upstream gradient of NaN is the caller's: it reaches the gradient of its own row only.

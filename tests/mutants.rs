@@ -11,10 +11,10 @@ mod inputs;
 mod tolerance;
 
 use cases::{Subject, subjects};
-use gpu::{Manner, Up, context, run};
+use gpu::{Manner, Up, context, kernels_with, run};
 use inputs::{Data, Flavour, Mix, counts};
 use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
-use longtail::{Reduction, Upstream, reference};
+use longtail::{Element, Reduction, Upstream, reference};
 use std::panic::AssertUnwindSafe;
 
 /// One wrong edit, and the subject and manner that must notice it.
@@ -23,26 +23,53 @@ struct Mutant {
     to: &'static str,
     subject: &'static str,
     manner: Manner,
+    device: Device,
+}
+
+/// Where a mutant runs: on the adapter as it is, or with bindings of 512 bytes, which cut 37 classes into windows of
+/// some rows and 150 classes into windows of one row and 64 classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Device {
+    Whole,
+    Rows,
+    Classes,
+}
+
+impl Device {
+    fn classes(self) -> usize {
+        if self == Device::Classes { 150 } else { 37 }
+    }
 }
 
 const STREAM: Manner = Manner {
     mode: Mode::LossAndGrad,
     storage: Storage::Separate,
-    choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 0 }),
+    choice: Some(RowChoice::stream(1, 8)),
     gaps: (0, 0),
     upstream: Up::One,
     argmax: true,
     class_scale: false,
+    elements: (Element::F32, Element::F32),
+    block: 0,
 };
-const LANES: Manner = Manner { choice: Some(RowChoice { lanes: 4, workgroup: 8, chip: 0 }), ..STREAM };
-const CHIP: Manner = Manner { choice: Some(RowChoice { lanes: 1, workgroup: 8, chip: 8 }), ..STREAM };
+const LANES: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..STREAM };
+const CHIP: Manner = Manner { choice: Some(RowChoice::on_chip(1, 8, 8)), ..STREAM };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..STREAM };
 const SCALES: Manner =
     Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
 const STRIDED: Manner = Manner { gaps: (3, 5), ..STREAM };
+const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..STREAM };
+const BRAIN: Manner = Manner { elements: (Element::Bf16, Element::Bf16), ..STREAM };
+const HALF_LANES: Manner = Manner { elements: (Element::F16, Element::F16), ..LANES };
+const STRADDLING: Manner = Manner { gaps: (0, 1), ..HALF };
+const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 4).with_split(2)), ..STREAM };
 
 fn mutant(subject: &'static str, manner: Manner, from: &'static str, to: &'static str) -> Mutant {
-    Mutant { from, to, subject, manner }
+    Mutant { from, to, subject, manner, device: Device::Whole }
+}
+
+fn on(device: Device, mutant: Mutant) -> Mutant {
+    Mutant { device, ..mutant }
 }
 
 fn mutants() -> Vec<Mutant> {
@@ -50,18 +77,23 @@ fn mutants() -> Vec<Mutant> {
         // The scale.
         mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
         mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
-        mutant("temperature + z-loss", CHIP, "scale * g, row.live", "g, row.live"),
+        mutant("temperature + z-loss", CHIP, "return scale * gradient_u", "return gradient_u"),
         mutant(
             "class_dependent_temperature",
             STREAM,
             "params.scale * classes[COLUMN_CLASS_SCALE",
-            "classes[COLUMN_BIAS",
+            "0.999 * params.scale * classes[COLUMN_CLASS_SCALE",
         ),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
         mutant("ldam", STREAM, "v - load_row(FIELD_MARGIN", "v + load_row(FIELD_MARGIN"),
-        mutant("ldam_drw", STREAM, "class_value(COLUMN_WEIGHT, label)", "class_value(COLUMN_MARGIN, label)"),
-        mutant("cross_entropy", STREAM, "weight = row_weights[row];", "weight = 1.0;"),
+        mutant(
+            "ldam_drw",
+            STREAM,
+            "class_value(params.weight_column, column",
+            "class_value(params.margin_column, column",
+        ),
+        mutant("cross_entropy", STREAM, "weight = row_weights[given];", "weight = 1.0;"),
         // Focal and influence.
         mutant(
             "focal",
@@ -108,8 +140,8 @@ fn mutants() -> Vec<Mutant> {
         mutant(
             "seesaw",
             STREAM,
-            "atomicAdd(&counts[2u * u32(label)], 1u)",
-            "atomicAdd(&counts[2u * u32(label)], 0u)",
+            "atomicAdd(&counts[2u * u32(column)], 1u)",
+            "atomicAdd(&counts[2u * u32(column)], 0u)",
         ),
         mutant("seesaw", CHIP, "+ params.seesaw_log_eps", ""),
         // Gates.
@@ -130,14 +162,11 @@ fn mutants() -> Vec<Mutant> {
             "return select(0.0, 1.0, part(0u, row) > 0.0);\n}",
         ),
         // Blocks, lanes, merging.
-        mutant("cross_entropy", CHIP, "if (j < params.classes) {", "if (j + 1u < params.classes) {"),
-        mutant(
-            "cross_entropy",
-            STREAM,
-            "for (var j = block + thread; j < params.classes; j += WG)",
-            "for (var j = block + thread; j + 1u < params.classes; j += WG)",
-        ),
-        mutant("cross_entropy", STREAM, "block += 4u * WG", "block += 3u * WG"),
+        mutant("cross_entropy", CHIP, "return j < params.classes;", "return j + 1u < params.classes;"),
+        mutant("cross_entropy", STREAM, "return j < params.classes;", "return j + 1u < params.classes;"),
+        mutant("cross_entropy", STREAM, "block * BLOCK + k * WG", "block * BLOCK + k * WG / 2u"),
+        mutant("cross_entropy", STREAM, "blocks.whole_end < blocks.end", "false"),
+        mutant("seesaw", STREAM, "top = max(top, tail_top);", ""),
         mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
         mutant("cross_entropy", STREAM, "left.sum + right.sum", "left.sum"),
@@ -151,9 +180,49 @@ fn mutants() -> Vec<Mutant> {
             "row.rows * params.logits_stride",
         ),
         // Backward passes.
-        mutant("cross_entropy", BACKWARD, "upstream[min(row, arrayLength(&upstream) - 1u)]", "upstream[0]"),
+        mutant("cross_entropy", BACKWARD, "upstream[min(row + params.row_shift,", "upstream[min(0u,"),
         mutant("seesaw", BACKWARD, "float_of_bits(load_saved(SAVED_THRESHOLD, row.rows))", "F(0.0)"),
         mutant("learnable_scaling", SCALES, "g * params.scale * z", "g * z * 0.999"),
+        // Two elements in a word.
+        mutant("cross_entropy", HALF, "select(pair.x, pair.y, (i & 1u) == 1u)", "pair.x"),
+        mutant("cross_entropy", HALF, "low | (edge(0u, row) << 16u)", "low"),
+        mutant("cross_entropy", HALF, "low = edge(1u, row - 1u);", "low = edge(1u, row);"),
+        mutant("cross_entropy", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
+        mutant("cross_entropy", HALF, "(k & 1u) - row.shift", "(k & 1u)"),
+        mutant("cross_entropy", HALF_LANES, "let step = params.row_step;", "let step = 1u;"),
+        mutant("cross_entropy", STRADDLING, "if (LOGITS_STRADDLE) {", "if (false) {"),
+        mutant("cross_entropy", BRAIN, "bitcast<f32>(word & 0xffff0000u)", "bitcast<f32>(word << 16u)"),
+        mutant("cross_entropy", BRAIN, "bits + 0x7fffu + ((bits >> 16u) & 1u)", "bits"),
+        // Rows that are split.
+        mutant(
+            "cross_entropy",
+            SPLIT,
+            "slot < slot_count(); slot += WG) {\n    var other",
+            "slot + 1u < slot_count(); slot += WG) {\n    var other",
+        ),
+        mutant(
+            "cross_entropy",
+            SPLIT,
+            "let slot = params.first_slot + piece;",
+            "let slot = params.first_slot;",
+        ),
+        mutant("cross_entropy", SPLIT, "let piece = index % params.pieces;", "let piece = 0u;"),
+        mutant("seesaw", SPLIT, "log_mass(total.max, total.raw) + params.seesaw_log_eps", "NEG_MAX"),
+        mutant("seesaw", SPLIT, "return any_lane(float_of_bits", "return !any_lane(float_of_bits"),
+        mutant("mixup", SPLIT, "out.seen_second = labels.second;", ""),
+        // Windows.
+        on(Device::Rows, mutant("cross_entropy", STREAM, "labels[given]", "labels[row]")),
+        on(Device::Rows, mutant("cross_entropy", STREAM, "(params.first_sum + group) * SUM", "group * SUM")),
+        on(
+            Device::Rows,
+            mutant("equalization", STREAM, "let row = rows + params.first_row;", "let row = rows;"),
+        ),
+        on(Device::Rows, mutant("seesaw", BACKWARD, "params.gradient_origin + row.rows", "row.rows")),
+        on(Device::Classes, mutant("equalization", STREAM, "j + params.first_class;", "j;")),
+        on(Device::Classes, mutant("ldam", STREAM, "label - I(i32(params.first_class))", "label")),
+        on(Device::Classes, mutant("ldam", STREAM, "first_window || column_of(label) >= 0", "first_window")),
+        on(Device::Classes, mutant("cross_entropy", STREAM, "+ U(params.first_class);", ";")),
+        on(Device::Classes, mutant("learnable_scaling", SCALES, "sum = read_gradient_word(j);", "")),
     ]
 }
 
@@ -173,15 +242,16 @@ fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
     if mutant.subject != "cross_entropy" {
         reductions.push(Reduction::Sum);
     }
+    let classes = mutant.device.classes();
     for (seed, reduction) in reductions.into_iter().enumerate() {
         let mix = Mix { seed: 1 + seed as u32, flavours: FLAVOURS, ignore: Some(-100), row_weights: true };
-        let mut data = Data::new(11, 37, subject.kind, mix);
+        let mut data = Data::new(11, classes, subject.kind, mix);
         // Two rows whose labels are the same, and two logits that are the largest.
         data.second[4] = data.labels[4];
-        data.logits[37 * 9 + 5] = 40.0;
-        data.logits[37 * 9 + 13] = 40.0;
-        data.wide = data.logits.iter().map(|&z| f64::from(z)).collect();
-        let spec = subject.spec(&counts(37)).with_reduction(reduction);
+        data.logits[classes * 9 + 5] = 40.0;
+        data.logits[classes * 9 + 13] = 40.0;
+        let data = data.rounded_to(mutant.manner.elements.0);
+        let spec = subject.spec(&counts(classes)).with_reduction(reduction);
         let upstream = match mutant.manner.upstream {
             Up::One => Upstream::One,
             Up::Scalar(value) => Upstream::Scalar(value),
@@ -199,18 +269,20 @@ fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
                 return (f64::INFINITY, text);
             }
         }
-        worst = worst.max(tolerance::compare(&spec, &data, &want, &got, mutant.manner.upstream).ratio);
+        let (upstream, element) = (mutant.manner.upstream, mutant.manner.gradient());
+        worst = worst.max(tolerance::compare(&spec, &data, &want, &got, upstream, element).ratio);
     }
     (worst, text)
 }
 
 #[test]
 fn every_mutant_is_noticed() {
-    let kernels = context().kernels();
+    let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 512);
     let mut missed = String::new();
     let mut cases = 0;
     for mutant in mutants() {
         let name = format!("{}: `{}` -> `{}`", mutant.subject, mutant.from, mutant.to);
+        let kernels = if mutant.device == Device::Whole { context().kernels() } else { &small };
         let (right, text) = conforms(kernels, &mutant);
         assert!(right <= 1.0, "{name}: the unedited kernels fail by {right}");
         if !text.contains(mutant.from) {

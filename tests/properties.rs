@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 const PLAIN: &[Flavour] = &[Flavour::Unit, Flavour::Trained, Flavour::Spread];
 const UNIT: &[Flavour] = &[Flavour::Unit];
-const STREAM: RowChoice = RowChoice { lanes: 1, workgroup: 8, chip: 0 };
+const STREAM: RowChoice = RowChoice::stream(1, 8);
 
 fn data(rows: usize, classes: usize, kind: TargetKind, flavours: &'static [Flavour]) -> Data {
     Data::new(rows, classes, kind, Mix { seed: 3, flavours, ignore: Some(-100), row_weights: false })
@@ -196,7 +196,7 @@ fn gates_are_the_hosts_bit_for_bit() {
                 let labels: Vec<i32> = (0..rows).map(|row| (row * 7 % classes) as i32).collect();
                 let mut data = data(rows, classes, TargetKind::Hard, &[Flavour::Constant]);
                 data.labels = labels;
-                let choice = Some(RowChoice { lanes, workgroup: 8, chip });
+                let choice = Some(RowChoice::on_chip(lanes, 8, chip));
                 let manner = Manner { choice, ..Manner::default() };
                 let kept = kept(&spec, &data, manner, first_row);
                 for row in 0..rows {

@@ -15,7 +15,15 @@ fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
     let text = key.wgsl();
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let mut capabilities = Capabilities::empty();
+    if key.needs_f16() {
+        capabilities |= Capabilities::SHADER_FLOAT16;
+    }
+    // Every backend but old OpenGL packs halves.
+    if text.contains("pack2x16float") {
+        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    }
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
     (module, info)
@@ -24,18 +32,9 @@ fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
 /// One kernel of each driver, the richest in terms.
 fn samples() -> Vec<KernelKey> {
     let keys = keys::all();
-    let drivers = [
-        Driver::Prepare,
-        Driver::Denominator,
-        Driver::RowStream,
-        Driver::RowChip,
-        Driver::Backward,
-        Driver::ClassScaleGradient,
-        Driver::Finish,
-        Driver::CountLabels,
-        Driver::RefreshCounts,
-    ];
-    drivers.map(|driver| *keys.iter().rfind(|key| key.driver == driver).unwrap()).to_vec()
+    // Without f16 of the device's own, which some targets do not have.
+    let found = |driver| *keys.iter().rfind(|key| key.driver == driver && !key.needs_f16()).unwrap();
+    Driver::ALL.map(found).to_vec()
 }
 
 fn check_module(key: &KernelKey) -> (Module, ModuleInfo) {
@@ -141,9 +140,13 @@ fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
     }
 
     for version in [glsl::Version::Desktop(430), glsl::Version::new_gles(310)] {
-        let text =
-            write_glsl(module, info, version, "main").unwrap_or_else(|error| panic!("{label}: {error}"));
-        assert!(text.contains("local_size_x"));
+        let text = write_glsl(module, info, version, "main");
+        if key.needs_f16() {
+            // GLSL has no 16-bit numbers of its own.
+            assert!(text.is_err(), "{label} in {version:?}");
+            continue;
+        }
+        assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).contains("local_size_x"));
     }
 }
 
@@ -180,8 +183,6 @@ fn targets_without_compute_refuse() {
 fn check_text(key: &KernelKey) {
     let text = key.wgsl();
     let refused = [
-        // Tint needs it, naga does not know it.
-        "enable ",
         "requires ",
         // Constant expressions that are not finite.
         "bitcast<f32>(0x",
@@ -196,6 +197,9 @@ fn check_text(key: &KernelKey) {
     for refused in refused {
         assert!(!text.contains(refused), "{} has `{refused}`", key.label());
     }
+    // Both know `enable f16`; Tint needs others that naga does not know.
+    let enabled = usize::from(key.needs_f16());
+    assert_eq!(text.matches("enable ").count(), enabled, "{}", key.label());
     assert!(!text.contains('\t') && text.is_ascii(), "{}", key.label());
 }
 
@@ -208,10 +212,32 @@ fn params_layout() {
     let host = fields![
         rows,
         classes,
+        total_classes,
+        first_class,
+        batch_rows,
+        batch_row,
         first_row,
+        row_shift,
+        logits_origin,
         logits_stride,
+        gradient_origin,
         gradient_stride,
+        dense_origin,
         dense_stride,
+        row_step,
+        pieces,
+        piece_blocks,
+        first_slot,
+        slots,
+        shard,
+        shards,
+        own_first_class,
+        own_classes,
+        first_sum,
+        sums,
+        weight_column,
+        margin_column,
+        smoothing_column,
         reduction,
         scale,
         label_smoothing,

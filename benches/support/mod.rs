@@ -180,7 +180,7 @@ impl Problem {
         let inputs = Inputs {
             row_weights: None,
             feature_norms: self.norms.as_ref().map(View::whole),
-            gates: self.gates.as_ref().map(View::whole),
+            gates: self.gates.as_ref().map(View::whole).map(Into::into),
             ..Inputs::new(
                 View::whole(&self.logits),
                 match self.targets.as_slice() {
@@ -189,7 +189,9 @@ impl Problem {
                         second: View::whole(second),
                         lambda: View::whole(lambda),
                     },
-                    [only] if only.size() == self.logits.size() => TargetViews::Soft(View::whole(only)),
+                    [only] if only.size() == self.logits.size() => {
+                        TargetViews::Soft(View::whole(only).into())
+                    }
                     targets => TargetViews::Hard(View::whole(&targets[0])),
                 },
             )
@@ -200,7 +202,7 @@ impl Problem {
                     .encode_loss_and_grad(
                         encoder,
                         &inputs,
-                        Some(View::whole(&self.gradient)),
+                        Some(View::whole(&self.gradient).into()),
                         None,
                         &Outputs::default(),
                     )

@@ -1,7 +1,8 @@
 //! Which row kernel for which shape on which adapter: the one place where that is decided.
 
-use super::shader::{Driver, InnerTerms, KernelKey, Storage};
+use super::shader::{Cell, Driver, InnerTerms, KernelKey, Storage};
 use crate::batch::TargetKind;
+use crate::element::Element;
 
 /// How rows are laid over threads. Chosen by shape and adapter, or forced through
 /// [`PlanRequest::with_choice`](super::PlanRequest::with_choice).
@@ -13,6 +14,37 @@ pub struct RowChoice {
     pub workgroup: u32,
     /// Columns of each row that a thread holds on chip; 0 streams the rows.
     pub chip: u32,
+    /// Workgroups that share a row, at least 1: more than one for few rows of many classes, whose statistics are
+    /// then merged. Rows that are shared are never held on chip.
+    pub split: u32,
+    /// Whether f16 is read and written as such (the device feature `SHADER_F16`), or two in a 32-bit word.
+    pub native_f16: bool,
+}
+
+impl RowChoice {
+    /// Whole rows: `lanes` of them in a workgroup of `workgroup` threads, streamed.
+    pub const fn stream(lanes: u32, workgroup: u32) -> Self {
+        Self { lanes, workgroup, chip: 0, split: 1, native_f16: false }
+    }
+
+    /// Whole rows, `chip` columns of each held in every thread.
+    pub const fn on_chip(lanes: u32, workgroup: u32, chip: u32) -> Self {
+        Self { lanes, workgroup, chip, split: 1, native_f16: false }
+    }
+
+    /// Rows that `split` workgroups share.
+    #[must_use]
+    pub const fn with_split(mut self, split: u32) -> Self {
+        self.split = split;
+        self
+    }
+
+    /// f16 as the device's own, instead of two in a word.
+    #[must_use]
+    pub const fn with_native_f16(mut self) -> Self {
+        self.native_f16 = true;
+        self
+    }
 }
 
 /// What matters of an adapter.
@@ -22,6 +54,10 @@ pub(crate) struct AdapterClass {
     pub software: bool,
     pub max_workgroup: u32,
     pub max_workgroup_bytes: u32,
+    /// Whether the device computes with f16.
+    pub f16: bool,
+    /// Workgroups that keep the device busy.
+    pub busy: u32,
 }
 
 /// The choice for a shape: what is preferred on the adapter, narrowed until it fits the device's limits.
@@ -40,7 +76,7 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
         choice.workgroup /= 2;
         choice.chip = on_chip(choice, classes);
     }
-    choice
+    RowChoice { split: split(adapter, choice, rows, classes), ..choice }
 }
 
 /// The reasons, with their measurements, are in `docs/performance.md`.
@@ -49,9 +85,10 @@ fn on_processor(terms: &InnerTerms, rows: u32, classes: u32) -> RowChoice {
     let workgroup = 8;
     // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and on
     // short rows, where the blocks of the streaming kernel do not fill.
-    let longest = if terms.compensation && terms.floor { 2048 } else { 256 };
-    let chip = if classes <= longest { classes.div_ceil(workgroup) } else { 0 };
-    RowChoice { lanes: if rows >= 4 { 4 } else { 1 }, workgroup, chip }
+    let longest = if terms.two_step() { 2048 } else { 256 };
+    // A pair of columns may stick out of a row that starts in the middle of a word.
+    let chip = if classes <= longest { (classes + 1).div_ceil(workgroup) } else { 0 };
+    RowChoice { chip, ..RowChoice::stream(if rows >= 4 { 4 } else { 1 }, workgroup) }
 }
 
 /// From register counts; not measured yet.
@@ -63,7 +100,7 @@ fn on_gpu(adapter: AdapterClass, rows: u32, classes: u32) -> RowChoice {
     let widest = if lanes == 4 { 256 } else { 1024 };
     let workgroup =
         classes.div_ceil(columns).next_power_of_two().clamp(32, widest.min(adapter.max_workgroup.max(32)));
-    let choice = RowChoice { lanes, workgroup, chip: 0 };
+    let choice = RowChoice::stream(lanes, workgroup);
     RowChoice { chip: on_chip(choice, classes), ..choice }
 }
 
@@ -75,12 +112,25 @@ fn on_chip(choice: RowChoice, classes: u32) -> u32 {
     if chip <= most { chip } else { 0 }
 }
 
+/// Columns that are worth a workgroup of their own: what a piece saves is more than the passes that merge it cost.
+const PIECE: u32 = 16_384;
+
+/// How many workgroups share a row: as many as keep the device busy, where the rows alone do not.
+fn split(adapter: AdapterClass, choice: RowChoice, rows: u32, classes: u32) -> u32 {
+    let groups = rows.div_ceil(choice.lanes.max(1)).max(1);
+    adapter.busy.div_ceil(groups).min(classes / PIECE).max(1)
+}
+
 /// What a plan asks of its row kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowRequest {
     pub terms: InnerTerms,
     pub targets: TargetKind,
     pub storage: Storage,
+    pub logits: Element,
+    pub gradient: Element,
+    /// Whether pairs of logits lie across words where the gradient's do not.
+    pub straddle: bool,
     pub argmax: bool,
 }
 
@@ -88,29 +138,65 @@ impl RowRequest {
     /// A key for this request: the given driver, rows laid as chosen.
     pub(super) fn key(&self, driver: Driver, choice: RowChoice) -> KernelKey {
         KernelKey {
-            driver,
             terms: self.terms,
-            targets: self.targets,
             storage: self.storage,
+            logits: Cell::new(self.logits, choice.native_f16),
+            gradient: Cell::new(self.gradient, choice.native_f16),
             lanes: choice.lanes,
-            workgroup: choice.workgroup,
             chip: choice.chip,
             argmax: self.argmax,
-            gradient: false,
-            coefficients: false,
+            ..KernelKey::new(driver, self.targets, choice.workgroup)
         }
     }
 
     /// The row kernel itself; with `gradient` the fused one, else the forward pass that saves coefficients.
     pub(super) fn row_key(&self, choice: RowChoice, gradient: bool, coefficients: bool) -> KernelKey {
         let driver = if choice.chip > 0 { Driver::RowChip } else { Driver::RowStream };
-        KernelKey { gradient, coefficients, ..self.key(driver, choice) }
+        self.aligned(KernelKey { writes: gradient, coefficients, ..self.key(driver, choice) })
+    }
+
+    /// The key as it reads pairs of logits: across words where the gradient's pairs ask for that.
+    pub(super) fn aligned(&self, key: KernelKey) -> KernelKey {
+        KernelKey { straddle: self.straddle && key.logits.packed() && key.pairs_follow_gradient(), ..key }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request(terms: InnerTerms, argmax: bool) -> RowRequest {
+        RowRequest {
+            terms,
+            targets: TargetKind::Hard,
+            storage: Storage::Separate,
+            logits: Element::F32,
+            gradient: Element::F32,
+            straddle: false,
+            argmax,
+        }
+    }
+
+    fn large_gpu() -> AdapterClass {
+        AdapterClass {
+            software: false,
+            max_workgroup: 1024,
+            max_workgroup_bytes: 49_152,
+            f16: true,
+            busy: 256,
+        }
+    }
+
+    /// Few rows of many classes are shared, many rows are not.
+    #[test]
+    fn few_rows_of_many_classes_are_split() {
+        let request = request(InnerTerms::default(), false);
+        for (rows, classes, shared) in
+            [(1, 1_000_000, 61), (8, 262_144, 16), (4096, 262_144, 1), (1, 8142, 1)]
+        {
+            assert_eq!(choose(large_gpu(), &request, rows, classes).split, shared, "{rows} x {classes}");
+        }
+    }
 
     /// Whatever is chosen runs on a device with WebGPU's default limits, and on smaller ones.
     #[test]
@@ -123,7 +209,7 @@ mod tests {
             floor: true,
             gate: false,
             gate_given: false,
-            smoothing: true,
+            dense: true,
         };
         for (software, max_workgroup, max_workgroup_bytes) in [
             (false, 256, 16_384),
@@ -132,10 +218,10 @@ mod tests {
             (true, 1024, 32_768),
             (true, 4, 4096),
         ] {
-            let adapter = AdapterClass { software, max_workgroup, max_workgroup_bytes };
+            let busy = if software { 2 } else { 256 };
+            let adapter = AdapterClass { software, max_workgroup, max_workgroup_bytes, f16: false, busy };
             for terms in [InnerTerms::default(), all] {
-                let request =
-                    RowRequest { terms, targets: TargetKind::Hard, storage: Storage::Separate, argmax: true };
+                let request = request(terms, true);
                 for rows in [1, 4, 5000] {
                     for classes in [1, 2, 31, 100, 1203, 2049, 4097, 32_768, 1_000_000] {
                         let choice = choose(adapter, &request, rows, classes);
@@ -144,6 +230,7 @@ mod tests {
                         assert!(choice.workgroup <= max_workgroup, "{adapter:?} {choice:?}");
                         assert!(choice.workgroup.is_power_of_two(), "{choice:?}");
                         assert!(choice.chip == 0 || choice.chip * choice.workgroup >= classes, "{choice:?}");
+                        assert!((1..=classes).contains(&choice.split), "{choice:?}");
                     }
                 }
             }
@@ -153,13 +240,8 @@ mod tests {
     /// Where a row fits on chip it stays there: one read of each logit.
     #[test]
     fn rows_stay_on_chip_on_a_large_gpu() {
-        let adapter = AdapterClass { software: false, max_workgroup: 1024, max_workgroup_bytes: 49_152 };
-        let request = RowRequest {
-            terms: InnerTerms::default(),
-            targets: TargetKind::Hard,
-            storage: Storage::Separate,
-            argmax: false,
-        };
+        let adapter = large_gpu();
+        let request = request(InnerTerms::default(), false);
         for classes in [2, 100, 1203, 8142, 32_768] {
             assert!(choose(adapter, &request, 4096, classes).chip > 0, "{classes}");
         }

@@ -48,10 +48,13 @@ impl Kernels {
         }
         let max_workgroup =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let software = device.adapter_info().device_type == wgpu::DeviceType::Cpu;
         let adapter = AdapterClass {
-            software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
+            software,
             max_workgroup,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
+            busy: if software { processors() } else { 256 },
         };
         Ok(Self {
             device: device.clone(),
@@ -96,6 +99,9 @@ impl Kernels {
             return Ok(Arc::clone(known));
         }
         self.check_workgroup(key)?;
+        if key.needs_f16() && !self.adapter.f16 {
+            return Err(Error::MissingFeature { feature: "SHADER_F16", needed_by: "native f16".into() });
+        }
         let pipeline = Arc::new(self.compile(key)?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
@@ -213,6 +219,11 @@ impl Kernels {
             Some(error) => Err(device_error(what, &error.to_string())),
         }
     }
+}
+
+/// Threads that run at once on this machine, where a software adapter's workgroups run.
+fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
 /// A device's complaint; a lost device is told apart by wgpu's wording, which is all there is.

@@ -4,18 +4,41 @@ use super::shader::{Column, InnerTerms};
 use crate::Reduction;
 use crate::batch::TargetKind;
 use crate::softmax::{GateSource, SoftmaxLoss};
+use std::ops::Range;
 
-/// The uniform block, the twin of `Params` in `shaders/params.wgsl`.
+/// The uniform block of a window, the twin of `Params` in `shaders/params.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[expect(missing_docs, reason = "the fields are the shader's, and are described there and in the spec")]
 pub struct Params {
     pub rows: u32,
     pub classes: u32,
+    pub total_classes: u32,
+    pub first_class: u32,
+    pub batch_rows: u32,
+    pub batch_row: u32,
     pub first_row: u32,
+    pub row_shift: u32,
+    pub logits_origin: u32,
     pub logits_stride: u32,
+    pub gradient_origin: u32,
     pub gradient_stride: u32,
+    pub dense_origin: u32,
     pub dense_stride: u32,
+    pub row_step: u32,
+    pub pieces: u32,
+    pub piece_blocks: u32,
+    pub first_slot: u32,
+    pub slots: u32,
+    pub shard: u32,
+    pub shards: u32,
+    pub own_first_class: u32,
+    pub own_classes: u32,
+    pub first_sum: u32,
+    pub sums: u32,
+    pub weight_column: u32,
+    pub margin_column: u32,
+    pub smoothing_column: u32,
     pub reduction: u32,
     pub scale: f32,
     pub label_smoothing: f32,
@@ -39,15 +62,14 @@ pub struct Params {
     pub nan: u32,
 }
 
-/// The shape of a plan, as the kernels count: 32-bit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub rows: u32,
-    pub classes: u32,
-    pub first_row: u32,
-    pub logits_stride: u32,
-    pub gradient_stride: u32,
-    pub row_weights: bool,
+/// Bits of `Params::flags`, as in `shaders/params.wgsl`.
+pub(crate) mod flags {
+    pub(crate) const ROW_WEIGHTS: u32 = 1;
+    pub(crate) const FEATURE_NORMS: u32 = 2;
+    pub(crate) const IGNORE_INDEX: u32 = 4;
+    pub(crate) const FIRST_WINDOW: u32 = 8;
+    pub(crate) const FIRST_OF_ROWS: u32 = 16;
+    pub(crate) const FIRST_OF_CLASSES: u32 = 32;
 }
 
 /// Which terms a spec needs in the inner loops.
@@ -63,8 +85,7 @@ pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms
         floor: compensation && seesaw.is_some_and(|seesaw| seesaw.eps > 0.0),
         gate: spec.gate.as_ref().is_some_and(|gate| !given(gate)),
         gate_given: spec.gate.as_ref().is_some_and(given),
-        smoothing: (spec.label_smoothing > 0.0 && targets != TargetKind::Soft)
-            || spec.class_smoothing.is_some(),
+        dense: targets == TargetKind::Soft || spec.label_smoothing > 0.0 || spec.class_smoothing.is_some(),
     }
 }
 
@@ -79,12 +100,15 @@ fn flag(present: bool, bit: u32) -> u32 {
 }
 
 impl Params {
-    /// The block for a spec that has passed [`SoftmaxLoss::check`].
-    pub(crate) fn new(spec: &SoftmaxLoss, extent: Extent) -> Self {
+    /// The spec's part of the block, for a spec that has passed [`SoftmaxLoss::check`] and a batch of `rows`; the
+    /// window's part is 0.
+    pub(crate) fn of_spec(spec: &SoftmaxLoss, rows: u64) -> Self {
         let inverse = |denominator: f64| if denominator > 0.0 { narrow(1.0 / denominator) } else { 0.0 };
+        #[expect(clippy::cast_precision_loss, reason = "an f32 denominator has fewer bits")]
+        let batch = rows as f64;
         let (reduction, fixed_inverse) = match spec.reduction {
             Reduction::None | Reduction::Sum => (0, 1.0),
-            Reduction::Mean => (0, inverse(f64::from(extent.rows))),
+            Reduction::Mean => (0, inverse(batch)),
             Reduction::Fixed(denominator) => (0, inverse(denominator)),
             Reduction::MeanKept => (1, 0.0),
             Reduction::WeightedMean => (2, 0.0),
@@ -95,12 +119,6 @@ impl Params {
         let gate = spec.gate.as_ref();
         let seed = gate.map_or(0, |gate| gate.seed);
         Self {
-            rows: extent.rows,
-            classes: extent.classes,
-            first_row: extent.first_row,
-            logits_stride: extent.logits_stride,
-            gradient_stride: extent.gradient_stride,
-            dense_stride: extent.classes,
             reduction,
             scale: narrow(spec.scale),
             label_smoothing: narrow(spec.label_smoothing),
@@ -124,39 +142,100 @@ impl Params {
             seed_low: (seed & 0xffff_ffff) as u32,
             seed_high: (seed >> 32) as u32,
             ignore_index: spec.ignore_index.unwrap_or(0),
-            flags: flag(extent.row_weights, 1)
-                | flag(influence.is_some(), 2)
-                | flag(spec.ignore_index.is_some(), 4)
-                | flag(spec.class_smoothing.is_some(), 8),
+            flags: flag(influence.is_some(), flags::FEATURE_NORMS)
+                | flag(spec.ignore_index.is_some(), flags::IGNORE_INDEX),
             infinity: f32::INFINITY.to_bits(),
             nan: f32::NAN.to_bits(),
+            ..bytemuck::Zeroable::zeroed()
         }
     }
 }
 
-/// The class table `[columns, K]` of a spec, column after column. The counts' powers are 1 here: the device
-/// writes them from its cumulative counts.
-pub(crate) fn class_table(spec: &SoftmaxLoss, terms: &InnerTerms, classes: usize) -> Vec<f32> {
-    let mut table = Vec::with_capacity(terms.columns().len() * classes);
-    for column in terms.columns() {
-        let (values, default) = match column {
+/// A column of the class table that only the labels' own values are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LabelColumn {
+    Weight,
+    Margin,
+    Smoothing,
+}
+
+/// The columns of a spec's class table: first those of the inner loops, then those for labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClassColumns {
+    inner: Vec<Column>,
+    labels: Vec<LabelColumn>,
+}
+
+impl ClassColumns {
+    pub(crate) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
+        let labels = [
+            (spec.class_weights.is_some() && !terms.dense, LabelColumn::Weight),
+            (spec.margin.is_some(), LabelColumn::Margin),
+            (spec.class_smoothing.is_some(), LabelColumn::Smoothing),
+        ];
+        Self {
+            inner: terms.columns(),
+            labels: labels.into_iter().filter_map(|(present, column)| present.then_some(column)).collect(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        (self.inner.len() + self.labels.len()) as u64
+    }
+
+    /// With the columns that `other` has for labels as well.
+    pub(crate) fn with(mut self, other: &Self) -> Self {
+        for column in &other.labels {
+            if !self.labels.contains(column) {
+                self.labels.push(*column);
+            }
+        }
+        self
+    }
+
+    /// The place of a column for labels in the table, as the kernels are told.
+    pub(crate) fn place(&self, column: LabelColumn) -> u32 {
+        let inner = self.inner.iter().position(|inner| *inner == Column::Weight);
+        let label = self.labels.iter().position(|label| *label == column);
+        let place = match (column, inner) {
+            (LabelColumn::Weight, Some(place)) => Some(place),
+            _ => label.map(|place| self.inner.len() + place),
+        };
+        // NO_COLUMN of `shaders/params.wgsl`.
+        place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)
+    }
+
+    /// The table of a range of classes, column after column. The counts' powers are 1 here: the device writes them
+    /// from its cumulative counts.
+    pub(crate) fn table(&self, spec: &SoftmaxLoss, classes: Range<usize>) -> Vec<f32> {
+        let width = classes.len();
+        let mut table = Vec::with_capacity((self.inner.len() + self.labels.len()) * width);
+        let labels = self.labels.iter().map(|column| match column {
+            LabelColumn::Weight => (&spec.class_weights, 1.0),
+            LabelColumn::Margin => (&spec.margin, 0.0),
+            LabelColumn::Smoothing => (&spec.class_smoothing, narrow(spec.label_smoothing)),
+        });
+        let inner = self.inner.iter().map(|column| match column {
             Column::Weight => (&spec.class_weights, 1.0),
-            Column::Margin => (&spec.margin, 0.0),
-            Column::Smoothing => (&spec.class_smoothing, 0.0),
             Column::ClassScale => (&spec.class_scale, 1.0),
             Column::Bias => (&spec.bias, 0.0),
             Column::Power => (&None, 1.0),
-            Column::Tail => {
-                let tail = spec.gate.as_ref().map_or(&[][..], |gate| gate.tail.as_slice());
-                table.extend(tail.iter().map(|&tail| if tail { 1.0 } else { 0.0 }));
-                continue;
+            Column::Tail => (&None, 0.0),
+        });
+        for (values, default) in inner.chain(labels) {
+            match values.as_ref().and_then(|values| values.get(classes.clone())) {
+                // A class that is taken out has the lowest finite value: the kernels know no -inf of their own.
+                Some(values) => table.extend(values.iter().map(|&value| narrow(value).max(f32::MIN))),
+                None => table.extend(std::iter::repeat_n(default, width)),
             }
-        };
-        match values {
-            // A class that is taken out has the lowest finite value: the kernels know no -inf of their own.
-            Some(values) => table.extend(values.iter().map(|&value| narrow(value).max(f32::MIN))),
-            None => table.extend(std::iter::repeat_n(default, classes)),
         }
+        let tail = self.inner.iter().position(|column| *column == Column::Tail);
+        let values = spec.gate.as_ref().and_then(|gate| gate.tail.get(classes));
+        if let (Some(tail), Some(values)) = (tail, values) {
+            for (slot, &value) in table.iter_mut().skip(tail * width).zip(values) {
+                *slot = if value { 1.0 } else { 0.0 };
+            }
+        }
+        table
     }
-    table
 }

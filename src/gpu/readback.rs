@@ -32,12 +32,32 @@ impl Future for Mapped {
     }
 }
 
-/// Copies `(buffer, offset, size)` ranges out, in one submission, after everything submitted so far. The ranges'
-/// buffers need `COPY_SRC`; offsets and sizes are multiples of 4.
+/// Copies `(buffer, offset, size)` ranges out, after everything submitted so far: in one submission, or in several
+/// where they are longer than a buffer together. The ranges' buffers need `COPY_SRC`; offsets and sizes are multiples
+/// of 4.
 ///
 /// # Errors
 /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Device`].
 pub(crate) async fn read(kernels: &Kernels, ranges: &[(&wgpu::Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
+    let most = kernels.device.limits().max_buffer_size;
+    let mut parts = Vec::with_capacity(ranges.len());
+    let mut rest = ranges;
+    while !rest.is_empty() {
+        let mut total = 0;
+        let fits = |&&(_, _, size): &&(&wgpu::Buffer, u64, u64)| {
+            total += size;
+            total <= most
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (now, later) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        parts.extend(read_together(kernels, now).await?);
+        rest = later;
+    }
+    Ok(parts)
+}
+
+/// The same in one submission.
+async fn read_together(kernels: &Kernels, ranges: &[(&wgpu::Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
     let device = &kernels.device;
     let total: u64 = ranges.iter().map(|(_, _, size)| size).sum();
     if total == 0 {

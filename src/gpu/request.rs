@@ -4,6 +4,22 @@ use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::shader::Storage;
 use crate::batch::TargetKind;
+use crate::element::Element;
+use std::ops::Range;
+
+/// The part of the classes that a plan works on, where several devices or machines share them.
+///
+/// Every shard plans the same spec with the same rows and K, each with its own range of classes; its logits and
+/// gradient are `[N, classes.len()]`, its labels those of all K classes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shard {
+    /// The shard's number, below `shards`.
+    pub index: usize,
+    /// How many shards there are.
+    pub shards: usize,
+    /// The shard's classes. The ranges of all shards make `0..K`, in any order; a range may be empty.
+    pub classes: Range<usize>,
+}
 
 /// Which passes a plan records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,6 +46,10 @@ pub struct PlanRequest {
     pub mode: Mode,
     /// Where the gradient goes. Default a buffer of its own.
     pub storage: Storage,
+    /// The element type of the logits. Default f32.
+    pub logits: Element,
+    /// The element type of the gradient, in place the logits'. Default f32.
+    pub gradient: Element,
     /// Elements between the starts of two rows of logits. Default K.
     pub logits_stride: usize,
     /// Elements between the starts of two rows of the gradient, in place the logits'. Default K.
@@ -46,6 +66,10 @@ pub struct PlanRequest {
     pub choice: Option<RowChoice>,
     /// Cumulative counts to share. Default the plan's own, from the spec's.
     pub counts: Option<DeviceCounts>,
+    /// Rows of each block that logits, gradient, soft targets and gates come in. Empty, the default: one block.
+    pub row_blocks: Vec<usize>,
+    /// The part of the classes that this plan works on. Default all of them.
+    pub shard: Option<Shard>,
 }
 
 impl PlanRequest {
@@ -57,6 +81,8 @@ impl PlanRequest {
             targets: TargetKind::Hard,
             mode: Mode::LossAndGrad,
             storage: Storage::Separate,
+            logits: Element::F32,
+            gradient: Element::F32,
             logits_stride: classes,
             gradient_stride: classes,
             row_weights: false,
@@ -65,7 +91,14 @@ impl PlanRequest {
             first_row: 0,
             choice: None,
             counts: None,
+            row_blocks: Vec::new(),
+            shard: None,
         }
+    }
+
+    /// The classes that the plan's matrices have: K, or those of its shard.
+    pub fn own_classes(&self) -> Range<usize> {
+        self.shard.as_ref().map_or(0..self.classes, |shard| shard.classes.clone())
     }
 
     /// Sets the kind of targets.
@@ -86,6 +119,14 @@ impl PlanRequest {
     #[must_use]
     pub fn with_storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
+        self
+    }
+
+    /// Sets the element types of logits and gradient; in place they are the same.
+    #[must_use]
+    pub fn with_elements(mut self, logits: Element, gradient: Element) -> Self {
+        self.logits = logits;
+        self.gradient = gradient;
         self
     }
 
@@ -130,6 +171,23 @@ impl PlanRequest {
     #[must_use]
     pub fn with_choice(mut self, choice: RowChoice) -> Self {
         self.choice = Some(choice);
+        self
+    }
+
+    /// Takes logits, gradient, soft targets and gates in blocks of so many rows, each in a view of its own: for
+    /// matrices that are larger than a buffer. They add up to N.
+    #[must_use]
+    pub fn with_row_blocks(mut self, rows: impl Into<Vec<usize>>) -> Self {
+        self.row_blocks = rows.into();
+        self
+    }
+
+    /// Works on one shard of the classes; strides are set to its width.
+    #[must_use]
+    pub fn with_shard(mut self, shard: Shard) -> Self {
+        self.logits_stride = shard.classes.len();
+        self.gradient_stride = shard.classes.len();
+        self.shard = Some(shard);
         self
     }
 

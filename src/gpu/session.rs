@@ -1,12 +1,15 @@
 //! A plan with buffers of its own, for batches in slices.
 
 use super::kernels::Kernels;
+use super::memory::storage;
 use super::plan::Plan;
 use super::readback;
 use super::request::{Mode, PlanRequest};
 use super::shader::Storage;
-use super::view::{Inputs, Outputs, TargetViews, View};
+use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
+use super::windows::Matrix;
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
+use crate::element::Element;
 use crate::softmax::{GateSource, SoftmaxLoss};
 use crate::{Error, Result};
 
@@ -33,54 +36,106 @@ pub struct Output {
 }
 
 /// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place.
+///
+/// Logits go to the device in the request's element type, rounded to nearest, and the gradient comes back widened to
+/// f32. Matrices that are larger than a buffer may be are laid over several.
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
     spec: SoftmaxLoss,
-    logits: wgpu::Buffer,
+    logits: Blocks,
     targets: Vec<wgpu::Buffer>,
     row_weights: Option<wgpu::Buffer>,
     feature_norms: Option<wgpu::Buffer>,
-    gates: Option<wgpu::Buffer>,
+    /// Soft targets, or given gates.
+    dense: Option<Blocks>,
     upstream: Option<wgpu::Buffer>,
     class_scale_gradient: Option<wgpu::Buffer>,
     rows: wgpu::Buffer,
 }
 
+/// A contiguous matrix in a buffer for each block of rows.
+#[derive(Debug)]
+struct Blocks {
+    element: Element,
+    /// Elements and buffer of each block.
+    parts: Vec<(usize, wgpu::Buffer)>,
+}
+
+impl Blocks {
+    fn new(kernels: &Kernels, label: &str, element: Element, classes: u64, blocks: &[usize]) -> Self {
+        let matrix = Matrix { stride: classes, bytes: element.bytes() };
+        let part = |&rows: &usize| {
+            let size = matrix.size(rows as u64, classes).unwrap_or(u64::MAX).max(4);
+            let elements = rows.saturating_mul(usize::try_from(classes).unwrap_or(usize::MAX));
+            (elements, storage(kernels, label, size))
+        };
+        Self { element, parts: blocks.iter().map(part).collect() }
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        let bytes = |elements: usize| (self.element.bytes() * elements as u64).next_multiple_of(4);
+        self.parts.iter().map(|(elements, buffer)| View::new(buffer, 0, bytes(*elements))).collect()
+    }
+
+    fn write(&self, kernels: &Kernels, values: &[f32]) -> Result<()> {
+        let mut rest = values;
+        for (elements, buffer) in &self.parts {
+            let (part, after) = rest.split_at_checked(*elements).unwrap_or((rest, &[]));
+            rest = after;
+            let mut bytes = self.element.encode(part);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            if !bytes.is_empty() {
+                upload(kernels, buffer, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn upload(kernels: &Kernels, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+    kernels.scoped("uploading a batch", || {
+        kernels.queue.write_buffer(buffer, 0, bytes);
+        Ok(())
+    })
+}
+
 impl Session {
-    /// A session for a request; its storage is taken to be in place.
+    /// A session for a request; its storage is taken to be in place, its rows contiguous.
     ///
     /// # Errors
     /// As [`Kernels::plan`].
     pub fn of(kernels: &Kernels, spec: &SoftmaxLoss, request: &PlanRequest) -> Result<Self> {
-        let request =
-            request.clone().with_storage(Storage::InPlace).with_strides(request.classes, request.classes);
+        let mut request = request.clone().with_storage(Storage::InPlace);
+        request.gradient = request.logits;
+        request.logits_stride = request.classes;
+        request.gradient_stride = request.classes;
+        if request.shard.is_some() {
+            return Err(Error::Unexpected { what: "a shard", planned: "for whole batches" });
+        }
+        let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
+        let dense = given || request.targets == TargetKind::Soft;
+        let blocks = blocks_for(kernels, &request, dense)?;
+        if blocks.len() > 1 {
+            request.row_blocks = blocks.clone();
+        }
         let plan = kernels.plan(spec, &request)?;
         let (rows, classes) = (request.rows as u64, request.classes as u64);
         kernels.scoped("a session's buffers", || {
-            let buffer = |label: &str, elements: u64| {
-                kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size: 4 * elements.max(1),
-                    usage: wgpu::BufferUsages::STORAGE
-                        | wgpu::BufferUsages::COPY_SRC
-                        | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                })
-            };
-            let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
+            let buffer = |label: &str, elements: u64| storage(kernels, label, 4 * elements.max(1));
             Ok(Self {
-                logits: buffer("logits", rows * classes),
+                logits: Blocks::new(kernels, "logits", request.logits, classes, &blocks),
                 targets: match request.targets {
                     TargetKind::Hard => vec![buffer("labels", rows)],
                     TargetKind::Mixed => {
                         ["first labels", "second labels", "lambda"].map(|label| buffer(label, rows)).to_vec()
                     }
-                    TargetKind::Soft => vec![buffer("soft targets", rows * classes)],
+                    TargetKind::Soft => Vec::new(),
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: spec.influence.is_some().then(|| buffer("feature norms", rows)),
-                gates: given.then(|| buffer("gates", rows * classes)),
+                dense: dense
+                    .then(|| Blocks::new(kernels, "targets or gates", Element::F32, classes, &blocks)),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request
                     .class_scale_gradient
@@ -136,7 +191,8 @@ impl Session {
         self.upload(batch)?;
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let inputs = self.inputs();
+        let (logits, dense) = self.matrices();
+        let inputs = self.inputs(&logits, &dense);
         self.plan.encode_loss_and_grad(&mut encoder, &inputs, None, class_scale, &self.outputs())?;
         self.finish(encoder).await
     }
@@ -172,14 +228,15 @@ impl Session {
                 Some(View::new(buffer, 0, 4))
             }
             Upstream::PerRow(values) => {
-                self.check_length("the upstream gradient", values.len(), self.plan.extent.rows as usize)?;
+                self.check_length("the upstream gradient", values.len(), self.plan.request.rows)?;
                 self.write(buffer, bytemuck::cast_slice(values))?;
                 Some(View::new(buffer, 0, 4 * values.len() as u64))
             }
         };
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let inputs = self.inputs();
+        let (logits, dense) = self.matrices();
+        let inputs = self.inputs(&logits, &dense);
         self.plan.encode_forward(&mut encoder, &inputs, &self.outputs())?;
         self.plan.encode_backward(&mut encoder, &inputs, view, None, class_scale)?;
         self.finish(encoder).await
@@ -193,10 +250,7 @@ impl Session {
     }
 
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        self.plan.kernels.scoped("uploading a batch", || {
-            self.plan.kernels.queue.write_buffer(buffer, 0, bytes);
-            Ok(())
-        })
+        upload(&self.plan.kernels, buffer, bytes)
     }
 
     fn upload(&self, batch: &Batch<'_>) -> Result<()> {
@@ -207,9 +261,9 @@ impl Session {
         if batch.targets.kind() != request.targets {
             return Err(Error::Unexpected { what: "another kind of targets", planned: "for its own kind" });
         }
-        let mut parts: Vec<(Option<&wgpu::Buffer>, &[u8])> =
-            vec![(Some(&self.logits), bytemuck::cast_slice(batch.logits))];
+        let mut parts: Vec<(Option<&wgpu::Buffer>, &[u8])> = Vec::new();
         let mut targets = self.targets.iter();
+        let mut dense = batch.gates;
         match batch.targets {
             Targets::Hard(labels) => parts.push((targets.next(), bytemuck::cast_slice(labels))),
             Targets::Mixed { first, second, lambda } => {
@@ -217,12 +271,11 @@ impl Session {
                 parts.push((targets.next(), bytemuck::cast_slice(second)));
                 parts.push((targets.next(), bytemuck::cast_slice(lambda)));
             }
-            Targets::Soft(soft) => parts.push((targets.next(), bytemuck::cast_slice(soft))),
+            Targets::Soft(soft) => dense = Some(soft),
         }
         let optional = [
             ("row weights", &self.row_weights, batch.row_weights),
             ("feature norms", &self.feature_norms, batch.feature_norms),
-            ("gates", &self.gates, batch.gates),
         ];
         for (what, buffer, values) in optional {
             match (buffer, values) {
@@ -232,6 +285,14 @@ impl Session {
                 (None, None) => {}
             }
         }
+        let what = "gates";
+        match (&self.dense, dense) {
+            (Some(blocks), Some(values)) => blocks.write(&self.plan.kernels, values)?,
+            (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
+            (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
+            (None, None) => {}
+        }
+        self.logits.write(&self.plan.kernels, batch.logits)?;
         for (buffer, bytes) in parts {
             if let Some(buffer) = buffer.filter(|_| !bytes.is_empty()) {
                 self.write(buffer, bytes)?;
@@ -249,30 +310,34 @@ impl Session {
         View::new(buffer, 0, 4 * elements)
     }
 
-    fn inputs(&self) -> Inputs<'_> {
-        let rows = u64::from(self.plan.extent.rows);
-        let dense = rows * u64::from(self.plan.extent.classes);
+    /// The blocks of logits, and of soft targets or gates.
+    fn matrices(&self) -> (Vec<View<'_>>, Vec<View<'_>>) {
+        (self.logits.views(), self.dense.as_ref().map(Blocks::views).unwrap_or_default())
+    }
+
+    fn inputs<'a>(&'a self, logits: &'a [View<'a>], dense: &'a [View<'a>]) -> Inputs<'a> {
+        let rows = self.plan.extent.rows;
+        let soft = self.plan.request.targets == TargetKind::Soft;
         let targets = match (self.plan.request.targets, self.targets.as_slice()) {
             (TargetKind::Mixed, [first, second, lambda]) => TargetViews::Mixed {
                 first: self.part(first, rows),
                 second: self.part(second, rows),
                 lambda: self.part(lambda, rows),
             },
-            (TargetKind::Soft, [soft, ..]) => TargetViews::Soft(self.part(soft, dense)),
-            (_, [labels, ..]) => TargetViews::Hard(self.part(labels, rows)),
-            (_, []) => TargetViews::Hard(self.part(&self.rows, 0)),
+            (TargetKind::Hard, [labels, ..]) => TargetViews::Hard(self.part(labels, rows)),
+            _ => TargetViews::Soft(MatrixView::Blocks(dense)),
         };
         Inputs {
-            logits: self.part(&self.logits, dense),
+            logits: MatrixView::Blocks(logits),
             targets,
             row_weights: self.row_weights.as_ref().map(|buffer| self.part(buffer, rows)),
             feature_norms: self.feature_norms.as_ref().map(|buffer| self.part(buffer, rows)),
-            gates: self.gates.as_ref().map(|buffer| self.part(buffer, dense)),
+            gates: (self.dense.is_some() && !soft).then_some(MatrixView::Blocks(dense)),
         }
     }
 
     fn outputs(&self) -> Outputs<'_> {
-        let bytes = 4 * u64::from(self.plan.extent.rows);
+        let bytes = 4 * self.plan.extent.rows;
         let field = |index: u64| Some(View::new(&self.rows, index * bytes, bytes));
         Outputs {
             loss: Some(View::new(&self.rows, 4 * bytes, 4)),
@@ -289,12 +354,13 @@ impl Session {
             kernels.queue.submit([encoder.finish()]);
             Ok(())
         })?;
-        let rows = 4 * u64::from(self.plan.extent.rows);
+        let rows = 4 * self.plan.extent.rows;
         let mut ranges = vec![
             (&self.plan.memory.scalars, 0, self.plan.memory.scalars.size()),
             (&self.rows, 0, 4 * rows + 4),
-            (&self.logits, 0, rows * u64::from(self.plan.extent.classes)),
         ];
+        let blocks = self.logits.views();
+        ranges.extend(blocks.iter().map(|view| (view.buffer, 0, view.size)));
         if let Some(buffer) = &self.class_scale_gradient {
             ranges.push((buffer, 0, buffer.size()));
         }
@@ -305,7 +371,11 @@ impl Session {
         let outputs = next();
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
-        let gradient = readback::words(next());
+        let mut gradient = Vec::new();
+        for (elements, _) in &self.logits.parts {
+            let part = self.logits.element.decode(next());
+            gradient.extend_from_slice(part.get(..*elements).unwrap_or(&part));
+        }
         Ok(Output {
             loss: readback::words::<f32>(outputs.get(4 * size..).unwrap_or(&[]))
                 .first()
@@ -323,4 +393,27 @@ impl Session {
             },
         })
     }
+}
+
+/// Rows of each block, so that every matrix's block fits a buffer.
+fn blocks_for(kernels: &Kernels, request: &PlanRequest, dense: bool) -> Result<Vec<usize>> {
+    let allowed = kernels.device.limits().max_buffer_size / 4 * 4;
+    let bytes = if dense { 4 } else { request.logits.bytes() };
+    let row = bytes.saturating_mul(request.classes as u64).max(1);
+    let most = usize::try_from(allowed / row).unwrap_or(usize::MAX);
+    if most == 0 {
+        return Err(Error::Limit {
+            what: "one row of logits (bytes in one buffer)".into(),
+            needed: row,
+            allowed,
+            cure: "request the device with a higher max_buffer_size",
+        });
+    }
+    let whole = request.rows / most;
+    let rest = request.rows % most;
+    let mut blocks = vec![most; whole];
+    if rest > 0 || blocks.is_empty() {
+        blocks.push(rest);
+    }
+    Ok(blocks)
 }

@@ -67,6 +67,53 @@ impl<'a> View<'a> {
     }
 }
 
+/// An N x K matrix on the device: one view, or one for each of the plan's row blocks.
+///
+/// A view has `bytes ((rows - 1) stride + K)` bytes, rounded up to a multiple of 4, `bytes` being 4 or 2 for one
+/// element and `rows` those of the matrix or the block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MatrixView<'a> {
+    /// All rows.
+    Whole(View<'a>),
+    /// A view for each block of [`PlanRequest::row_blocks`](super::PlanRequest::row_blocks), in order.
+    Blocks(&'a [View<'a>]),
+}
+
+impl<'a> From<View<'a>> for MatrixView<'a> {
+    fn from(view: View<'a>) -> Self {
+        Self::Whole(view)
+    }
+}
+
+impl<'a> MatrixView<'a> {
+    /// The views, in order.
+    pub(crate) fn views(&self) -> &[View<'a>] {
+        match self {
+            Self::Whole(view) => std::slice::from_ref(view),
+            Self::Blocks(views) => views,
+        }
+    }
+
+    /// Whether a view of this and one of another matrix share bytes.
+    pub(crate) fn overlaps(&self, other: &MatrixView<'_>) -> bool {
+        self.views().iter().any(|view| other.views().iter().any(|other| view.overlaps(other)))
+    }
+
+    /// Whether two blocks of this matrix share bytes.
+    pub(crate) fn overlaps_itself(&self) -> bool {
+        let views = self.views();
+        views
+            .iter()
+            .enumerate()
+            .any(|(index, view)| views.iter().skip(index + 1).any(|next| view.overlaps(next)))
+    }
+
+    /// Whether some view of each lie in one buffer.
+    pub(crate) fn shares_buffer(&self, other: &MatrixView<'_>) -> bool {
+        self.views().iter().any(|view| other.views().iter().any(|other| view.buffer == other.buffer))
+    }
+}
+
 /// The targets of a batch on the device, in the layout of [`Targets`](crate::Targets).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -83,14 +130,14 @@ pub enum TargetViews<'a> {
         lambda: View<'a>,
     },
     /// Soft targets `[N, K]`, f32, contiguous.
-    Soft(View<'a>),
+    Soft(MatrixView<'a>),
 }
 
 /// What a pass reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Inputs<'a> {
-    /// Logits `[N, K]`, f32, rows `logits_stride` apart: `4 ((N - 1) logits_stride + K)` bytes.
-    pub logits: View<'a>,
+    /// Logits `[N, K]`, of the plan's element type, rows `logits_stride` apart.
+    pub logits: MatrixView<'a>,
     /// The targets.
     pub targets: TargetViews<'a>,
     /// Row weights `[N]`, f32, where the plan has them.
@@ -98,13 +145,13 @@ pub struct Inputs<'a> {
     /// The features' L1 norms `[N]`, f32, for influence balancing.
     pub feature_norms: Option<View<'a>>,
     /// Gates `[N, K]`, f32, contiguous, where the spec's gates are given.
-    pub gates: Option<View<'a>>,
+    pub gates: Option<MatrixView<'a>>,
 }
 
 impl<'a> Inputs<'a> {
     /// Logits and targets, nothing else.
-    pub fn new(logits: View<'a>, targets: TargetViews<'a>) -> Self {
-        Self { logits, targets, row_weights: None, feature_norms: None, gates: None }
+    pub fn new(logits: impl Into<MatrixView<'a>>, targets: TargetViews<'a>) -> Self {
+        Self { logits: logits.into(), targets, row_weights: None, feature_norms: None, gates: None }
     }
 }
 

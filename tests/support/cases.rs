@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use crate::gpu::{Manner, Up};
-use crate::inputs::rounded;
+use crate::inputs::{Flavour, Mix, counts, rounded};
 use longtail::gpu::{Mode, RowChoice, Storage};
 use longtail::softmax::{Focal, Gate, GateSource, Influence, Seesaw, SmoothingShape};
 use longtail::{ClassCounts, Reduction, Result, SoftmaxLoss, TargetKind, method};
@@ -160,13 +160,13 @@ pub const REDUCTIONS: [Reduction; 6] = [
 /// Row kernels, the default first. `chip` times `workgroup` is the longest row.
 pub const CHOICES: [Option<RowChoice>; 8] = [
     None,
-    Some(RowChoice { lanes: 4, workgroup: 8, chip: 16 }),
-    Some(RowChoice { lanes: 1, workgroup: 8, chip: 0 }),
-    Some(RowChoice { lanes: 1, workgroup: 64, chip: 2 }),
-    Some(RowChoice { lanes: 4, workgroup: 32, chip: 4 }),
-    Some(RowChoice { lanes: 4, workgroup: 64, chip: 0 }),
-    Some(RowChoice { lanes: 1, workgroup: 32, chip: 8 }),
-    Some(RowChoice { lanes: 1, workgroup: 1, chip: 0 }),
+    Some(RowChoice::on_chip(4, 8, 16)),
+    Some(RowChoice::stream(1, 8)),
+    Some(RowChoice::on_chip(1, 64, 2)),
+    Some(RowChoice::on_chip(4, 32, 4)),
+    Some(RowChoice::stream(4, 64)),
+    Some(RowChoice::on_chip(1, 32, 8)),
+    Some(RowChoice::stream(1, 1)),
 ];
 
 /// Passes, storage and upstream gradients that go together.
@@ -190,7 +190,7 @@ pub fn manner(turn: usize) -> Manner {
         gaps: [(0, 0), (3, 0), (0, 5), (1, 2), (64, 1)][turn % 5],
         upstream,
         argmax: turn % 3 != 1,
-        class_scale: false,
+        ..Manner::default()
     }
 }
 
@@ -204,4 +204,23 @@ pub fn shapes(choice: Option<RowChoice>) -> Vec<(usize, usize)> {
     shapes.push((9, longest.unwrap_or(203)));
     shapes.retain(|&(_, classes)| longest.is_none_or(|longest| classes <= longest));
     shapes
+}
+
+/// The subject of a name.
+pub fn named(name: &str) -> Subject {
+    *subjects().iter().find(|subject| subject.name == name).unwrap_or_else(|| panic!("no subject {name}"))
+}
+
+/// The flavours a subject can take: a masked class has an infinite loss under label smoothing.
+pub fn mix(subject: &Subject, seed: usize) -> Mix {
+    const UNMASKED: &[Flavour] =
+        &[Flavour::Unit, Flavour::Spread, Flavour::Trained, Flavour::Constant, Flavour::Sure];
+    let spec = subject.spec(&counts(3));
+    let smoothed = spec.label_smoothing > 0.0 || spec.class_smoothing.is_some();
+    let mut mix = Mix::new(seed as u32);
+    if smoothed || spec.bias.iter().flatten().any(|bias| bias.is_infinite()) {
+        mix.flavours = UNMASKED;
+    }
+    mix.row_weights = seed % 3 == 1;
+    mix
 }

@@ -3,9 +3,10 @@
 
 use crate::inputs::Data;
 use longtail::gpu::{
-    Context, Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
+    Context, Inputs, Kernels, MatrixView, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews,
+    View,
 };
-use longtail::{SoftmaxLoss, TargetKind};
+use longtail::{Element, SoftmaxLoss, TargetKind};
 use std::sync::OnceLock;
 
 /// The adapter: Vulkan, always; a missing one is a failure.
@@ -39,6 +40,29 @@ pub struct Manner {
     pub upstream: Up,
     pub argmax: bool,
     pub class_scale: bool,
+    /// Element types of logits and gradient; in place the gradient has the logits'.
+    pub elements: (Element, Element),
+    /// Rows of each block that matrices come in; 0 is all of them in one.
+    pub block: usize,
+}
+
+impl Manner {
+    /// The element type of the gradient.
+    pub fn gradient(&self) -> Element {
+        if self.storage == Storage::InPlace { self.elements.0 } else { self.elements.1 }
+    }
+
+    /// Rows of each block.
+    pub fn blocks(&self, rows: usize) -> Vec<usize> {
+        match self.block {
+            0 => vec![rows],
+            height => {
+                let mut blocks = vec![height; rows / height];
+                blocks.extend((rows % height > 0 || rows == 0).then_some(rows % height));
+                blocks
+            }
+        }
+    }
 }
 
 impl Default for Manner {
@@ -51,6 +75,8 @@ impl Default for Manner {
             upstream: Up::One,
             argmax: true,
             class_scale: false,
+            elements: (Element::F32, Element::F32),
+            block: 0,
         }
     }
 }
@@ -177,26 +203,58 @@ fn ints(values: &[i32]) -> Vec<u32> {
     values.iter().map(|&value| value as u32).collect()
 }
 
-/// Rows `gap` words apart, guards between them.
-fn strided(values: &[u32], classes: usize, gap: usize) -> Vec<u32> {
-    let mut words = Vec::with_capacity(values.len() + values.len() / classes * gap);
+/// What fills bytes between rows: a NaN in every element type.
+const GAP: u8 = 0xff;
+
+/// Rows `gap` elements apart, guards between them and up to the last whole word.
+fn strided(element: Element, values: &[f32], classes: usize, gap: usize) -> Vec<u32> {
+    let gap = vec![GAP; gap * element.bytes() as usize];
+    let mut bytes = Vec::new();
     for row in values.chunks_exact(classes) {
-        if !words.is_empty() {
-            words.resize(words.len() + gap, GUARD);
+        if !bytes.is_empty() {
+            bytes.extend_from_slice(&gap);
         }
-        words.extend_from_slice(row);
+        bytes.extend(element.encode(row));
     }
-    words
+    bytes.resize(bytes.len().next_multiple_of(4), GAP);
+    bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
 }
 
-/// The rows of a strided matrix; panics if a word between rows has changed.
-fn dense(words: &[u32], rows: usize, classes: usize, gap: usize) -> Vec<f32> {
+/// The rows of a strided matrix; panics if a byte between rows has changed.
+fn dense(element: Element, words: &[u32], rows: usize, classes: usize, gap: usize) -> Vec<f32> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let width = classes * element.bytes() as usize;
     let mut values = Vec::with_capacity(rows * classes);
-    for row in words.chunks(classes + gap) {
-        values.extend(floats(&row[..classes]));
-        assert!(row[classes..].iter().all(|&word| word == GUARD), "a gap between two rows was written");
+    let mut rest = &bytes[..];
+    for _ in 0..rows {
+        let (row, after) = rest.split_at(width);
+        values.extend(element.decode(row));
+        let (between, after) = after.split_at(after.len().min(gap * element.bytes() as usize));
+        assert!(between.iter().all(|&byte| byte == GAP), "a gap between two rows was written");
+        rest = after;
     }
+    assert!(rest.len() < 4 && rest.iter().all(|&byte| byte == GAP), "what follows the last row was written");
     values
+}
+
+/// The row blocks of a strided matrix.
+fn blocks(element: Element, values: &[f32], manner: &Manner, rows: usize, gap: usize) -> Vec<Vec<u32>> {
+    let classes = values.len() / rows.max(1);
+    let mut rest = values;
+    let cut = |height: usize| {
+        let (block, after) = rest.split_at(height * classes);
+        rest = after;
+        strided(element, block, classes.max(1), gap)
+    };
+    manner.blocks(rows).into_iter().map(cut).collect()
+}
+
+/// One view as a whole matrix, several as blocks.
+pub fn matrix_view<'a>(views: &'a [View<'a>]) -> MatrixView<'a> {
+    match views {
+        [view] => MatrixView::Whole(*view),
+        views => MatrixView::Blocks(views),
+    }
 }
 
 /// The request that a manner makes of a batch.
@@ -205,7 +263,11 @@ pub fn request(data: &Data, manner: Manner) -> PlanRequest {
         .with_targets(data.kind)
         .with_mode(manner.mode)
         .with_storage(manner.storage)
+        .with_elements(manner.elements.0, manner.gradient())
         .with_strides(data.classes + manner.gaps.0, data.classes + manner.gaps.1);
+    if manner.block > 0 {
+        request.row_blocks = manner.blocks(data.rows);
+    }
     request.row_weights = data.row_weights.is_some();
     request.argmax = manner.argmax;
     request.class_scale_gradient = manner.class_scale;
@@ -236,11 +298,15 @@ pub fn pass(
     let (rows, classes) = (data.rows, data.classes);
     let batch = data.batch(spec);
     let mut arena = Arena::new(manner.storage != Storage::Separate);
-    let logits = arena.add(&strided(&bits(&data.logits), classes, manner.gaps.0));
+    let matrix = |arena: &mut Arena, element, values: &[f32], gap| -> Vec<usize> {
+        blocks(element, values, &manner, rows, gap).iter().map(|block| arena.add(block)).collect()
+    };
+    let logits = matrix(&mut arena, manner.elements.0, &data.logits, manner.gaps.0);
     let labels = arena.add(&ints(&data.labels));
     let second = arena.add(&ints(&data.second));
     let lambda = arena.add(&bits(&data.lambda));
-    let dense_input = arena.add(&bits(if data.kind == TargetKind::Soft { &data.soft } else { &data.gates }));
+    let dense_values = if data.kind == TargetKind::Soft { &data.soft } else { &data.gates };
+    let dense_input = matrix(&mut arena, Element::F32, dense_values, 0);
     let row_weights = data.row_weights.as_ref().map(|values| arena.add(&bits(values)));
     let norms = arena.add(&bits(&data.norms));
     let upstream = match manner.upstream {
@@ -250,13 +316,19 @@ pub fn pass(
     };
     let in_place = manner.storage == Storage::InPlace;
     let gradient_gap = if in_place { manner.gaps.0 } else { manner.gaps.1 };
-    let empty = strided(&vec![GUARD; rows * classes], classes, gradient_gap);
-    let gradient = if in_place { logits } else { arena.add(&empty) };
+    let empty = vec![f32::from_bits(GUARD); rows * classes];
+    let gradient = match in_place {
+        true => logits.clone(),
+        false => matrix(&mut arena, manner.gradient(), &empty, gradient_gap),
+    };
     let class_scale = manner.class_scale.then(|| arena.add(&vec![GUARD; classes]));
     let loss = arena.add(&[GUARD]);
     let fields: Vec<usize> = (0..4).map(|_| arena.add(&vec![GUARD; rows])).collect();
     arena.upload(kernels);
 
+    let views =
+        |ranges: &[usize]| -> Vec<View<'_>> { ranges.iter().map(|&range| arena.view(range)).collect() };
+    let (logit_views, dense_views, gradient_views) = (views(&logits), views(&dense_input), views(&gradient));
     let targets = match data.kind {
         TargetKind::Hard => TargetViews::Hard(arena.view(labels)),
         TargetKind::Mixed => TargetViews::Mixed {
@@ -264,12 +336,12 @@ pub fn pass(
             second: arena.view(second),
             lambda: arena.view(lambda),
         },
-        _ => TargetViews::Soft(arena.view(dense_input)),
+        _ => TargetViews::Soft(matrix_view(&dense_views)),
     };
-    let mut inputs = Inputs::new(arena.view(logits), targets);
+    let mut inputs = Inputs::new(matrix_view(&logit_views), targets);
     inputs.row_weights = row_weights.map(|range| arena.view(range));
     inputs.feature_norms = batch.feature_norms.map(|_| arena.view(norms));
-    inputs.gates = batch.gates.map(|_| arena.view(dense_input));
+    inputs.gates = batch.gates.map(|_| matrix_view(&dense_views));
     let outputs = Outputs {
         loss: Some(arena.view(loss)),
         row_loss: Some(arena.view(fields[0])),
@@ -277,7 +349,7 @@ pub fn pass(
         target_probability: Some(arena.view(fields[2])),
         argmax: manner.argmax.then(|| arena.view(fields[3])),
     };
-    let gradient_view = (!in_place).then(|| arena.view(gradient));
+    let gradient_view = (!in_place).then(|| matrix_view(&gradient_views));
     let class_scale_view = class_scale.map(|range| arena.view(range));
     let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     match manner.mode {
@@ -290,17 +362,42 @@ pub fn pass(
     }
     kernels.queue().submit([encoder.finish()]);
     let mut written = fields.clone();
-    written.extend([loss, gradient]);
+    written.push(loss);
+    written.extend(gradient.iter().copied());
     written.extend(class_scale);
     let parts = arena.read(kernels, &written);
+    let heights = manner.blocks(rows);
+    let gradients = gradient
+        .iter()
+        .zip(heights)
+        .flat_map(|(&range, height)| dense(manner.gradient(), &parts[range], height, classes, gradient_gap));
     Ok(Got {
         loss: f32::from_bits(parts[loss][0]),
         row_loss: floats(&parts[fields[0]]),
         log_sum_exp: floats(&parts[fields[1]]),
         probability: floats(&parts[fields[2]]),
         argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
-        gradient: dense(&parts[gradient], rows, classes, gradient_gap),
+        gradient: gradients.collect(),
         class_scale: class_scale.map(|range| floats(&parts[range])),
         status: plan.status().err(),
     })
+}
+
+/// Kernels on a device whose limits are lowered: every batch is cut into windows.
+pub fn kernels_with(change: impl FnOnce(&mut wgpu::Limits)) -> Kernels {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN,
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let mut limits = adapter.limits();
+    change(&mut limits);
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: adapter.features() & wgpu::Features::SHADER_F16,
+        required_limits: limits,
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Kernels::new(&device, &queue).unwrap()
 }

@@ -3,7 +3,7 @@
 
 use longtail::random::threefry;
 use longtail::softmax::GateSource;
-use longtail::{Batch, ClassCounts, SoftmaxLoss, TargetKind, Targets};
+use longtail::{Batch, ClassCounts, Element, SoftmaxLoss, TargetKind, Targets};
 
 /// Uniform numbers from a seed.
 pub struct Draws {
@@ -167,6 +167,13 @@ impl Data {
             upstream: (0..rows).map(|row| [1.5, -0.25, 0.0, 64.0][row % 4]).collect(),
             logits,
         }
+    }
+
+    /// The same with logits that an element type holds exactly.
+    pub fn rounded_to(mut self, element: Element) -> Self {
+        self.logits = element.decode(&element.encode(&self.logits));
+        self.wide = self.logits.iter().map(|&z| f64::from(z)).collect();
+        self
     }
 
     pub fn targets(&self) -> Targets<'_> {

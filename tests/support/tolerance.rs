@@ -24,11 +24,15 @@
 //! * reductions over N rows: `e (8 + 2 sqrt(N))`.
 //!
 //! Below `TINY` nothing is asked: f32 flushes to 0.
+//!
+//! Logits of 16 bits are exact in f32, so they change nothing: the tests round the logits first. A gradient of 16 bits
+//! is rounded once more, to nearest: `2^-11` of its size for f16, `2^-8` for bf16, or half a step where numbers are
+//! subnormal (`2^-25`, `2^-134`). From 65,520 on an f16 is infinite.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use crate::gpu::{Got, Up};
 use crate::inputs::Data;
-use longtail::{Reduction, SoftmaxLoss, TargetKind, reference};
+use longtail::{Element, Reduction, SoftmaxLoss, TargetKind, reference};
 
 const E: f64 = 1.0 / 16_777_216.0;
 const TINY: f64 = 1e-30;
@@ -233,6 +237,19 @@ fn slope_growth(spec: &SoftmaxLoss, data: &Data, want: &reference::Output, row: 
     growth
 }
 
+/// What an element type makes of a number, and by how much it may be off.
+fn stored(element: Element, want: f64, bound: f64) -> (f64, f64) {
+    let (rounding, step) = match element {
+        Element::F32 => return (want, bound),
+        Element::F16 => (2f64.powi(-11), 2f64.powi(-25)),
+        _ => (2f64.powi(-8), 2f64.powi(-134)),
+    };
+    if element == Element::F16 && want.abs() >= 65_520.0 {
+        return (f64::INFINITY.copysign(want), bound);
+    }
+    (want, bound + (want.abs() + bound) * rounding + step)
+}
+
 /// The element that is worst in units of its tolerance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worst {
@@ -264,14 +281,27 @@ pub fn worst(what: &'static str, got: &[f32], want: &[f64], bounds: &[f64]) -> O
 }
 
 /// Compares a whole output and gives its worst element.
-pub fn compare(spec: &SoftmaxLoss, data: &Data, want: &reference::Output, got: &Got, upstream: Up) -> Worst {
+pub fn compare(
+    spec: &SoftmaxLoss,
+    data: &Data,
+    want: &reference::Output,
+    got: &Got,
+    upstream: Up,
+    element: Element,
+) -> Worst {
     let bounds = Bounds::new(spec, data, want, upstream);
+    let (want_gradient, gradient_bounds): (Vec<f64>, Vec<f64>) = want
+        .gradient
+        .iter()
+        .zip(&bounds.gradient)
+        .map(|(&want, &bound)| stored(element, want, bound))
+        .unzip();
     let mut all = vec![
         worst("loss", &[got.loss], &[want.loss], &[bounds.loss]),
         worst("row_loss", &got.row_loss, &want.row_loss, &bounds.row_loss),
         worst("log_sum_exp", &got.log_sum_exp, &want.log_sum_exp, &bounds.log_sum_exp),
         worst("probability", &got.probability, &want.target_probability, &bounds.probability),
-        worst("gradient", &got.gradient, &want.gradient, &bounds.gradient),
+        worst("gradient", &got.gradient, &want_gradient, &gradient_bounds),
     ];
     if let Some(class_scale) = &got.class_scale {
         all.push(worst("class_scale", class_scale, &want.class_scale_gradient, &bounds.class_scale));

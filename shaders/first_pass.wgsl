@@ -1,0 +1,116 @@
+// One pass over a range of a row's columns for their mass.
+//
+// Seesaw's compensation with eps > 0 needs the raw log-sum-exp before it can weigh a class, but only classes of
+// probability above eps change, at most 1/eps of them. So with TWO_STEP the pass sums the mass without compensation
+// and keeps the largest v of each of at most TILES stretches of a thread's columns: what follows reads only those
+// stretches again in which some class lies above the threshold.
+
+// A class as the pass sees it.
+struct Visit {
+  entry: Entry,
+  rest: F,  // v, NEG_MAX for the row's labels
+}
+
+fn visit(row: Row, j: u32, z: F, threshold: F) -> Visit {
+  var out: Visit;
+  let term = load_class(j);
+  let label = is_label(row, j);
+  let v = kept_logit(row, term, j, z);
+  out.rest = select(v, F(NEG_MAX), label);
+  if (TWO_STEP) {
+    // Raw mass counts the labels too.
+    out.entry.u = v;
+    out.entry.factor = select(class_factor(row, term), F(0.0), label);
+  } else {
+    out.entry.u = select(compensated(v, threshold), F(NEG_MAX), label);
+    out.entry.factor = class_factor(row, term);
+  }
+  if (HAS_DENSE) {
+    out.entry.tau = select(dense_target(row.dense, j, term.weight), F(0.0), label);
+  }
+  return out;
+}
+
+struct FirstPass {
+  mass: Mass,
+  scan: Scan,
+  // The largest v of the last stretch.
+  top: F,
+}
+
+// Blocks of a stretch; the stretches' largest v go to tile_top, the last of them to `top` as well.
+fn first_pass(
+  row: Row,
+  thread: u32,
+  blocks: Blocks,
+  tile_blocks: u32,
+  threshold: F,
+  tile_top: ptr<function, array<F, TILES>>,
+) -> FirstPass {
+  var mass = no_mass();
+  var top = F(NEG_MAX);
+  var tail_top = F(NEG_MAX);
+  // The edges first, column by column: the whole blocks need no checks.
+  var edges = new_scan();
+  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
+    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
+    if (is_inside(j)) {
+      let z = load_logits(row.logits, j);
+      scan_logit(&edges, z, j);
+      let a = visit(row, j, z, threshold);
+      add_class(&mass, a.entry);
+      if (TWO_STEP) {
+        if (blocks.begin < blocks.whole_begin && step < 4u) {
+          top = max(top, a.rest);
+        } else {
+          tail_top = max(tail_top, a.rest);
+        }
+      }
+    }
+  }
+  var scan = new_scan();
+  var tile = 0u;
+  var left = tile_blocks;
+  if (blocks.begin < blocks.whole_begin) {
+    left -= 1u;
+  }
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    if (TWO_STEP && left == 0u) {
+      (*tile_top)[tile] = top;
+      tile += 1u;
+      left = tile_blocks;
+      top = F(NEG_MAX);
+    }
+    // Four columns at a time: their loads are in flight together.
+    let z = load_block(row, block, thread);
+    let ja = column(row, block, thread, 0u);
+    let jb = column(row, block, thread, 1u);
+    let jc = column(row, block, thread, 2u);
+    let jd = column(row, block, thread, 3u);
+    scan_logit(&scan, z.a, ja);
+    scan_logit(&scan, z.b, jb);
+    scan_logit(&scan, z.c, jc);
+    scan_logit(&scan, z.d, jd);
+    let a = visit(row, ja, z.a, threshold);
+    let b = visit(row, jb, z.b, threshold);
+    let c = visit(row, jc, z.c, threshold);
+    let d = visit(row, jd, z.d, threshold);
+    add_classes(&mass, a.entry, b.entry, c.entry, d.entry);
+    if (TWO_STEP) {
+      top = max(top, max(max(a.rest, b.rest), max(c.rest, d.rest)));
+      left -= 1u;
+    }
+  }
+  if (TWO_STEP) {
+    if (left == 0u) {
+      (*tile_top)[tile] = top;
+      tile += 1u;
+      top = F(NEG_MAX);
+    }
+    top = max(top, tail_top);
+    if (tile < TILES) {
+      (*tile_top)[tile] = top;
+    }
+  }
+  return FirstPass(mass, merged_scan(edges, scan), top);
+}

@@ -1,0 +1,14 @@
+// A gradient in f16 of the device's own.
+
+fn store_gradient(i: u32, value: f32) {
+  write_gradient_word(i, f16(value));
+}
+
+fn store_gradient_pair(i: u32, x: f32, y: f32) {
+  store_gradient(i, x);
+  store_gradient(i + 1u, y);
+}
+
+fn gradient_bits(value: f32) -> u32 {
+  return 0u;
+}

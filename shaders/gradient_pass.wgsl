@@ -1,0 +1,44 @@
+// The pass that writes the gradient: each logit is read again. Also a row's edges in a packed gradient.
+
+fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
+  let term = load_class(j);
+  let u = compensated(kept_logit(row, term, j, z), threshold);
+  return term.scale * gradient_u(row, out, j, u, class_factor(row, term), term.weight);
+}
+
+fn gradient_pass(row: Row, thread: u32, blocks: Blocks, out: RowLoss, threshold: F) {
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let z = load_block(row, block, thread);
+    store_block(row, block, thread, Quad(
+      class_gradient(row, out, column(row, block, thread, 0u), z.a, threshold),
+      class_gradient(row, out, column(row, block, thread, 1u), z.b, threshold),
+      class_gradient(row, out, column(row, block, thread, 2u), z.c, threshold),
+      class_gradient(row, out, column(row, block, thread, 3u), z.d, threshold),
+    ));
+  }
+  for (var step = 0u; step < EDGE_STEPS; step++) {
+    let j = edge_column(row, blocks, thread, step);
+    var g = array<F, WIDTH>();
+    for (var k = 0u; k < WIDTH; k++) {
+      let here = clamped(j + k);
+      g[k] = class_gradient(row, out, here, load_logits(row.logits, here), threshold);
+    }
+    store_inside(row, j, g);
+  }
+}
+
+// The first and the last element of a row whose word it does not own, for `stitch`. One thread per row does this.
+fn save_edges(row: Row, out: RowLoss, threshold: F) {
+  if (!GRADIENT_PACKED) {
+    return;
+  }
+  if (row.shift == 1u) {
+    let g = class_gradient(row, out, 0u, load_logits(row.logits, 0u), threshold);
+    store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
+  }
+  if (((row.shift + params.classes) & 1u) == 1u) {
+    let last = params.classes - 1u;
+    let g = class_gradient(row, out, last, load_logits(row.logits, last), threshold);
+    store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
+  }
+}

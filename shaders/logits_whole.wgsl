@@ -1,0 +1,9 @@
+// Logits that have a word each: f32, or f16 where the device has it.
+
+fn load_logit(i: u32) -> f32 {
+  return f32(logits[i]);
+}
+
+fn load_logit_pair(i: u32) -> vec2<f32> {
+  return vec2<f32>(load_logit(i), load_logit(i + 1u));
+}

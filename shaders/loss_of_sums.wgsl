@@ -1,0 +1,18 @@
+// The sums that `loss_sums` left, as the items of the reduced loss.
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
+@group(0) @binding(9) var<storage, read> sums: array<u32>;
+
+fn item_count() -> u32 {
+  return params.sums;
+}
+
+fn item(record: u32) -> LossSum {
+  let at = record * SUM_WORDS;
+  return LossSum(
+    bitcast<f32>(sums[at]),
+    vec2<u32>(sums[at + 1u], sums[at + 2u]),
+    vec2<u32>(sums[at + 3u], sums[at + 4u]),
+  );
+}

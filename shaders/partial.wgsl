@@ -1,0 +1,75 @@
+// The statistics of one piece of LANES rows per workgroup, into the piece's slot.
+//
+// Dispatch: a workgroup for each piece of each group of LANES rows. With seesaw's floor twice: the first time with
+// TWO_STEP, for the raw mass; then, once `threshold` has run, AGAIN for the compensated one. The pieces in which no
+// class lies above the threshold are not read again, unless the label's counts were not known the first time.
+
+fn store_slot(slot: u32, field: u32, row: Row, bits: U) {
+  store_saved(slot_field(slot, field), row.rows, bits, row.live);
+}
+
+fn piece_changes(slot: u32, row: Row, threshold: F) -> bool {
+  if (!AGAIN || SHARDED) {
+    return true;
+  }
+  return any_lane(float_of_bits(load_saved(slot_field(slot, SLOT_TOP), row.rows)) > threshold);
+}
+
+fn partial_rows(thread: u32, group: u32, piece: u32) {
+  let row = open_row(group);
+  let slot = params.first_slot + piece;
+  var threshold = F(POS_MAX);
+  if (HAS_COMPENSATION && !TWO_STEP) {
+    threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
+    if (!piece_changes(slot, row, threshold)) {
+      return;
+    }
+  }
+  let blocks = blocks_of_piece(row, piece);
+  var tile_top: array<F, TILES>;
+  let first = first_pass(row, thread, blocks, blocks.end - blocks.begin + 1u, threshold, &tile_top);
+  let total = merge_over_workgroup(thread, first.mass);
+  var top = F(NEG_MAX);
+  if (TWO_STEP) {
+    top = max_over_workgroup(thread, first.top);
+  }
+  let bad = any_over_workgroup(thread, has_bad_logit(first.scan));
+  var index = U(0u);
+  var best = F(NEG_MAX);
+  if (WANT_ARGMAX) {
+    best = max_over_workgroup(thread, first.scan.best);
+    index = argmax_over_workgroup(thread, first.scan.best, first.scan.index) + U(params.first_class);
+  }
+  if (thread == 0u) {
+    store_slot(slot, SLOT_MAX, row, bits_of(total.max));
+    store_slot(slot, SLOT_SUM, row, bits_of(total.sum));
+    if (TWO_STEP) {
+      store_slot(slot, SLOT_RAW, row, bits_of(total.raw));
+      store_slot(slot, SLOT_TOP, row, bits_of(top));
+    }
+    if (HAS_DENSE) {
+      store_slot(slot, SLOT_WEIGHT, row, bits_of(total.weight));
+      store_slot(slot, SLOT_CROSS, row, bits_of(total.cross));
+    }
+    if (!AGAIN) {
+      store_slot(slot, SLOT_BAD, row, select(U(0u), U(1u), bad));
+    }
+    if (WANT_ARGMAX) {
+      store_slot(slot, SLOT_BEST, row, bits_of(best));
+      store_slot(slot, SLOT_INDEX, row, index);
+    }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let index = linear_workgroup(id, count);
+  let group = index / params.pieces;
+  if (is_group(group)) {
+    partial_rows(thread, group, index % params.pieces);
+  }
+}

@@ -1,0 +1,25 @@
+// Where seesaw's compensation begins in rows that are split: with a floor from the merged raw mass, else from the
+// label alone. One workgroup per row.
+//
+// Dispatch: N workgroups, between the two passes of `partial`.
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let row = linear_workgroup(id, count);
+  if (row >= params.rows) {
+    return;
+  }
+  let v = saved_label_logits(row).first;
+  var threshold = own_threshold(v);
+  if (TWO_STEP) {
+    let total = merge_over_workgroup(thread, mass_of_slots(thread, row));
+    threshold = max(v, log_mass(total.max, total.raw) + params.seesaw_log_eps);
+  }
+  if (thread == 0u) {
+    store_saved(SAVED_THRESHOLD, row, bits_of(threshold), true);
+  }
+}

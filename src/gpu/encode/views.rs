@@ -1,0 +1,246 @@
+//! The caller's views against what the plan was made for.
+
+use crate::batch::TargetKind;
+use crate::gpu::plan::Plan;
+use crate::gpu::shader::Storage;
+use crate::gpu::view::{Inputs, MatrixView, Outputs, TargetViews, View};
+use crate::gpu::windows::Matrix;
+use crate::{Error, Result};
+use wgpu::BufferUsages;
+
+/// The views of one pass over the logits, resolved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bound<'a> {
+    pub labels: Option<View<'a>>,
+    pub second_labels: Option<View<'a>>,
+    pub lambda: Option<View<'a>>,
+    pub row_weights: Option<View<'a>>,
+    pub feature_norms: Option<View<'a>>,
+    pub logits: Option<MatrixView<'a>>,
+    pub dense: Option<MatrixView<'a>>,
+    pub gradient: Option<MatrixView<'a>>,
+    pub class_scale: Option<View<'a>>,
+    pub upstream: Option<View<'a>>,
+    pub statistics: Option<View<'a>>,
+}
+
+impl<'a> Bound<'a> {
+    /// Name and view of everything that passes only read.
+    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 9] {
+        let one = |view: Option<View<'a>>| view.map(MatrixView::Whole);
+        [
+            ("logits", self.logits),
+            ("dense targets or gates", self.dense),
+            ("the upstream gradient", one(self.upstream)),
+            ("labels", one(self.labels)),
+            ("second labels", one(self.second_labels)),
+            ("lambda", one(self.lambda)),
+            ("row weights", one(self.row_weights)),
+            ("feature norms", one(self.feature_norms)),
+            ("the statistics", one(self.statistics)),
+        ]
+    }
+}
+
+impl Plan {
+    pub(super) fn alignment(&self) -> u64 {
+        u64::from(self.kernels.device.limits().min_storage_buffer_offset_alignment).max(4)
+    }
+
+    pub(super) fn per_row(&self) -> u64 {
+        4 * self.extent.rows
+    }
+
+    fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
+        let (views, blocks) = (view.views(), &self.extent.blocks);
+        if views.len() != blocks.len() {
+            return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
+        }
+        for (view, rows) in views.iter().zip(blocks) {
+            let bytes = matrix.size(*rows, self.extent.width()).unwrap_or(u64::MAX);
+            view.check(what, bytes, self.alignment(), BufferUsages::STORAGE)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_inputs<'a>(&self, inputs: &Inputs<'a>) -> Result<Bound<'a>> {
+        let alignment = self.alignment();
+        let per_row = self.per_row();
+        let check = |what, view: View<'a>| {
+            view.check(what, per_row, alignment, BufferUsages::STORAGE).map(|()| Some(view))
+        };
+        let wanted = |what, needed_by, given: bool, wanted: bool, planned| match (given, wanted) {
+            (false, true) => Err(Error::Missing { what, needed_by }),
+            (true, false) => Err(Error::Unexpected { what, planned }),
+            _ => Ok(()),
+        };
+        let optional = |what, needed_by, view: Option<View<'a>>, want: bool, planned| {
+            wanted(what, needed_by, view.is_some(), want, planned)?;
+            view.map_or(Ok(None), |view| check(what, view))
+        };
+        self.check_matrix("logits", &inputs.logits, self.extent.logits)?;
+        let (gates, given) = (inputs.gates, self.terms.gate_given);
+        wanted("gates", "the gate's source `Given`", gates.is_some(), given, "without given gates")?;
+        if let Some(gates) = &gates {
+            self.check_matrix("gates", gates, self.extent.dense)?;
+        }
+        let mut bound = Bound {
+            logits: Some(inputs.logits),
+            row_weights: optional(
+                "row weights",
+                "the plan",
+                inputs.row_weights,
+                self.request.row_weights,
+                "without row weights",
+            )?,
+            feature_norms: optional(
+                "feature norms",
+                "the influence-balanced loss",
+                inputs.feature_norms,
+                self.influence,
+                "without influence balancing",
+            )?,
+            dense: gates,
+            ..Bound::default()
+        };
+        match (inputs.targets, self.request.targets) {
+            (TargetViews::Hard(labels), TargetKind::Hard) => bound.labels = check("labels", labels)?,
+            (TargetViews::Mixed { first, second, lambda }, TargetKind::Mixed) => {
+                bound.labels = check("first labels", first)?;
+                bound.second_labels = check("second labels", second)?;
+                bound.lambda = check("lambda", lambda)?;
+            }
+            (TargetViews::Soft(targets), TargetKind::Soft) => {
+                self.check_matrix("soft targets", &targets, self.extent.dense)?;
+                bound.dense = Some(targets);
+            }
+            _ => {
+                return Err(Error::Unexpected {
+                    what: "another kind of targets",
+                    planned: "for its own kind",
+                });
+            }
+        }
+        Ok(bound)
+    }
+
+    pub(super) fn check_upstream<'a>(&self, bound: &mut Bound<'a>, upstream: Option<View<'a>>) -> Result<()> {
+        if let Some(view) = upstream {
+            let bytes = if view.size == 4 { 4 } else { self.per_row() };
+            view.check("the upstream gradient", bytes, self.alignment(), BufferUsages::STORAGE)?;
+            bound.upstream = Some(view);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_outputs(&self, outputs: &Outputs<'_>) -> Result<()> {
+        for (what, view, bytes) in outputs.list(self.per_row()) {
+            if let Some(view) = view {
+                view.check(what, bytes, 4, BufferUsages::COPY_DST)?;
+            }
+        }
+        match (outputs.argmax, self.request.argmax) {
+            (Some(_), false) => Err(Error::Unexpected { what: "argmax", planned: "without argmax" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the gradient goes, and whether the plan's storage allows it.
+    pub(super) fn check_gradient<'a>(
+        &self,
+        bound: &mut Bound<'a>,
+        gradient: Option<MatrixView<'a>>,
+    ) -> Result<()> {
+        if self.request.storage == Storage::InPlace {
+            return match (gradient, bound.logits) {
+                (None, Some(logits)) => self.check_written("the gradient", &logits, bound),
+                (None, None) => Ok(()),
+                (Some(_), _) => Err(Error::Unexpected { what: "a gradient view", planned: "in place" }),
+            };
+        }
+        let Some(view) = gradient else {
+            return Err(Error::Missing { what: "the gradient", needed_by: "a plan that is not in place" });
+        };
+        self.check_matrix("the gradient", &view, self.extent.gradient)?;
+        self.check_written("the gradient", &view, bound)?;
+        bound.gradient = Some(view);
+        Ok(())
+    }
+
+    pub(super) fn check_class_scale<'a>(&self, bound: &mut Bound<'a>, view: Option<View<'a>>) -> Result<()> {
+        match (view, self.request.class_scale_gradient) {
+            (Some(view), true) => {
+                let bytes = 4 * self.extent.width();
+                view.check("the class scales' gradient", bytes, self.alignment(), BufferUsages::STORAGE)?;
+                self.check_written("the class scales' gradient", &MatrixView::Whole(view), bound)?;
+                bound.class_scale = Some(view);
+                Ok(())
+            }
+            (None, true) => Err(Error::Missing { what: "the class scales' gradient", needed_by: "the plan" }),
+            (Some(_), false) => Err(Error::Unexpected {
+                what: "a view for the class scales' gradient",
+                planned: "without that gradient",
+            }),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// A matrix that kernels over the logits write, against every other view of the pass.
+    fn check_written(&self, what: &'static str, view: &MatrixView<'_>, bound: &Bound<'_>) -> Result<()> {
+        let in_place = self.request.storage == Storage::InPlace;
+        let own = |name: &str, other: &MatrixView<'_>| in_place && name == "logits" && other == view;
+        // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
+        for (other, read) in bound.read().into_iter().take(3) {
+            let Some(read) = read.filter(|read| !own(other, read)) else { continue };
+            if !view.overlaps(&read) && view.shares_buffer(&read) && self.request.storage == Storage::Separate
+            {
+                let cure = "views in one buffer need a plan with `Storage::Shared`";
+                return Err(Error::Overlap { first: what, second: other, cure });
+            }
+        }
+        let cure = "give them bytes of their own, or plan in place (`Storage::InPlace`)";
+        if view.overlaps_itself() {
+            return Err(Error::Overlap { first: what, second: "another of its row blocks", cure });
+        }
+        for (other, read) in bound.read().into_iter().chain([("the gradient", bound.gradient)]) {
+            if read.is_some_and(|read| !own(other, &read) && view.overlaps(&read)) {
+                return Err(Error::Overlap { first: what, second: other, cure });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Outputs<'a> {
+    /// Name, view and bytes of each, in the order in which they are kept.
+    pub(super) fn list(&self, per_row: u64) -> [(&'static str, Option<View<'a>>, u64); 5] {
+        [
+            ("the loss", self.loss, 4),
+            ("row losses", self.row_loss, per_row),
+            ("log-sum-exp", self.log_sum_exp, per_row),
+            ("target probabilities", self.target_probability, per_row),
+            ("argmax", self.argmax, per_row),
+        ]
+    }
+}
+
+/// Outputs share no bytes with each other, the gradients or what is read.
+pub(super) fn check_apart(bound: &Bound<'_>, outputs: &Outputs<'_>) -> Result<()> {
+    let cure = "give each output bytes of its own";
+    let list = outputs.list(0);
+    let written = [
+        ("the gradient", bound.gradient),
+        ("the class scales' gradient", bound.class_scale.map(MatrixView::Whole)),
+    ];
+    for (index, (first, view, _)) in list.iter().enumerate() {
+        let Some(view) = view.map(MatrixView::Whole) else { continue };
+        let rest = list.iter().skip(index + 1);
+        let rest = rest.map(|&(name, view, _)| (name, view.map(MatrixView::Whole)));
+        for (second, other) in rest.chain(bound.read()).chain(written) {
+            if other.is_some_and(|other| view.overlaps(&other)) {
+                return Err(Error::Overlap { first, second, cure });
+            }
+        }
+    }
+    Ok(())
+}

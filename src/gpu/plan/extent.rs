@@ -1,0 +1,242 @@
+//! The shape of a plan: what the request says, checked, and cut into windows.
+
+use crate::element::Element;
+use crate::gpu::choice::RowChoice;
+use crate::gpu::kernels::Kernels;
+use crate::gpu::params::ClassColumns;
+use crate::gpu::request::PlanRequest;
+use crate::gpu::shader::{KernelKey, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, Storage};
+use crate::gpu::windows::{Bounds, Matrix, Part, Shape, Windows};
+use crate::{Error, Result};
+use std::ops::Range;
+
+/// The rows and classes of a plan and its matrices, in 64 bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub rows: u64,
+    /// The plan's own classes, and K.
+    pub classes: Range<u64>,
+    pub total_classes: u64,
+    pub logits: Matrix,
+    pub gradient: Matrix,
+    /// Soft targets or given gates.
+    pub dense: Matrix,
+    /// Rows of each block.
+    pub blocks: Vec<u64>,
+}
+
+impl Extent {
+    /// Checks what a request says of its shape.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for strides below the width, blocks that do not add up to N, and shards that are none;
+    /// [`Error::Limit`] for sizes that no memory has.
+    pub(crate) fn new(request: &PlanRequest) -> Result<Self> {
+        let own = request.own_classes();
+        if own.start > own.end || own.end > request.classes {
+            return Err(parameter(
+                "the end of the shard's classes",
+                own.end,
+                "at most K, and not before their start",
+            ));
+        }
+        if let Some(shard) = &request.shard {
+            if shard.index >= shard.shards {
+                return Err(parameter("the shard's number", shard.index, "below the number of shards"));
+            }
+        }
+        let width = own.len();
+        let in_place = request.storage == Storage::InPlace;
+        let matrix = |name, stride: usize, element: Element| match stride >= width {
+            true => Ok(Matrix { stride: stride as u64, bytes: element.bytes() }),
+            false => Err(parameter(name, stride, "at least the number of classes")),
+        };
+        let logits = matrix("logits_stride", request.logits_stride, request.logits)?;
+        let gradient = match in_place {
+            true => logits,
+            false => matrix("gradient_stride", request.gradient_stride, request.gradient)?,
+        };
+        if in_place && request.gradient != request.logits {
+            return Err(Error::Combination {
+                first: "a gradient in place",
+                second: "a gradient of another element type than the logits'",
+                cure: "give both one element type, or the gradient a buffer of its own",
+            });
+        }
+        let rows = request.rows as u64;
+        let blocks: Vec<u64> = match request.row_blocks.is_empty() {
+            true => vec![rows],
+            false => request.row_blocks.iter().map(|&rows| rows as u64).collect(),
+        };
+        if blocks.iter().try_fold(0u64, |sum, &rows| sum.checked_add(rows)) != Some(rows) {
+            return Err(parameter("the number of rows of all blocks", request.rows, "N"));
+        }
+        let extent = Self {
+            rows,
+            classes: own.start as u64..own.end as u64,
+            total_classes: request.classes as u64,
+            logits,
+            gradient,
+            dense: Matrix { stride: width as u64, bytes: 4 },
+            blocks,
+        };
+        for (what, matrix) in [("logits", logits), ("the gradient", gradient), ("soft targets", extent.dense)]
+        {
+            let size = matrix.size(rows, extent.width());
+            // Offsets are counted in 64 bits, rows in 32.
+            if size.is_none_or(|size| size > 1 << 62) || rows > u64::from(u32::MAX >> 1) {
+                return Err(Error::Limit {
+                    what: format!("{what} (bytes)"),
+                    needed: size.unwrap_or(u64::MAX),
+                    allowed: 1 << 62,
+                    cure: "use fewer rows or a smaller stride",
+                });
+            }
+        }
+        Ok(extent)
+    }
+
+    /// The plan's own classes.
+    pub(crate) fn width(&self) -> u64 {
+        self.classes.end - self.classes.start
+    }
+
+    /// Whether rows of a packed gradient share words.
+    pub(crate) fn has_edges(&self, packed: bool) -> bool {
+        packed && (self.gradient.stride % 2 == 1 || self.width() % 2 == 1)
+    }
+
+    /// Whether pairs of logits lie across words where pairs of the gradient do not.
+    pub(crate) fn straddles(&self) -> bool {
+        let both_packed = self.logits.bytes == 2 && self.gradient.bytes == 2;
+        both_packed && self.logits.stride % 2 != self.gradient.stride % 2
+    }
+
+    /// Cuts the batch.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where nothing fits.
+    pub(crate) fn cut(
+        &self,
+        kernels: &Kernels,
+        key: &KernelKey,
+        columns: &ClassColumns,
+        choice: RowChoice,
+        inputs: Inputs,
+    ) -> Result<Cut> {
+        let limits = kernels.device.limits();
+        let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
+        let most = u64::from(limits.max_compute_workgroups_per_dimension.max(1));
+        let bounds = Bounds { binding: kernels.max_binding(), alignment, groups: most * most };
+        let mut matrices = vec![self.logits, self.gradient];
+        if inputs.dense {
+            matrices.push(self.dense);
+        }
+        let layout = Layout::new(key);
+        let fields = layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS;
+        let counts = if inputs.counts { 8 } else { 0 };
+        let split = u64::from(choice.split.max(1));
+        let shape = Shape {
+            blocks: self.blocks.clone(),
+            classes: self.width(),
+            matrices,
+            class_bytes: counts.max(4 * columns.len()),
+            row_bytes: 4 * fields.max(2 * FIELDS_PER_LABEL),
+            row_bytes_per_range: 4 * split * layout.slot,
+            row_groups: split,
+        };
+        let windows = Windows::new(&shape, bounds)?;
+        let block = 4 * u64::from(choice.workgroup);
+        let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
+        let mut slots = 0;
+        for (row_range, rows) in windows.rows.iter().enumerate() {
+            slots = 0;
+            for (class_range, classes) in windows.classes.iter().enumerate() {
+                let width = classes.end - classes.start;
+                // Rows may start in the middle of a word: one more column.
+                let blocks = (u64::from(width) + 1).div_ceil(block).max(1);
+                let piece_blocks = blocks.div_ceil(split);
+                let pieces = blocks.div_ceil(piece_blocks);
+                let part = |matrix: Matrix| {
+                    let start = u64::from(classes.start);
+                    matrix.part(rows.block_row, start, u64::from(rows.rows), u64::from(width), alignment)
+                };
+                list.push(Window {
+                    row_range,
+                    class_range,
+                    block: rows.block,
+                    first_row: rows.row,
+                    rows: rows.rows,
+                    classes: classes.clone(),
+                    pieces: narrow(pieces),
+                    piece_blocks: narrow(piece_blocks),
+                    first_slot: slots,
+                    logits: part(self.logits),
+                    gradient: part(self.gradient),
+                    dense: part(self.dense),
+                });
+                slots += narrow(pieces);
+            }
+        }
+        Ok(Cut { ranges: windows, windows: list, slots })
+    }
+}
+
+/// What else a plan's windows have to bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// Soft targets or given gates.
+    pub dense: bool,
+    /// Cumulative class counts.
+    pub counts: bool,
+}
+
+/// Fields per row that the prepare kernel writes, for one label.
+pub(crate) const FIELDS_PER_LABEL: u64 = 7;
+
+/// A batch in windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub ranges: Windows,
+    /// Every range of rows with every range of classes, in that order.
+    pub windows: Vec<Window>,
+    /// Slots of one row.
+    pub slots: u32,
+}
+
+/// A range of rows and of classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub row_range: usize,
+    pub class_range: usize,
+    /// The block of the caller's matrices.
+    pub block: usize,
+    /// Its first row in the batch.
+    pub first_row: u64,
+    pub rows: u32,
+    /// Its classes, counted from the plan's first.
+    pub classes: Range<u32>,
+    /// Workgroups that share a row, and the blocks of columns that each has.
+    pub pieces: u32,
+    pub piece_blocks: u32,
+    pub first_slot: u32,
+    pub logits: Part,
+    pub gradient: Part,
+    pub dense: Part,
+}
+
+impl Window {
+    pub(crate) fn width(&self) -> u32 {
+        self.classes.end - self.classes.start
+    }
+}
+
+/// Counts that windows keep within 32 bits.
+pub(crate) fn narrow(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "only for the message")]
+fn parameter(name: &'static str, value: usize, expected: &'static str) -> Error {
+    Error::Parameter { name, value: value as f64, expected }
+}

@@ -1,0 +1,251 @@
+//! The kernels of a plan, in the order in which they run.
+
+use super::extent::Extent;
+use crate::Result;
+use crate::gpu::choice::{RowChoice, RowRequest};
+use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::request::{Mode, PlanRequest};
+use crate::gpu::shader::{Cell, Driver, InnerTerms, KernelKey, Look, Storage};
+use std::sync::Arc;
+
+/// Threads per workgroup of the kernels that are not over logits.
+pub(crate) const SMALL_WORKGROUP: u32 = 128;
+/// Threads per workgroup of the kernels that have a workgroup for each row, and of the class scales' gradient.
+pub(crate) const ROW_WORKGROUP: u32 = 64;
+
+/// A kernel, compiled.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub key: KernelKey,
+    pub pipeline: Arc<Pipeline>,
+}
+
+/// The kernels of a plan.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    pub count_labels: Option<Step>,
+    pub refresh_counts: Option<Step>,
+    pub prepare: Step,
+    pub share_sums: Option<Step>,
+    pub denominator: Step,
+    pub rows: RowSteps,
+    pub loss_sums: Option<Step>,
+    pub finish: Step,
+    pub class_scale: Option<Step>,
+    pub backward: Option<Step>,
+    pub stitch: Option<Step>,
+}
+
+/// How rows get from logits to their results.
+#[derive(Debug)]
+pub(crate) enum RowSteps {
+    /// A workgroup has the whole of its rows.
+    Whole(Step),
+    /// Rows are shared by workgroups, windows or shards.
+    Split(Box<SplitSteps>),
+}
+
+/// The kernels of rows that are split.
+#[derive(Debug)]
+pub(crate) struct SplitSteps {
+    /// Absent for soft targets.
+    pub label_logits: Option<Step>,
+    /// Seesaw with a floor: the first look.
+    pub raw: Option<Step>,
+    /// Seesaw's compensation.
+    pub threshold: Option<Step>,
+    pub partial: Step,
+    pub close: Step,
+    pub shard: Option<ShardSteps>,
+}
+
+/// The kernels between shards.
+#[derive(Debug)]
+pub(crate) struct ShardSteps {
+    /// Two rounds of statistics: seesaw's labels come first.
+    pub gather_labels: Option<Step>,
+    pub gather: Step,
+    /// Absent for soft targets.
+    pub adopt: Option<Step>,
+}
+
+/// What decides the kernels beside the rows' request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub split: bool,
+    pub counted: bool,
+    pub many_rows: bool,
+}
+
+impl Steps {
+    /// Compiles the kernels of a plan.
+    ///
+    /// # Errors
+    /// Those of [`Kernels::pipeline`].
+    pub(crate) fn new(
+        kernels: &Kernels,
+        rows: &RowRequest,
+        choice: RowChoice,
+        request: &PlanRequest,
+        extent: &Extent,
+        manner: Manner,
+    ) -> Result<Self> {
+        let step = |key: KernelKey| Ok::<_, crate::Error>(Step { key, pipeline: kernels.pipeline(&key)? });
+        let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
+        // Kernels that are not over rows: only what their text depends on.
+        let small = |driver| KernelKey::new(driver, rows.targets, SMALL_WORKGROUP);
+        let placed = |driver| KernelKey {
+            terms: InnerTerms {
+                class_scale: rows.terms.class_scale,
+                bias: rows.terms.bias,
+                mitigation: rows.terms.mitigation,
+                dense: rows.terms.dense,
+                ..InnerTerms::default()
+            },
+            ..small(driver)
+        };
+        let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
+        let fused = request.mode == Mode::LossAndGrad && !request.class_scale_gradient && !manner.split;
+        let row_steps = match manner.split {
+            false => RowSteps::Whole(step(rows.row_key(choice, fused, !fused))?),
+            true => RowSteps::Split(Box::new(SplitSteps::new(kernels, rows, choice, request)?)),
+        };
+        let backward =
+            rows.aligned(KernelKey { argmax: false, chip: 0, ..rows.key(Driver::Backward, choice) });
+        let class_scale = KernelKey {
+            argmax: false,
+            chip: 0,
+            lanes: 1,
+            workgroup: ROW_WORKGROUP,
+            ..rows.key(Driver::ClassScaleGradient, choice)
+        };
+        let gradient = rows.key(Driver::Stitch, choice).gradient;
+        let in_place = request.storage == Storage::InPlace;
+        let stitch = KernelKey {
+            storage: if in_place { Storage::InPlace } else { Storage::Separate },
+            logits: if in_place { gradient } else { Cell::F32 },
+            gradient,
+            targets: crate::TargetKind::Hard,
+            ..small(Driver::Stitch)
+        };
+        Ok(Self {
+            count_labels: optional(manner.counted, small(Driver::CountLabels))?,
+            refresh_counts: optional(manner.counted && rows.terms.mitigation, placed(Driver::RefreshCounts))?,
+            prepare: step(placed(Driver::Prepare))?,
+            share_sums: optional(manner.many_rows, small(Driver::ShareSums))?,
+            denominator: step(KernelKey { of_sums: manner.many_rows, ..small(Driver::Denominator) })?,
+            rows: row_steps,
+            loss_sums: optional(manner.many_rows, of_saved(Driver::LossSums))?,
+            finish: step(KernelKey { of_sums: manner.many_rows, ..of_saved(Driver::Finish) })?,
+            class_scale: optional(request.class_scale_gradient, class_scale)?,
+            backward: optional(!fused, backward)?,
+            stitch: optional(extent.has_edges(gradient.packed()), stitch)?,
+        })
+    }
+
+    /// Every kernel, in the order in which a plan runs them.
+    pub(crate) fn all(&self) -> Vec<&Step> {
+        let mut all: Vec<Option<&Step>> = vec![
+            self.count_labels.as_ref(),
+            self.refresh_counts.as_ref(),
+            Some(&self.prepare),
+            self.share_sums.as_ref(),
+            Some(&self.denominator),
+        ];
+        match &self.rows {
+            RowSteps::Whole(step) => all.push(Some(step)),
+            RowSteps::Split(split) => {
+                all.extend([split.label_logits.as_ref(), split.raw.as_ref()]);
+                if let Some(shard) = &split.shard {
+                    all.extend([shard.gather_labels.as_ref(), shard.adopt.as_ref()]);
+                }
+                all.extend([split.threshold.as_ref(), Some(&split.partial)]);
+                all.push(split.shard.as_ref().map(|shard| &shard.gather));
+                all.push(Some(&split.close));
+            }
+        }
+        all.extend([
+            self.loss_sums.as_ref(),
+            Some(&self.finish),
+            self.class_scale.as_ref(),
+            self.backward.as_ref(),
+            self.stitch.as_ref(),
+        ]);
+        all.into_iter().flatten().collect()
+    }
+}
+
+impl SplitSteps {
+    fn new(kernels: &Kernels, rows: &RowRequest, choice: RowChoice, request: &PlanRequest) -> Result<Self> {
+        let step = |key: KernelKey| Ok::<_, crate::Error>(Step { key, pipeline: kernels.pipeline(&key)? });
+        let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
+        let sharded = request.shard.is_some();
+        let terms = rows.terms;
+        let soft = rows.targets == crate::TargetKind::Soft;
+        let seesaw = terms.mitigation || terms.compensation;
+        let look = |raw: bool| if raw { Look::Raw } else { Look::Final };
+        // Storage decides nothing: these kernels do not write the gradient.
+        let walk =
+            KernelKey { chip: 0, storage: Storage::Separate, sharded, ..rows.key(Driver::Partial, choice) };
+        let thread_per_row = KernelKey {
+            lanes: 1,
+            workgroup: ROW_WORKGROUP,
+            sharded: false,
+            driver: Driver::LabelLogits,
+            argmax: false,
+            ..walk
+        };
+        let group_per_row = |driver| KernelKey {
+            driver,
+            lanes: 1,
+            workgroup: ROW_WORKGROUP,
+            logits: Cell::F32,
+            terms: InnerTerms { gate_given: false, ..terms },
+            ..walk
+        };
+        let gather = |raw| KernelKey { look: look(raw), sharded: false, ..group_per_row(Driver::Gather) };
+        let shard = match sharded {
+            false => None,
+            true => Some(ShardSteps {
+                gather_labels: optional(seesaw, gather(terms.two_step()))?,
+                gather: step(gather(false))?,
+                adopt: optional(
+                    !soft,
+                    KernelKey {
+                        lanes: 1,
+                        workgroup: SMALL_WORKGROUP,
+                        terms: InnerTerms {
+                            compensation: terms.compensation,
+                            floor: terms.floor,
+                            dense: terms.dense,
+                            ..InnerTerms::default()
+                        },
+                        logits: Cell::F32,
+                        driver: Driver::Adopt,
+                        ..walk
+                    },
+                )?,
+            }),
+        };
+        Ok(Self {
+            label_logits: optional(!soft, thread_per_row)?,
+            raw: optional(terms.two_step(), KernelKey { look: Look::Raw, ..walk })?,
+            threshold: optional(
+                terms.compensation,
+                KernelKey { look: look(terms.two_step()), ..group_per_row(Driver::Threshold) },
+            )?,
+            partial: step(walk)?,
+            close: step(group_per_row(Driver::CloseSlots))?,
+            shard,
+        })
+    }
+
+    /// Rounds of statistics that shards exchange.
+    pub(crate) fn rounds(&self) -> usize {
+        match &self.shard {
+            None => 0,
+            Some(shard) if shard.gather_labels.is_some() => 2,
+            Some(_) => 1,
+        }
+    }
+}
