@@ -8,7 +8,7 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use longtail::{gpu::Context, method};
-use support::{Data, Problem, SHAPES, software};
+use support::{Data, Problem, SHAPES, Setup, software};
 
 fn losses(criterion: &mut Criterion) {
     let context = Context::new().expect("an adapter");
@@ -17,7 +17,7 @@ fn losses(criterion: &mut Criterion) {
     for (rows, classes) in SHAPES {
         let data = Data::new(rows, classes);
         for method in method::SOFTMAX {
-            let problem = Problem::new(&context, method, &data).expect("a plan");
+            let problem = Problem::new(&context, method, &data, Setup::default()).expect("a plan");
             println!("{} {rows}x{classes}: {} extra bytes on the device", method.name, problem.plan.bytes());
             let mut group = criterion.benchmark_group(format!("{}/f32", method.name));
             group

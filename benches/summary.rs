@@ -7,7 +7,7 @@ mod support;
 
 use longtail::{gpu::Context, method};
 use std::fmt::Write as _;
-use support::{Data, Problem, SHAPES, software};
+use support::{Data, Problem, SHAPES, Setup, software};
 
 const ROUNDS: usize = 9;
 const HELP: &str = "Usage: cargo bench --bench summary [-- [--write] [FILTER]]
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut problems = Vec::new();
         for method in method::SOFTMAX {
             if method.name == "cross_entropy" || method.name.contains(&filter) {
-                problems.push((method.name, Problem::new(&context, method, &data)?));
+                problems.push((method.name, Problem::new(&context, method, &data, Setup::default())?));
             }
         }
         // Passes of about 20 ms together.

@@ -69,7 +69,7 @@ fn product(kernels: &Kernels, name: &str, parts: usize, tally: &mut Tally) -> us
                 for choice in CHOICES {
                     index += 1;
                     // Layouts shift from one pair of types to the next, so that all of both are met.
-                    if (index + index / CHOICES.len()) % parts != 0 {
+                    if !(index + index / CHOICES.len()).is_multiple_of(parts) {
                         continue;
                     }
                     let choice = RowChoice { native_f16: native, ..choice };

@@ -1,10 +1,10 @@
 //! A prebuilt problem of one method and shape on the adapter, checked against the reference before it is timed.
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use longtail::gpu::{Context, Inputs, Outputs, Plan, PlanRequest, TargetViews, View};
+use longtail::gpu::{Context, Inputs, Outputs, Plan, PlanRequest, RowChoice, TargetViews, View};
 use longtail::method::Method;
 use longtail::softmax::GateSource;
-use longtail::{Batch, ClassCounts, SoftmaxLoss, TargetKind, Targets, Upstream, reference};
+use longtail::{Batch, ClassCounts, Element, SoftmaxLoss, TargetKind, Targets, Upstream, reference};
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::{Duration, Instant};
 
@@ -63,15 +63,26 @@ impl Data {
     }
 }
 
+/// How a problem is laid out.
+#[derive(Clone, Copy, Default)]
+pub struct Setup {
+    /// The element type of logits and gradient.
+    pub element: Element,
+    /// The row layout; `None` is the plan's own choice.
+    pub choice: Option<RowChoice>,
+}
+
 /// A plan with its buffers, ready to be recorded.
 pub struct Problem {
     context: Context,
     pub plan: Plan,
+    element: Element,
     logits: wgpu::Buffer,
     gradient: wgpu::Buffer,
     targets: Vec<wgpu::Buffer>,
     norms: Option<wgpu::Buffer>,
     gates: Option<wgpu::Buffer>,
+    plan_is_soft: bool,
 }
 
 /// What a number of passes took, in all.
@@ -86,12 +97,24 @@ pub struct Took {
 
 impl Problem {
     /// Plans `method` for the data, runs it once and compares it with the reference.
-    pub fn new(context: &Context, method: &Method, data: &Data) -> Result<Self, Box<dyn std::error::Error>> {
+    pub fn new(
+        context: &Context,
+        method: &Method,
+        data: &Data,
+        setup: Setup,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let spec = (method.build)(&data.counts)?;
         let kernels = context.kernels();
-        let plan =
-            kernels.plan(&spec, &PlanRequest::new(data.rows, data.classes).with_targets(method.targets))?;
+        let element = setup.element;
+        let mut request = PlanRequest::new(data.rows, data.classes)
+            .with_targets(method.targets)
+            .with_elements(element, element);
+        request.choice = setup.choice;
+        let plan = kernels.plan(&spec, &request)?;
         let upload = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            let bytes = &bytes[..];
             let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
                 label: None,
                 size: bytes.len() as u64,
@@ -115,11 +138,13 @@ impl Problem {
         let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
         let problem = Self {
             context: context.clone(),
-            logits: upload(bytemuck::cast_slice(&data.logits)),
-            gradient: upload(bytemuck::cast_slice(&data.logits)),
+            logits: upload(&element.encode(&data.logits)),
+            gradient: upload(&element.encode(&data.logits)),
+            element,
             targets,
             norms: spec.influence.is_some().then(|| upload(bytemuck::cast_slice(&data.norms))),
             gates: given.then(|| upload(bytemuck::cast_slice(&data.dense))),
+            plan_is_soft: method.targets == TargetKind::Soft,
             plan,
         };
         problem.check(method, &spec, data)?;
@@ -134,8 +159,9 @@ impl Problem {
         data: &Data,
     ) -> Result<(), Box<dyn std::error::Error>> {
         self.run(1);
-        let got = self.read(&self.gradient);
-        let logits: Vec<f64> = data.logits.iter().map(|&z| f64::from(z)).collect();
+        let got = self.element.decode(&self.read(&self.gradient));
+        let rounded = self.element.decode(&self.element.encode(&data.logits));
+        let logits: Vec<f64> = rounded.iter().map(|&z| f64::from(z)).collect();
         let mut batch = Batch::new(&logits, data.classes, data.targets(method.targets));
         if self.norms.is_some() {
             batch = batch.with_feature_norms(&data.norms);
@@ -146,14 +172,19 @@ impl Problem {
         let want = reference::softmax(spec, &batch, Upstream::One)?.gradient;
         let top = want.iter().fold(0.0f64, |top, g| top.max(g.abs()));
         let worst = want.iter().zip(&got).fold(0.0f64, |worst, (w, &g)| worst.max((w - f64::from(g)).abs()));
+        let rounding = match self.element {
+            Element::F32 => 0.0,
+            Element::F16 => 2f64.powi(-11),
+            _ => 2f64.powi(-8),
+        };
         // A NaN fails the comparison.
-        match worst <= 1e-4 * top && got.iter().all(|g| g.is_finite()) {
+        match worst <= (1e-4 + rounding) * top && got.iter().all(|g| g.is_finite()) {
             true => Ok(()),
             false => Err(format!("{}: gradient is off by {worst:e} of {top:e}", method.name).into()),
         }
     }
 
-    fn read(&self, buffer: &wgpu::Buffer) -> Vec<f32> {
+    fn read(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
         let (device, queue) = (self.context.kernels().device(), self.context.kernels().queue());
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
@@ -167,7 +198,7 @@ impl Problem {
         staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapping"));
         device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
         let view = staging.get_mapped_range(..).expect("the mapped range");
-        bytemuck::pod_collect_to_vec(&view[..])
+        view[..].to_vec()
     }
 
     /// Logits read once, the gradient written once.
@@ -189,9 +220,7 @@ impl Problem {
                         second: View::whole(second),
                         lambda: View::whole(lambda),
                     },
-                    [only] if only.size() == self.logits.size() => {
-                        TargetViews::Soft(View::whole(only).into())
-                    }
+                    [only] if self.plan_is_soft => TargetViews::Soft(View::whole(only).into()),
                     targets => TargetViews::Hard(View::whole(&targets[0])),
                 },
             )

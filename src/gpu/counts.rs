@@ -1,6 +1,7 @@
 //! Cumulative class counts on the device.
 
 use super::kernels::Kernels;
+use super::memory::storage;
 use super::readback;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -18,10 +19,13 @@ pub struct DeviceCounts {
 }
 
 impl DeviceCounts {
+    pub(crate) const LABEL: &'static str = "longtail class counts";
+
     /// Counts that start at `initial`, `[K]`; 8 K bytes on the device.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for no classes, [`Error::OutOfMemory`], [`Error::Device`].
+    /// [`Error::Parameter`] for no classes, [`Error::Limit`] for more than a buffer holds (8 bytes a class),
+    /// [`Error::OutOfMemory`], [`Error::Device`].
     pub fn new(kernels: &Kernels, initial: &[u64]) -> Result<Self> {
         if initial.is_empty() {
             return Err(Error::Parameter {
@@ -30,16 +34,16 @@ impl DeviceCounts {
                 expected: "at least 1",
             });
         }
-        let buffer = kernels.scoped("class counts", || {
-            Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("longtail class counts"),
-                size: 8 * initial.len() as u64,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }))
-        })?;
+        let (needed, allowed) = (8 * initial.len() as u64, kernels.device.limits().max_buffer_size);
+        if needed > allowed {
+            return Err(Error::Limit {
+                what: "class counts (bytes in one buffer)".into(),
+                needed,
+                allowed,
+                cure: "request the device with a higher max_buffer_size, or shard the classes",
+            });
+        }
+        let buffer = kernels.scoped("class counts", || Ok(storage(kernels, Self::LABEL, needed)))?;
         let counts = Self { kernels: kernels.clone(), buffer: Arc::new(buffer), classes: initial.len() };
         counts.set(initial)?;
         Ok(counts)

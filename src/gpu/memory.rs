@@ -66,9 +66,9 @@ impl Arena {
         Some((self.buffers.get(index)?, offset))
     }
 
-    /// Bytes on the device.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.buffers.iter().map(wgpu::Buffer::size).sum()
+    /// Bytes of each buffer.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.buffers.iter().map(wgpu::Buffer::size)
     }
 }
 

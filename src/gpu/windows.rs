@@ -74,6 +74,8 @@ pub(crate) struct Shape {
     pub row_bytes_per_range: u64,
     /// Workgroups for each row.
     pub row_groups: u64,
+    /// Rows that some kernel goes through in one loop, at most; 0 without such a kernel.
+    pub most_rows: u64,
 }
 
 /// Rows that are worked on together.
@@ -136,6 +138,9 @@ impl Windows {
             most = most.min(1 + elements.saturating_sub(width) / matrix.stride.max(1));
         }
         most = most.min(bounds.groups / shape.row_groups.max(1)).min(u64::from(u32::MAX >> 1));
+        if shape.most_rows > 0 {
+            most = most.min(shape.most_rows);
+        }
         if most == 0 {
             return Err(limit("the fields of one row", row_bytes + bounds.alignment));
         }
@@ -198,6 +203,7 @@ mod tests {
             row_bytes: 40,
             row_bytes_per_range: 0,
             row_groups: 1,
+            most_rows: 0,
         }
     }
 

@@ -58,7 +58,7 @@ impl Manner {
             0 => vec![rows],
             height => {
                 let mut blocks = vec![height; rows / height];
-                blocks.extend((rows % height > 0 || rows == 0).then_some(rows % height));
+                blocks.extend((!rows.is_multiple_of(height) || rows == 0).then_some(rows % height));
                 blocks
             }
         }
@@ -383,8 +383,17 @@ pub fn pass(
     })
 }
 
+/// Kernels on a device without any feature.
+pub fn kernels_without_features() -> Kernels {
+    kernels_of(|_| {}, wgpu::Features::empty())
+}
+
 /// Kernels on a device whose limits are lowered: every batch is cut into windows.
 pub fn kernels_with(change: impl FnOnce(&mut wgpu::Limits)) -> Kernels {
+    kernels_of(change, wgpu::Features::SHADER_F16)
+}
+
+fn kernels_of(change: impl FnOnce(&mut wgpu::Limits), features: wgpu::Features) -> Kernels {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN,
         flags: wgpu::InstanceFlags::empty(),
@@ -394,7 +403,7 @@ pub fn kernels_with(change: impl FnOnce(&mut wgpu::Limits)) -> Kernels {
     let mut limits = adapter.limits();
     change(&mut limits);
     let descriptor = wgpu::DeviceDescriptor {
-        required_features: adapter.features() & wgpu::Features::SHADER_F16,
+        required_features: adapter.features() & features,
         required_limits: limits,
         ..Default::default()
     };

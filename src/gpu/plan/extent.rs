@@ -135,7 +135,10 @@ impl Extent {
         let layout = Layout::new(key);
         let fields = layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS;
         let counts = if inputs.counts { 8 } else { 0 };
-        let split = u64::from(choice.split.max(1));
+        let block = 4 * u64::from(choice.workgroup);
+        // Rows may start in the middle of a word: one more column.
+        let blocks_of = |width: u64| (width + 1).div_ceil(block).max(1);
+        let split = u64::from(choice.split.max(1)).max(blocks_of(self.width()).div_ceil(LONGEST_LOOP));
         let shape = Shape {
             blocks: self.blocks.clone(),
             classes: self.width(),
@@ -144,17 +147,16 @@ impl Extent {
             row_bytes: 4 * fields.max(2 * FIELDS_PER_LABEL),
             row_bytes_per_range: 4 * split * layout.slot,
             row_groups: split,
+            most_rows: if inputs.rows_in_a_loop { LONGEST_LOOP } else { 0 },
         };
         let windows = Windows::new(&shape, bounds)?;
-        let block = 4 * u64::from(choice.workgroup);
         let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
         let mut slots = 0;
         for (row_range, rows) in windows.rows.iter().enumerate() {
             slots = 0;
             for (class_range, classes) in windows.classes.iter().enumerate() {
                 let width = classes.end - classes.start;
-                // Rows may start in the middle of a word: one more column.
-                let blocks = (u64::from(width) + 1).div_ceil(block).max(1);
+                let blocks = blocks_of(u64::from(width));
                 let piece_blocks = blocks.div_ceil(split);
                 let pieces = blocks.div_ceil(piece_blocks);
                 let part = |matrix: Matrix| {
@@ -178,7 +180,7 @@ impl Extent {
                 slots += narrow(pieces);
             }
         }
-        Ok(Cut { ranges: windows, windows: list, slots })
+        Ok(Cut { split: split > 1 || windows.classes.len() > 1, ranges: windows, windows: list, slots })
     }
 }
 
@@ -189,7 +191,13 @@ pub(crate) struct Inputs {
     pub dense: bool,
     /// Cumulative class counts.
     pub counts: bool,
+    /// Whether some kernel goes through a window's rows one after another.
+    pub rows_in_a_loop: bool,
 }
+
+/// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends every loop after 65,535 without a word, and
+/// drivers of displays end what runs too long.
+const LONGEST_LOOP: u64 = 32_768;
 
 /// Fields per row that the prepare kernel writes, for one label.
 pub(crate) const FIELDS_PER_LABEL: u64 = 7;
@@ -202,6 +210,8 @@ pub(crate) struct Cut {
     pub windows: Vec<Window>,
     /// Slots of one row.
     pub slots: u32,
+    /// Whether several workgroups or windows share a row.
+    pub split: bool,
 }
 
 /// A range of rows and of classes.

@@ -22,6 +22,15 @@ pub(crate) const PARAMS_STEP: u64 = 256;
 pub(crate) const SUM_ITEMS: u64 = 8192;
 const SUM_WORDS: u64 = 5;
 
+const PARAMS: &str = "longtail params";
+const SCALARS_LABEL: &str = "longtail scalars";
+const ONE: &str = "longtail one";
+const SHARED_ONE: &str = "longtail shared one";
+const SUMS: &str = "longtail sums";
+const ROW_FIELDS: &str = "longtail row fields";
+const SAVED: &str = "longtail saved";
+const CLASS_TABLE: &str = "longtail class table";
+
 /// How many sums rows of this number leave.
 pub(crate) fn sums_of(rows: u64) -> u64 {
     rows.div_ceil(SUM_ITEMS)
@@ -84,28 +93,27 @@ impl Memory {
         let params = PARAMS_STEP * (cut.windows.len() as u64).max(1);
         let sums: u64 = cut.ranges.rows.iter().map(|rows| sums_of(u64::from(rows.rows))).sum();
         let memory = Self {
-            rows: Arena::new(kernels, "longtail row fields", &per_row(FIELDS_PER_LABEL * labels))?,
-            saved: Arena::new(kernels, "longtail saved", &per_row(fields))?,
+            rows: Arena::new(kernels, ROW_FIELDS, &per_row(FIELDS_PER_LABEL * labels))?,
+            saved: Arena::new(kernels, SAVED, &per_row(fields))?,
             classes: class_arena(kernels, cut, columns)?,
             params: kernels.scoped("a plan's numbers", || {
                 Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("longtail params"),
+                    label: Some(PARAMS),
                     size: params,
                     usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 }))
             })?,
-            scalars: kernels.scoped("a plan's scalars", || {
-                Ok(storage(kernels, "longtail scalars", 4 * SCALARS as u64))
-            })?,
+            scalars: kernels
+                .scoped("a plan's scalars", || Ok(storage(kernels, SCALARS_LABEL, 4 * SCALARS as u64)))?,
             sums: match kept.many_rows && sums > 0 {
-                true => Some(kernels.scoped("a plan's sums", || {
-                    Ok(storage(kernels, "longtail sums", 4 * SUM_WORDS * sums))
-                })?),
+                true => Some(
+                    kernels.scoped("a plan's sums", || Ok(storage(kernels, SUMS, 4 * SUM_WORDS * sums)))?,
+                ),
                 false => None,
             },
-            one: kernels.scoped("a plan's one", || Ok(storage(kernels, "longtail one", 4)))?,
-            shared_one: kernels.scoped("a plan's one", || Ok(storage(kernels, "longtail shared one", 4)))?,
+            one: kernels.scoped("a plan's one", || Ok(storage(kernels, ONE, 4)))?,
+            shared_one: kernels.scoped("a plan's one", || Ok(storage(kernels, SHARED_ONE, 4)))?,
         };
         kernels.scoped("a plan's first numbers", || {
             kernels.queue.write_buffer(&memory.scalars, 0, bytemuck::cast_slice(&[0u32; SCALARS]));
@@ -117,11 +125,19 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Bytes on the device.
-    pub(crate) fn bytes(&self) -> u64 {
-        let buffers = [&self.params, &self.scalars, &self.one, &self.shared_one];
-        let own: u64 = buffers.into_iter().chain(&self.sums).map(wgpu::Buffer::size).sum();
-        own + self.rows.bytes() + self.saved.bytes() + self.classes.bytes()
+    /// Name and bytes of each buffer.
+    pub(crate) fn buffers(&self) -> Vec<(&'static str, u64)> {
+        let single = [
+            (PARAMS, &self.params),
+            (SCALARS_LABEL, &self.scalars),
+            (ONE, &self.one),
+            (SHARED_ONE, &self.shared_one),
+        ];
+        let single = single.into_iter().chain(self.sums.as_ref().map(|sums| (SUMS, sums)));
+        let arenas = [(ROW_FIELDS, &self.rows), (SAVED, &self.saved), (CLASS_TABLE, &self.classes)];
+        let arenas =
+            arenas.into_iter().flat_map(|(label, arena)| arena.sizes().map(move |size| (label, size)));
+        single.map(|(label, buffer)| (label, buffer.size())).chain(arenas).collect()
     }
 
     /// Writes the numbers of every window, one after another.
@@ -166,7 +182,7 @@ impl Memory {
 pub(crate) fn class_arena(kernels: &Kernels, cut: &Cut, columns: &ClassColumns) -> Result<Arena> {
     let width = |classes: &Range<u32>| u64::from(classes.end - classes.start);
     let sizes: Vec<u64> = cut.ranges.classes.iter().map(|range| 4 * columns.len() * width(range)).collect();
-    Arena::new(kernels, "longtail class table", &sizes)
+    Arena::new(kernels, CLASS_TABLE, &sizes)
 }
 
 /// The cumulative counts of a plan with seesaw: shared ones, or new ones from the spec.

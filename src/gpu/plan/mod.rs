@@ -74,9 +74,10 @@ impl Kernels {
         let inputs = Inputs {
             dense: request.targets == crate::TargetKind::Soft || terms.gate_given,
             counts: counts.is_some(),
+            rows_in_a_loop: request.class_scale_gradient,
         };
         let cut = extent.cut(self, &key, &columns, choice, inputs)?;
-        let split = choice.split > 1 || cut.ranges.classes.len() > 1 || request.shard.is_some();
+        let split = cut.split || request.shard.is_some();
         let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
         let manner = Manner { split, counted: counts.is_some(), many_rows };
         let steps = Steps::new(self, &rows, choice, request, &extent, manner)?;
@@ -260,7 +261,13 @@ impl Plan {
 
     /// Bytes that the plan holds on the device, shared counts included: O(N + K), and exact.
     pub fn bytes(&self) -> u64 {
-        self.memory.bytes() + self.counts.as_ref().map_or(0, DeviceCounts::bytes)
+        self.buffers().into_iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Name and bytes of each buffer that the plan holds: what [`bytes`](Self::bytes) adds up.
+    pub fn buffers(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.counts.as_ref().map(|counts| (DeviceCounts::LABEL, counts.bytes()));
+        self.memory.buffers().into_iter().chain(counts).collect()
     }
 
     /// How rows are laid over threads.
@@ -292,7 +299,7 @@ impl Plan {
         let RowChoice { lanes, workgroup, chip, split, native_f16 } = self.choice;
         let shared = matches!(self.steps.rows, RowSteps::Split(_));
         let manner = match (shared, chip) {
-            (true, _) => format!("shared by {} workgroups", self.cut.slots.max(split)),
+            (true, _) => format!("shared by {} workgroups each", self.cut.slots.max(split)),
             (false, 0) => "streamed".to_owned(),
             (false, chip) => format!("held on chip, {chip} columns per thread"),
         };

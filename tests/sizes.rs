@@ -1,0 +1,265 @@
+//! Sizes: what the software adapter's 128 MiB bindings cannot hold at once, more elements than 32 bits count, and what
+//! a plan allocates.
+
+#[path = "support/cases.rs"]
+mod cases;
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/keys.rs"]
+mod keys;
+#[path = "support/tally.rs"]
+mod tally;
+#[path = "support/tolerance.rs"]
+mod tolerance;
+
+use cases::{named, subjects};
+use gpu::{Manner, context, kernels_with, read_all};
+use inputs::{Data, Draws, Mix, counts};
+use longtail::gpu::{
+    Inputs, Kernels, MatrixView, Mode, Outputs, PlanRequest, Shard, Storage, TargetViews, View,
+};
+use longtail::{Element, Reduction, SoftmaxLoss, TargetKind};
+use tally::Tally;
+
+const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+fn buffer(kernels: &Kernels, size: u64) -> wgpu::Buffer {
+    kernels.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("test"),
+        size,
+        usage: USAGE,
+        mapped_at_creation: false,
+    })
+}
+
+/// Logits that are cheap to make.
+fn logits(elements: usize, seed: u32) -> Vec<f32> {
+    let mut draws = Draws::new(seed);
+    let period: Vec<f32> = (0..65_521).map(|_| draws.normal()).collect();
+    // The period is a prime: rows differ.
+    (0..elements).map(|index| period[index % period.len()]).collect()
+}
+
+/// Cross-entropy in place, `sum` over the rows, against `exp(z - lse) - [j = y]` in f64.
+///
+/// A term is below 1, and so are its parts: `|g - r| <= (24 + 10 U + 4 sqrt(K)) e (r + [j = y])` by the analysis in
+/// `support/tolerance.rs` with `U` at most 8 for these logits, and the rounding of the element type.
+fn check_cross_entropy(rows: usize, classes: usize, element: Element) -> (usize, usize) {
+    let kernels = context().kernels();
+    let values = element.decode(&element.encode(&logits(rows * classes, 5)));
+    let labels: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
+    let spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::Sum);
+    let request =
+        PlanRequest::new(rows, classes).with_storage(Storage::InPlace).with_elements(element, element);
+    let plan = kernels.plan(&spec, &request).unwrap();
+    println!("{}", plan.describe());
+    let bytes = (element.bytes() * (rows * classes) as u64).next_multiple_of(4);
+    let matrix = buffer(kernels, bytes);
+    let mut packed = element.encode(&values);
+    packed.resize(bytes as usize, 0);
+    kernels.queue().write_buffer(&matrix, 0, &packed);
+    drop(packed);
+    let targets = buffer(kernels, 4 * rows as u64);
+    kernels.queue().write_buffer(&targets, 0, bytemuck::cast_slice(&labels));
+    let loss = buffer(kernels, 4);
+    let mut encoder = kernels.device().create_command_encoder(&Default::default());
+    let inputs = Inputs::new(View::whole(&matrix), TargetViews::Hard(View::whole(&targets)));
+    let outputs = Outputs { loss: Some(View::whole(&loss)), ..Outputs::default() };
+    plan.encode_loss_and_grad(&mut encoder, &inputs, None, None, &outputs).unwrap();
+    kernels.queue().submit([encoder.finish()]);
+    plan.status().unwrap();
+    let read = read_all(kernels, &[&loss, &matrix]);
+    let bytes: Vec<u8> = read[1].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let gradient = element.decode(&bytes);
+
+    let unit = 2f64.powi(-24);
+    let rounding = match element {
+        Element::F32 => 0.0,
+        Element::F16 => 2f64.powi(-11),
+        _ => 2f64.powi(-8),
+    };
+    let rho = unit * (24.0 + 10.0 * 8.0 + 4.0 * (classes as f64).sqrt());
+    let (mut total, mut worst) = (0.0, 0.0f64);
+    for ((row, z), g) in values.chunks_exact(classes).enumerate().zip(gradient.chunks_exact(classes)) {
+        let top = z.iter().copied().fold(f32::MIN, f32::max);
+        let sum: f64 = z.iter().map(|&z| (f64::from(z) - f64::from(top)).exp()).sum();
+        let lse = f64::from(top) + sum.ln();
+        let label = labels[row] as usize;
+        total += lse - f64::from(z[label]);
+        for (class, (&z, &g)) in z.iter().zip(g).enumerate() {
+            let own = if class == label { 1.0 } else { 0.0 };
+            let want = (f64::from(z) - lse).exp() - own;
+            let bound = (rho + rounding) * (want.abs() + own) + 2f64.powi(-25);
+            let ratio = (f64::from(g) - want).abs() / bound;
+            assert!(ratio <= 1.0, "row {row} class {class}: {g:e}, not {want:e}");
+            worst = worst.max(ratio);
+        }
+    }
+    let loss = f64::from(f32::from_bits(read[0][0]));
+    assert!((loss - total).abs() <= (rho + 2.0 * unit * (rows as f64).sqrt()) * total, "{loss} {total}");
+    println!("{rows} x {classes} {element}: worst {worst:.2} of its tolerance; 1 GPU case");
+    plan.windows()
+}
+
+#[test]
+fn many_short_rows() {
+    check_cross_entropy(70_000, 3, Element::F32);
+    check_cross_entropy(70_000, 3, Element::Bf16);
+}
+
+/// 300 MiB of logits in bindings of 128.
+#[test]
+fn rows_that_no_binding_holds() {
+    if context().kernels().device().limits().max_storage_buffer_binding_size <= 128 << 20 {
+        assert_eq!(check_cross_entropy(300, 262_144, Element::F32), (3, 1));
+        assert_eq!(check_cross_entropy(300, 262_144, Element::F16), (2, 1));
+    } else {
+        check_cross_entropy(300, 262_144, Element::F32);
+        check_cross_entropy(300, 262_144, Element::F16);
+    }
+}
+
+/// One row of 200 MB.
+#[test]
+fn a_row_that_no_binding_holds() {
+    let windows = check_cross_entropy(1, 50_000_000, Element::F32);
+    if context().kernels().device().limits().max_storage_buffer_binding_size <= 128 << 20 {
+        assert_eq!(windows, (1, 2));
+    }
+}
+
+#[test]
+fn a_large_vocabulary_in_half_precision() {
+    check_cross_entropy(2, 128_256, Element::F16);
+    check_cross_entropy(3, 128_255, Element::Bf16);
+    let mut tally = Tally::default();
+    for (turn, name) in ["seesaw", "equalization", "ldam_drw", "label_smoothing"].into_iter().enumerate() {
+        let subject = named(name);
+        let mix =
+            Mix { flavours: &[inputs::Flavour::Unit, inputs::Flavour::Trained], ..Mix::new(turn as u32) };
+        let data = Data::new(2, 128_256, subject.kind, mix);
+        let manner = Manner { elements: (Element::F16, Element::F16), ..Manner::default() };
+        tally.check(&subject, None, &data, manner);
+    }
+    tally.end("a large vocabulary");
+}
+
+/// 4,300,800,000 logits, more than 32 bits count: 41 blocks of 1,600 rows that are all the same 210 MB, so that every
+/// block must give what the first one gives, bit for bit.
+#[test]
+fn more_logits_than_32_bits_count() {
+    const BLOCK: usize = 1_600;
+    const BLOCKS: usize = 41;
+    const CLASSES: usize = 65_536 + 26;
+    let kernels = context().kernels();
+    let rows = BLOCK * BLOCKS;
+    assert!((rows * CLASSES) as u64 > 1 << 32);
+    let element = Element::Bf16;
+    let values = element.decode(&element.encode(&logits(BLOCK * CLASSES, 9)));
+    let spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::None);
+    let request = PlanRequest::new(rows, CLASSES)
+        .with_mode(Mode::ForwardBackward)
+        .with_elements(element, element)
+        .with_row_blocks(vec![BLOCK; BLOCKS]);
+    let plan = kernels.plan(&spec, &request).unwrap();
+    println!("{} windows; {}", plan.windows().0, plan.describe());
+    let bytes = 2 * (BLOCK * CLASSES) as u64;
+    let matrix = buffer(kernels, bytes);
+    kernels.queue().write_buffer(&matrix, 0, &element.encode(&values));
+    let labels: Vec<i32> = (0..rows).map(|row| (row % BLOCK * 41) as i32).collect();
+    let targets = buffer(kernels, 4 * rows as u64);
+    kernels.queue().write_buffer(&targets, 0, bytemuck::cast_slice(&labels));
+    let (losses, log_sum_exp) = (buffer(kernels, 4 * rows as u64), buffer(kernels, 4 * rows as u64));
+    let blocks = vec![View::whole(&matrix); BLOCKS];
+    let inputs = Inputs::new(MatrixView::Blocks(&blocks), TargetViews::Hard(View::whole(&targets)));
+    let outputs = Outputs {
+        row_loss: Some(View::whole(&losses)),
+        log_sum_exp: Some(View::whole(&log_sum_exp)),
+        ..Outputs::default()
+    };
+    let mut encoder = kernels.device().create_command_encoder(&Default::default());
+    plan.encode_forward(&mut encoder, &inputs, &outputs).unwrap();
+    kernels.queue().submit([encoder.finish()]);
+    plan.status().unwrap();
+    let read = read_all(kernels, &[&losses, &log_sum_exp]);
+    for words in &read {
+        for (block, part) in words.chunks_exact(BLOCK).enumerate() {
+            assert!(part == &words[..BLOCK], "block {block} differs from the first");
+        }
+    }
+    for row in [0, 1, 777, BLOCK - 1] {
+        let z = &values[row * CLASSES..(row + 1) * CLASSES];
+        let top = f64::from(z.iter().copied().fold(f32::MIN, f32::max));
+        let lse = top + z.iter().map(|&z| (f64::from(z) - top).exp()).sum::<f64>().ln();
+        let loss = lse - f64::from(z[labels[row] as usize]);
+        let got = f64::from(f32::from_bits(read[0][row]));
+        assert!((got - loss).abs() <= 1e-5 * loss, "row {row}: {got} {loss}");
+    }
+    println!("1 GPU case");
+}
+
+/// The alignment that drivers ask of buffers, at most.
+const STEP: u64 = 256;
+
+/// Name and size of what the device has allocated under this crate's labels.
+fn allocated(kernels: &Kernels) -> Vec<(String, u64)> {
+    let report = kernels.device().generate_allocator_report().expect("Vulkan reports what it allocates");
+    let own = report.allocations.into_iter().filter(|allocation| allocation.name.starts_with("longtail"));
+    let mut own: Vec<_> = own.map(|allocation| (allocation.name, allocation.size)).collect();
+    own.sort();
+    own
+}
+
+/// `Plan::bytes` is what the device allocated, buffer by buffer, for every method, element type and manner of splitting.
+/// The allocator starts buffers at multiples of the driver's alignment and counts what lies between two of them.
+#[test]
+fn bytes_are_exact() {
+    let mut cases = 0;
+    for small in [false, true] {
+        let kernels = match small {
+            false => kernels_with(|_| {}),
+            true => kernels_with(|limits| {
+                limits.max_storage_buffer_binding_size = 4096;
+                limits.max_buffer_size = 16 << 10;
+            }),
+        };
+        for (turn, subject) in subjects().iter().enumerate() {
+            let (rows, classes) = [(64, 100), (3, 2000), (1000, 7), (1, 1)][turn % 4];
+            let spec = subject.spec(&counts(classes));
+            let element = Element::ALL[turn % 3];
+            let mut request = PlanRequest::new(rows, classes)
+                .with_targets(subject.kind)
+                .with_elements(element, element)
+                .with_mode([Mode::LossAndGrad, Mode::ForwardBackward][turn % 2]);
+            if turn % 5 == 4 && subject.kind != TargetKind::Soft {
+                let classes = 0..classes / 2;
+                request = request.with_shard(Shard { index: 0, shards: 2, classes });
+            }
+            assert_eq!(allocated(&kernels), [], "before {}", subject.name);
+            let plan = kernels.plan(&spec, &request).unwrap();
+            let mut expected: Vec<(String, u64)> =
+                plan.buffers().iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect();
+            expected.sort();
+            let found = allocated(&kernels);
+            let same = found.len() == expected.len()
+                && found.iter().zip(&expected).all(|(found, expected)| {
+                    found.0 == expected.0 && (expected.1..expected.1 + STEP).contains(&found.1)
+                });
+            assert!(same, "{}: {found:?}, not {expected:?}", subject.name);
+            assert_eq!(plan.bytes(), plan.buffers().iter().map(|(_, bytes)| bytes).sum::<u64>());
+            // O(N + K): the fields of a row and of a class, never their product.
+            let pieces = (plan.windows().1 * 2) as u64;
+            let most = (28 * 2 + 4 * (16 + 10 * pieces)) * rows as u64 + (8 + 4 * 8) * classes as u64;
+            let fixed = 256 * (plan.windows().0 * plan.windows().1) as u64 * 2 + 4096;
+            assert!(plan.bytes() <= most + fixed, "{}: {} > {most} + {fixed}", subject.name, plan.bytes());
+            cases += 1;
+            drop(plan);
+            kernels.queue().submit([]);
+            kernels.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        }
+    }
+    println!("{cases} GPU cases");
+}
