@@ -313,11 +313,12 @@ fn deferred_reweighting_by_update() {
     let (keys, bytes) = (plan.kernels(), plan.bytes());
     plan.update(&after).unwrap();
     assert_eq!(plan.kernels(), keys);
-    assert_eq!(plan.bytes(), bytes);
+    assert_eq!(plan.bytes(), bytes + 4 * 50, "a column of class weights");
     let second = pass(kernels, &plan, &after, &data, manner).unwrap();
     assert_ne!(first.gradient, second.gradient);
     assert_eq!(second, go(&after, &data, manner), "as a plan of its own");
     plan.update(&before).unwrap();
+    assert_eq!(plan.bytes(), bytes + 4 * 50, "the column stays");
     assert_eq!(pass(kernels, &plan, &before, &data, manner).unwrap(), first);
     // Terms of the inner loops cannot be switched on.
     let refused = plan.update(&SoftmaxLoss::balanced(&tail));

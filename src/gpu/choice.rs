@@ -76,13 +76,13 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
         choice.workgroup /= 2;
         choice.chip = on_chip(choice, classes);
     }
-    RowChoice { split: split(adapter, choice, rows, classes), ..choice }
+    RowChoice { split: split(adapter, choice, &request.terms, rows, classes), ..choice }
 }
 
 /// The reasons, with their measurements, are in `docs/performance.md`.
 fn on_processor(terms: &InnerTerms, rows: u32, classes: u32) -> RowChoice {
-    // A workgroup as wide as the processor's vectors: no barrier ever waits.
-    let workgroup = 8;
+    // A workgroup as wide as the processor's vectors: no barrier ever waits. Half of that for rows that do not fill it.
+    let workgroup = if classes <= 16 { 4 } else { 8 };
     // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and on
     // short rows, where the blocks of the streaming kernel do not fill.
     let longest = if terms.two_step() { 2048 } else { 256 };
@@ -116,9 +116,15 @@ fn on_chip(choice: RowChoice, classes: u32) -> u32 {
 const PIECE: u32 = 16_384;
 
 /// How many workgroups share a row: as many as keep the device busy, where the rows alone do not.
-fn split(adapter: AdapterClass, choice: RowChoice, rows: u32, classes: u32) -> u32 {
+fn split(adapter: AdapterClass, choice: RowChoice, terms: &InnerTerms, rows: u32, classes: u32) -> u32 {
     let groups = rows.div_ceil(choice.lanes.max(1)).max(1);
-    adapter.busy.div_ceil(groups).min(classes / PIECE).max(1)
+    let most = (classes / PIECE).max(1);
+    match adapter.busy.div_ceil(groups).min(most) {
+        0 | 1 => 1,
+        // Seesaw reads the pieces again that have a class above its floor: the finer they are, the less that is.
+        split if terms.two_step() => split.max(16).min(most),
+        split => split,
+    }
 }
 
 /// What a plan asks of its row kernel.

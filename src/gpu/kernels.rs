@@ -54,7 +54,8 @@ impl Kernels {
             max_workgroup,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             f16: device.features().contains(wgpu::Features::SHADER_F16),
-            busy: if software { processors() } else { 256 },
+            // Some more than there are processors, since they do not end together.
+            busy: if software { 4 * processors() } else { 256 },
         };
         Ok(Self {
             device: device.clone(),
