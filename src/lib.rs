@@ -39,6 +39,7 @@
 )]
 
 mod batch;
+mod check;
 mod classes;
 mod error;
 pub mod gpu;

@@ -86,7 +86,8 @@ impl Params {
             Reduction::None | Reduction::Sum => (0, 1.0),
             Reduction::Mean => (0, inverse(f64::from(extent.rows))),
             Reduction::Fixed(denominator) => (0, inverse(denominator)),
-            Reduction::MeanKept => (1, 0.0),
+            Reduction::MeanKept | Reduction::Positives => (1, 0.0),
+            Reduction::Elements => (0, inverse(f64::from(extent.rows) * f64::from(extent.classes))),
             Reduction::WeightedMean => (2, 0.0),
         };
         let focal = spec.focal.as_ref();

@@ -76,7 +76,9 @@ impl Session {
                     TargetKind::Mixed => {
                         ["first labels", "second labels", "lambda"].map(|label| buffer(label, rows)).to_vec()
                     }
-                    TargetKind::Soft => vec![buffer("soft targets", rows * classes)],
+                    TargetKind::Soft | TargetKind::MultiHot => {
+                        vec![buffer("soft targets", rows * classes)]
+                    }
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: spec.influence.is_some().then(|| buffer("feature norms", rows)),
@@ -217,7 +219,9 @@ impl Session {
                 parts.push((targets.next(), bytemuck::cast_slice(second)));
                 parts.push((targets.next(), bytemuck::cast_slice(lambda)));
             }
-            Targets::Soft(soft) => parts.push((targets.next(), bytemuck::cast_slice(soft))),
+            Targets::Soft(soft) | Targets::MultiHot(soft) => {
+                parts.push((targets.next(), bytemuck::cast_slice(soft)));
+            }
         }
         let optional = [
             ("row weights", &self.row_weights, batch.row_weights),

@@ -4,6 +4,7 @@
 //! read and to be right, not to be fast: it allocates a few rows of K numbers per row and runs on one thread.
 //! It needs no GPU, so it also serves as a fallback and as a way to try a combination of terms out.
 
+mod shared;
 mod softmax;
 mod terms;
 
