@@ -153,12 +153,12 @@ impl<'a, T> Batch<'a, T> {
         let elements = self.elements()?;
         length("logits", self.logits.len(), elements)?;
         match self.targets {
-            Targets::Hard(labels) => check_labels(labels, classes, spec.ignore_index)?,
+            Targets::Hard(labels) => check_labels(labels, classes, &[spec.ignore_index])?,
             Targets::Mixed { first, second, lambda } => {
                 length("second labels", second.len(), rows)?;
                 length("lambda", lambda.len(), rows)?;
-                check_labels(first, classes, spec.ignore_index)?;
-                check_labels(second, classes, spec.ignore_index)?;
+                check_labels(first, classes, &[spec.ignore_index])?;
+                check_labels(second, classes, &[spec.ignore_index])?;
                 check_values("lambda", lambda, 0.0..=1.0, "in [0, 1]")?;
             }
             Targets::Soft(targets) | Targets::MultiHot(targets) => {
@@ -216,9 +216,10 @@ pub(crate) fn length(what: &'static str, found: usize, expected: usize) -> Resul
     }
 }
 
-pub(crate) fn check_labels(labels: &[i32], classes: usize, ignore_index: Option<i32>) -> Result<()> {
+/// Labels that are classes or one of the `others` (the ignored index, a background label).
+pub(crate) fn check_labels(labels: &[i32], classes: usize, others: &[Option<i32>]) -> Result<()> {
     let bad = |label: &i32| {
-        Some(*label) != ignore_index && usize::try_from(*label).map_or(true, |label| label >= classes)
+        !others.contains(&Some(*label)) && usize::try_from(*label).map_or(true, |label| label >= classes)
     };
     match labels.iter().position(bad) {
         None => Ok(()),

@@ -48,12 +48,15 @@ pub mod metrics;
 pub mod random;
 mod reduction;
 pub mod reference;
+pub mod sigmoid;
 pub mod softmax;
+pub mod statistics;
 
 pub use batch::{Batch, TargetKind, Targets, Upstream};
 pub use classes::{ClassCounts, Group, Normalisation, Profile};
 pub use error::{Error, Result};
 pub use reduction::Reduction;
+pub use sigmoid::SigmoidLoss;
 pub use softmax::SoftmaxLoss;
 
 /// wgpu as this crate uses it: for buffers, devices and encoders of the same version.

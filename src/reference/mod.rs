@@ -4,10 +4,15 @@
 //! read and to be right, not to be fast: it allocates a few rows of K numbers per row and runs on one thread.
 //! It needs no GPU, so it also serves as a fallback and as a way to try a combination of terms out.
 
+mod rows;
 mod shared;
+mod sigmoid;
+mod sigmoid_weights;
 mod softmax;
+mod softmax_link;
 mod terms;
 
+pub use sigmoid::{SigmoidOutput, sigmoid, sigmoid_scores, sigmoid_weights};
 pub use softmax::softmax;
 
 /// What a loss of the softmax family gives for one batch, in f64.

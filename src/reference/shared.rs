@@ -48,3 +48,14 @@ pub(super) fn upstream_factor(upstream: Upstream<'_>, position: usize) -> f64 {
         Upstream::PerRow(factors) => factors.get(position).copied().map_or(0.0, f64::from),
     }
 }
+
+/// `log(1 + e^x)`.
+pub(super) fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// `1 / (1 + e^-x)`.
+pub(super) fn sigmoid(x: f64) -> f64 {
+    let small = (-x.abs()).exp();
+    if x > 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
+}
