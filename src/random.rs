@@ -48,6 +48,14 @@ pub fn draw_32(key: [u32; 2], row: u32, class: u32) -> u32 {
     if row.is_multiple_of(2) { even } else { odd }
 }
 
+/// The 24-bit draw below which something of this probability happens; probabilities are in steps of 2^-24.
+pub(crate) fn threshold_24(probability: f64) -> u32 {
+    // `as` saturates, and the checks keep probabilities in [0, 1].
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=2^24")]
+    let threshold = (probability * 16_777_216.0).round() as u32;
+    threshold
+}
+
 /// Where the draws of a random term come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
