@@ -5,6 +5,8 @@
 
 #[path = "file.rs"]
 pub mod file;
+#[path = "grouped_cases.rs"]
+mod grouped_cases;
 #[path = "run.rs"]
 pub mod run;
 #[path = "sigmoid_cases.rs"]
@@ -15,7 +17,7 @@ mod softmax_cases;
 use std::path::Path;
 
 use file::{File, Outcome, malformed, unsupported};
-use longtail::{Batch, ClassCounts, Reduction, SigmoidLoss, SoftmaxLoss, Targets};
+use longtail::{Batch, ClassCounts, GroupedLoss, Reduction, SigmoidLoss, SoftmaxLoss, Targets};
 
 /// A golden file that can be run.
 pub struct Case {
@@ -35,6 +37,7 @@ pub struct Case {
 pub enum Loss {
     Softmax(SoftmaxLoss),
     Sigmoid(SigmoidLoss),
+    Grouped(GroupedLoss),
 }
 
 /// A batch that owns its data.
@@ -143,6 +146,9 @@ pub fn open(path: &Path) -> Outcome<Case> {
         if let Some(case) = open(&file)? {
             return Ok(case);
         }
+    }
+    if let Some((_, open)) = grouped_cases::METHODS.iter().find(|(name, _)| *name == method) {
+        return open(&file);
     }
     match softmax_cases::METHODS.iter().find(|(name, ..)| *name == method) {
         Some((_, make, label)) => softmax_cases::open(&file, *make, *label),

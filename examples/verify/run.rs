@@ -31,6 +31,12 @@ struct Found {
     scale_gradient: Option<Vec<f64>>,
 }
 
+impl Found {
+    fn new(loss: f64, row_loss: Vec<f64>, gradient: Vec<f64>) -> Self {
+        Self { loss, row_loss, gradient, scale_gradient: None }
+    }
+}
+
 /// The distances of one case.
 #[derive(Clone, Copy)]
 pub struct Errors {
@@ -119,12 +125,11 @@ fn by_reference(case: &Case) -> longtail::Result<Found> {
         }
         Loss::Sigmoid(spec) => {
             let found = reference::sigmoid(spec, &batch, Upstream::One)?;
-            Found {
-                loss: found.loss,
-                row_loss: found.row_loss,
-                gradient: found.gradient,
-                scale_gradient: None,
-            }
+            Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Grouped(spec) => {
+            let found = reference::grouped(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, found.row_loss, found.gradient)
         }
     })
 }
