@@ -41,12 +41,17 @@
 mod batch;
 mod check;
 mod classes;
+pub mod distillation;
 mod error;
 pub mod gpu;
 pub mod grouped;
+mod lade;
 pub mod method;
+
 pub mod metrics;
+mod objectness;
 pub mod random;
+mod range_loss;
 mod reduction;
 pub mod reference;
 pub mod sigmoid;
@@ -55,8 +60,12 @@ pub mod statistics;
 
 pub use batch::{Batch, TargetKind, Targets, Upstream};
 pub use classes::{ClassCounts, Group, Normalisation, Profile};
+pub use distillation::DistillationLoss;
 pub use error::{Error, Result};
 pub use grouped::GroupedLoss;
+pub use lade::LadeLoss;
+pub use objectness::ObjectnessLoss;
+pub use range_loss::RangeLoss;
 pub use reduction::Reduction;
 pub use sigmoid::SigmoidLoss;
 pub use softmax::SoftmaxLoss;

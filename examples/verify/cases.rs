@@ -7,6 +7,8 @@
 pub mod file;
 #[path = "grouped_cases.rs"]
 mod grouped_cases;
+#[path = "other_cases.rs"]
+mod other_cases;
 #[path = "run.rs"]
 pub mod run;
 #[path = "sigmoid_cases.rs"]
@@ -17,7 +19,10 @@ mod softmax_cases;
 use std::path::Path;
 
 use file::{File, Outcome, malformed, unsupported};
-use longtail::{Batch, ClassCounts, GroupedLoss, Reduction, SigmoidLoss, SoftmaxLoss, Targets};
+use longtail::{
+    Batch, ClassCounts, DistillationLoss, GroupedLoss, LadeLoss, ObjectnessLoss, RangeLoss, Reduction,
+    SigmoidLoss, SoftmaxLoss, Targets,
+};
 
 /// A golden file that can be run.
 pub struct Case {
@@ -38,6 +43,11 @@ pub enum Loss {
     Softmax(SoftmaxLoss),
     Sigmoid(SigmoidLoss),
     Grouped(GroupedLoss),
+    Lade(LadeLoss),
+    /// The batch's logits are features.
+    Range(RangeLoss),
+    Distillation(DistillationLoss),
+    Objectness(ObjectnessLoss),
 }
 
 /// A batch that owns its data.
@@ -47,6 +57,8 @@ pub struct Inputs {
     pub targets: Labels,
     pub feature_norms: Option<Vec<f32>>,
     pub gates: Option<Vec<f32>>,
+    /// Distillation's teacher; empty for all other losses.
+    pub teacher: Vec<f32>,
 }
 
 /// Targets that own their data.
@@ -116,6 +128,7 @@ impl Case {
                 targets,
                 feature_norms: None,
                 gates: None,
+                teacher: Vec::new(),
             },
             expected: Expected {
                 loss: file.loss()?,
@@ -147,7 +160,8 @@ pub fn open(path: &Path) -> Outcome<Case> {
             return Ok(case);
         }
     }
-    if let Some((_, open)) = grouped_cases::METHODS.iter().find(|(name, _)| *name == method) {
+    let others = grouped_cases::METHODS.iter().chain(other_cases::METHODS);
+    if let Some((_, open)) = others.into_iter().find(|(name, _)| *name == method) {
         return open(&file);
     }
     match softmax_cases::METHODS.iter().find(|(name, ..)| *name == method) {

@@ -1,7 +1,7 @@
 //! Running a case on the adapter or by the reference, and measuring how far it is from the authors' values.
 
 use longtail::gpu::Context;
-use longtail::{Upstream, reference};
+use longtail::{Targets, Upstream, reference};
 
 use super::file::{Trouble, malformed};
 use super::{Case, Loss};
@@ -130,6 +130,24 @@ fn by_reference(case: &Case) -> longtail::Result<Found> {
         Loss::Grouped(spec) => {
             let found = reference::grouped(spec, &batch, Upstream::One)?;
             Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Lade(spec) => {
+            let found = reference::lade(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
+        }
+        Loss::Range(spec) => {
+            let labels = if let Targets::Hard(labels) = batch.targets { labels } else { &[] };
+            let found = reference::range(spec, &logits, batch.classes, labels, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
+        }
+        Loss::Distillation(spec) => {
+            let teacher = wide(&case.inputs.teacher);
+            let found = reference::distillation(spec, &batch, &teacher, Upstream::One)?;
+            Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Objectness(spec) => {
+            let found = reference::objectness(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
         }
     })
 }

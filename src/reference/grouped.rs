@@ -1,6 +1,6 @@
 //! The grouped family, row by row and segment by segment.
 
-use super::shared::{check_upstream, finite_rows, inverse, row_weight, upstream_factor, usable};
+use super::shared::{check_upstream, finite_rows, inverse, log_share, row_weight, upstream_factor, usable};
 use super::terms::weighted;
 use super::tree::{Gates, tree_sampling};
 use super::{argmax, log_sum_exp};
@@ -138,7 +138,7 @@ pub fn grouped_scores(spec: &GroupedLoss, logits: &[f64]) -> Result<Vec<f64>> {
             (0..spec.segments.len()).map(|segment| segment_sum(&layout, row, segment)).collect();
         let log_score = |column: usize| {
             let sum = layout.segment_of.get(column).and_then(|segment| sums.get(*segment));
-            row.get(column).copied().unwrap_or(f64::NEG_INFINITY) - sum.copied().unwrap_or(0.0)
+            log_share(row.get(column).copied().unwrap_or(f64::NEG_INFINITY), sum.copied().unwrap_or(0.0))
         };
         scores.extend(
             (0..spec.labels.len()).map(|label| spec.columns_of(label).map(log_score).sum::<f64>().exp()),

@@ -59,3 +59,8 @@ pub(super) fn sigmoid(x: f64) -> f64 {
     let small = (-x.abs()).exp();
     if x > 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
 }
+
+/// `log(e^logit / e^all)`; a masked class has none of it, also where all are masked.
+pub(super) fn log_share(logit: f64, all: f64) -> f64 {
+    if logit == f64::NEG_INFINITY { logit } else { logit - all }
+}
