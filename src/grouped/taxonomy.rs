@@ -79,6 +79,17 @@ impl Taxonomy {
         }
     }
 
+    /// A root with a node for each group of labels, for example of [`ClassCounts::bins`](crate::ClassCounts::bins)
+    /// without the empty ones.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn two_levels(groups: &[Vec<u32>]) -> Result<Self> {
+        let root = (1u32..).zip(groups).map(|(node, _)| Child::Node(node)).collect();
+        let nodes = groups.iter().map(|group| group.iter().map(|label| Child::Label(*label)).collect());
+        Self::new(std::iter::once(root).chain(nodes).collect::<Vec<_>>())
+    }
+
     /// From each node's parent, inner nodes and leaves in any order; `None` for the root. Leaves become labels in the
     /// order of their numbers, inner nodes are numbered level by level.
     ///

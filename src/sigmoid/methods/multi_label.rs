@@ -67,7 +67,7 @@ impl SigmoidLoss {
     /// positives of its row.
     ///
     /// ```text
-    /// u_nj = s (z_nj - t_nj sum_k t_nk D_k) ,   D_j = max_m (n_min / n_j)^(1/4) ,   L_n = sum_j bce(u_nj, t_nj)
+    /// u_nj = s (z_nj - [t_nj > 0] sum_k t_nk D_k) ,   D_j = max_m (n_min / n_j)^(1/4) ,   L_n = sum_j bce(u_nj, t_nj)
     /// sum_n L_n / (N K)
     /// ```
     /// `max_m`: finite, at least 0; the code 0.5. `scale` `s`: finite, above 0; the code 30.
