@@ -21,7 +21,8 @@ impl Row<'_> {
     /// `sum_k t_nk f(k)`.
     pub(super) fn sum(&self, f: impl Fn(usize) -> f64) -> f64 {
         let present = self.targets.iter().enumerate().filter(|(_, target)| **target > 0.0);
-        present.map(|(class, target)| target * f(class)).sum()
+        // Not `sum`, which is -0 of nothing: its reciprocal has a sign.
+        present.fold(0.0, |sum, (class, target)| sum + target * f(class))
     }
 
     /// `sum_k t_nk f(k) / sum_k t_nk`; `None` without a positive.
