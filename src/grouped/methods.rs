@@ -109,16 +109,14 @@ impl GroupedLoss {
                 match labels.get_mut(class) {
                     Some(columns) if columns.is_empty() => columns.push(own),
                     Some(_) => return wrong(class, "it is in two groups, or twice in one"),
-                    None => return wrong(class, "the groups have fewer classes than its number"),
+                    None => return wrong(class, "a class before it is in no group"),
                 }
             }
             let columns = u32::try_from(group.len()).unwrap_or(u32::MAX).saturating_add(1);
             segments.push(Segment::new(columns).with_others(true));
             column = column.saturating_add(columns);
         }
-        if let Some(class) = labels.iter().position(Vec::is_empty) {
-            return wrong(class, "it is in no group");
-        }
+        // As many places as classes, none taken twice: every class has its own.
         let sampling = OthersSampling { ratio, source: DrawSource::Counter, seed, step: 0 };
         let reduction = GroupReduction::PerGroup;
         Ok(Self { segments, labels, sampling: Some(sampling), reduction, ..Self::default() })
