@@ -233,7 +233,9 @@ fn suppressed_rows_are_as_many_as_the_code_draws() {
     assert_eq!([0, 1, 2, 3].map(|column| rows(0, column).len()), [230, 2, 23, 230]);
     assert_eq!(rows(7, 2), rows(7, 2), "the same draws again");
     assert_ne!(rows(7, 2), rows(8, 2), "other draws in the next step");
-    assert!(!rows(0, 1).iter().all(|row| rows(0, 2).contains(row)) || rows(3, 1) != rows(3, 2)[..2]);
+    // Rare and common classes draw their own rows: one of 10 would be within the other by chance.
+    let within = |step: u64| rows(step, 1).iter().all(|row| rows(step, 2).contains(row));
+    assert!((0..10).filter(|step| within(*step)).count() < 5);
 }
 
 #[test]
