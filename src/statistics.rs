@@ -61,11 +61,13 @@ impl GradientSums {
 pub fn merge_counts(before: &[u64], after: &[&[u64]]) -> Result<Vec<u64>> {
     after.iter().try_for_each(|counts| length("a replica's counts", counts.len(), before.len()))?;
     let merged = |(class, &start): (usize, &u64)| {
-        let added = after.iter().filter_map(|counts| counts.get(class));
-        let added = added.map(|&count| count.checked_sub(start).ok_or("a replica's count went down"));
-        added
-            .fold(Ok(start), |sum, added| sum?.checked_add(added?).ok_or("the counts exceed 64 bits"))
-            .map_err(|reason| Error::Statistics { class: Some(class), reason: reason.into() })
+        let wrong = |reason: &str| Error::Statistics { class: Some(class), reason: reason.into() };
+        let mut added = after.iter().filter_map(|counts| counts.get(class));
+        added.try_fold(start, |sum, &count| {
+            let own = count.checked_sub(start).ok_or_else(|| wrong("a replica's count went down"))?;
+            sum.checked_add(own)
+                .ok_or_else(|| wrong("the counts exceed 64 bits: divide them all by one number"))
+        })
     };
     before.iter().enumerate().map(merged).collect()
 }

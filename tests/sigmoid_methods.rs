@@ -394,7 +394,7 @@ fn specs_without_a_meaning() {
         SigmoidLoss::bce().with_class_weights(vec![1.0; 4]),
         SigmoidLoss::bce().with_row_weight(RowWeight::Mean(vec![1.0; 2])),
         change(&|spec| {
-            spec.rebalance = Some(Rebalance { counts: vec![1], alpha: 0.0, beta: 1.0, gamma: 0.0 })
+            spec.rebalance = Some(Rebalance { counts: vec![1], alpha: 0.0, beta: 1.0, gamma: 0.0 });
         }),
         change(&|spec| spec.gradient_balance = balance(GradientSums::new(2))),
         SigmoidLoss::equalization(&[0.1, 0.2], 0.1).expect("builds").with_background(None),

@@ -38,6 +38,9 @@ pub struct Case {
     pub rounded_weights: bool,
 }
 
+/// Makes a case.
+type Open = fn(&File) -> Outcome<Case>;
+
 /// A loss of any family.
 pub enum Loss {
     Softmax(SoftmaxLoss),

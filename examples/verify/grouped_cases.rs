@@ -5,10 +5,10 @@ use longtail::random::DrawSource;
 use longtail::{GroupedLoss, Upstream, reference};
 
 use super::file::{File, Outcome, malformed};
-use super::{Case, Loss, counts, hard};
+use super::{Case, Loss, Open, counts, hard};
 
 /// Every method of the grouped family.
-pub const METHODS: &[(&str, fn(&File) -> Outcome<Case>)] = &[
+pub const METHODS: &[(&str, Open)] = &[
     ("bags", |file| balanced_groups(file, "bins", "others_sample_ratio", GroupedLoss::balanced_groups)),
     ("group_softmax_v2", |file| balanced_groups(file, "bin_split", "beta", GroupedLoss::balanced_groups_v2)),
     ("deep_rtc", deep_rtc),

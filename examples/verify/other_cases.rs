@@ -4,10 +4,10 @@ use longtail::distillation::Expert;
 use longtail::{DistillationLoss, LadeLoss, ObjectnessLoss, RangeLoss, Reduction, Upstream, reference};
 
 use super::file::{File, Outcome, malformed, unsupported};
-use super::{Case, Labels, Loss, counts, hard};
+use super::{Case, Labels, Loss, Open, counts, hard};
 
 /// Every method beyond the three families.
-pub const METHODS: &[(&str, fn(&File) -> Outcome<Case>)] = &[
+pub const METHODS: &[(&str, Open)] = &[
     ("lade", lade),
     ("range_loss", range_loss),
     ("kd_hinton", |file| distillation(file, DistillationLoss::hinton(file.number("T")?))),
