@@ -112,6 +112,11 @@ fn given_weights_of_rows_and_segments() {
     let output = run(&spec, &batch.with_gates(&[1.0, 0.5, 0.0, 3.0, 0.0, 0.0]));
     close(output.loss, 1.5 * 2f64.ln());
     assert_eq!(output.segment_rows, [4.0, 0.5, 0.0]);
+    // Where a row does not count a segment may have nothing but masks.
+    let mut masked = [0.0; 14];
+    masked[4..7].fill(f64::NEG_INFINITY);
+    let batch = Batch::new(&masked, 7, Targets::Hard(&[1, 0])).with_gates(&[1.0, 0.5, 0.0, 3.0, 0.0, 0.0]);
+    close(run(&spec, &batch).loss, 1.5 * 2f64.ln());
 }
 
 #[test]
@@ -231,6 +236,21 @@ fn the_ceiling_ends_the_gradient() {
     let all = 11f64.exp() + 9f64.exp() + 1.0;
     close(output.loss, all.ln() - 9.0);
     close(output.gradient[2], 11f64.exp() / all);
+}
+
+#[test]
+fn a_closed_node_closes_what_is_below() {
+    // The root has node 1 and label 3, node 1 node 2 and label 2, node 2 labels 0 and 1: columns 0 to 5 in that order.
+    let nested = Taxonomy::from_parents(&[None, Some(0), Some(1), Some(2), Some(2), Some(1), Some(0)])
+        .expect("a tree");
+    let spec = GroupedLoss::hierarchical(&nested);
+    assert_eq!(spec.labels, [vec![0, 2, 4], vec![0, 2, 5], vec![0, 3], vec![1]]);
+    let logits = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+    let scores = |gates: &[f32]| reference::leaf_scores(&spec, &logits, Some(gates)).expect("legal");
+    assert_eq!(scores(&[1.0, 1.0, 1.0]), [21.0, 37.0, 9.0, 2.0]);
+    assert_eq!(scores(&[1.0, 1.0, 0.0]), [5.0, 5.0, 9.0, 2.0]);
+    assert_eq!(scores(&[1.0, 0.0, 1.0]), [1.0, 1.0, 1.0, 2.0]);
+    assert_eq!(scores(&[1.0, 0.0, 0.0]), [1.0, 1.0, 1.0, 2.0]);
 }
 
 /// With every node open and no ceiling the tree's loss is softmax cross-entropy of the leaves' scores; with one drawn gate
@@ -376,6 +396,9 @@ fn groups_that_are_none() {
     let counts = ClassCounts::new([5, 500]).expect("counts");
     assert!(matches!(counts.bins(&[10, 10]), Err(Error::Parameter { name: "a bin's bound", .. })));
     assert_eq!(counts.bins(&[]).expect("one bin"), [vec![0, 1]]);
+    // A bound belongs to the bin above it.
+    let bounds = ClassCounts::new([10, 9, 100, 99, 0]).expect("counts").bins(&[10, 100]).expect("bins");
+    assert_eq!(bounds, [vec![1, 4], vec![0, 3], vec![2]]);
     assert!(matches!(GroupedLoss::realistic_taxonomic(&tree(), 1.5, 0), Err(Error::Parameter { .. })));
 }
 

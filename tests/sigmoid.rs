@@ -171,6 +171,9 @@ fn re_balanced_weights() {
     let batch = rebalance().with_weight_norm(WeightNorm::Batch);
     let expected = [0.875, 0.75, (1.0 + odds(5.5)) / 2.0, (1.0 + odds(1.5)) / 2.0, 1.0, 1.0];
     all_close(&weights::<2>(&batch, &targets), &expected);
+    // Weights below 1 are scaled up.
+    let light = SigmoidLoss::bce().with_class_weights(vec![0.5, 0.25]).with_weight_norm(WeightNorm::Batch);
+    assert_eq!(weights::<2>(&light, &[1.0, 0.0]), [1.0, 0.5]);
     // Negatives' scale and factors come after the norm.
     let mut scaled = row.with_factors(2.0, 1.0);
     scaled.negative_scale = 4.0;
@@ -218,6 +221,12 @@ fn gradient_sums_of_a_batch() {
         all_close(&sums.positive, &[0.25, 1.0, 0.0]);
         all_close(&sums.negative, &[1.5, 1.0, 0.0]);
     }
+    // A share of 3/4 where s = 1/4: the gradient is -1/2, 3/8 of it the positive's and 1/8 the negative's.
+    let batch = Batch::new(&logits[1..2], 1, Targets::MultiHot(&[0.75]));
+    let mut soft = balance([0.0; 3], [0.0; 3]).with_background(None);
+    soft.gradient_balance.as_mut().expect("balance").sums = GradientSums::new(1);
+    let sums = run(&soft, &batch).gradient_sums.expect("gradient balance");
+    all_close(&[sums.positive[0], sums.negative[0]], &[0.375, 0.125]);
 }
 
 #[test]
