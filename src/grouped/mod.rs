@@ -2,6 +2,13 @@
 //!
 //! [`GroupedLoss`] is the normal form; [`terms`](self) holds its parts, [`Taxonomy`] a tree of classes; the papers'
 //! methods are the named constructors on [`GroupedLoss`].
+//!
+//! # What each method needs
+//! | constructor | fixed data | per row | per batch | divided by |
+//! |---|---|---|---|---|
+//! | [`balanced_groups`](GroupedLoss::balanced_groups), [`balanced_groups_v2`](GroupedLoss::balanced_groups_v2) | segments, two columns for each label | a log-sum-exp for each segment; in which it counts | for each segment the rows of its own classes, the drawn others, the rows that count | the rows that count in the segment, at least 1 |
+//! | [`hierarchical`](GroupedLoss::hierarchical) | segments, a path for each label | a log-sum-exp for each segment on the path | | N |
+//! | [`realistic_taxonomic`](GroupedLoss::realistic_taxonomic) | the same, each node's parent column and lowest label | the same; a gate for each node, the leaves' scores and their log-sum-exp; the gradient of a column sums over the leaves below | rows and nodes on their paths | pairs of row and node; rows |
 
 mod check;
 mod layout;

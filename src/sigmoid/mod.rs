@@ -2,6 +2,34 @@
 //!
 //! [`SigmoidLoss`] is the normal form; [`terms`](self) holds the terms that are more than a number or a
 //! column; the papers' methods are the named constructors on [`SigmoidLoss`].
+//!
+//! # What each method needs
+//! Besides logits and targets: numbers for each column, one number for each row from its targets alone, and what depends on
+//! the element's own logit or on draws. `t` are the targets, `w_j` weights, `n_j` counts, `v` the scaled and biased logit.
+//!
+//! | constructor | columns, `[K]` | per row | per element | divided by |
+//! |---|---|---|---|---|
+//! | [`bce`](SigmoidLoss::bce) | | | | N K |
+//! | [`focal`](SigmoidLoss::focal), [`multi_label_focal`](SigmoidLoss::multi_label_focal) | | | focal | N K |
+//! | [`class_balanced`](SigmoidLoss::class_balanced) | `w` | `sum_k t_k w_k / sum_k t_k` | | positives |
+//! | [`class_balanced_port`](SigmoidLoss::class_balanced_port) | `w` | `sum_k t_k w_k / sum_k t_k` | | N K |
+//! | [`class_balanced_focal`](SigmoidLoss::class_balanced_focal) | `w` | `sum_k t_k w_k / sum_k t_k` | focal | positives |
+//! | [`class_balanced_on_softmax`](SigmoidLoss::class_balanced_on_softmax) | `w` | the same; `logsumexp(z)`, `sum_k d_k p_k` | | N K |
+//! | [`balanced`](SigmoidLoss::balanced) | bias | object or background | | N |
+//! | [`equalization`](SigmoidLoss::equalization) | tail | object or background | | N |
+//! | [`equalization_v2`](SigmoidLoss::equalization_v2) | `P`, `Q` from gradient sums | | | N |
+//! | [`adaptive_suppression`](SigmoidLoss::adaptive_suppression) | group | object or background; which groups it was drawn for | `sigmoid(v) >= threshold` | N |
+//! | [`rebalanced`](SigmoidLoss::rebalanced) | `1 / n` | `sum_k t_k / n_k` | | N K |
+//! | [`distribution_balanced`](SigmoidLoss::distribution_balanced) | `1 / n`, bias | `sum_k t_k / n_k` | focal | N K |
+//! | [`inverse_prevalence`](SigmoidLoss::inverse_prevalence) | `w` | | | N K |
+//! | [`effective_number`](SigmoidLoss::effective_number) | `w` or `n` | nothing, `sum_k t_k w_k / sum_k t_k`, `sum_k t_k n_k / sum_k t_k`, or `min_k(t_k n_k + (1 - t_k) absent)` | | N K |
+//! | [`multi_label_class_balanced`](SigmoidLoss::multi_label_class_balanced) | `w` | | | N K |
+//! | [`multi_label_equalization`](SigmoidLoss::multi_label_equalization) | tail | | a draw | N K |
+//! | [`multi_label_ldam`](SigmoidLoss::multi_label_ldam) | margin, perhaps `w` | `sum_k t_k margin_k` | | N K |
+//!
+//! Besides: gradient sums are two sums over the rows for each column; [`WeightNorm::Row`] divides by a function of columns and
+//! of the row's number, since at most one of column weights and re-balancing goes with it, and [`WeightNorm::Batch`] by the
+//! largest of these over the rows.
 
 mod check;
 mod methods;

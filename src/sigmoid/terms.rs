@@ -81,7 +81,7 @@ pub struct Rebalance {
     pub gamma: f64,
 }
 
-/// What the weights of columns, rows and re-balancing are divided by.
+/// What the weights of columns, rows and re-balancing are divided by; where that is 0 they stay 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
