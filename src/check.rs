@@ -67,3 +67,8 @@ pub(crate) fn bias(name: &'static str, values: &[f64], classes: usize) -> Result
 pub(crate) fn combination(first: &'static str, second: &'static str, cure: &'static str) -> Result<()> {
     Err(Error::Combination { first, second, cure })
 }
+
+/// A part of a structure that does not fit.
+pub(crate) fn structure<T>(part: &'static str, index: Option<usize>, reason: &'static str) -> Result<T> {
+    Err(Error::Structure { part, index, reason })
+}

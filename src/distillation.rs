@@ -1,9 +1,9 @@
 //! Distillation: a student's softmax towards a teacher's.
 
 use crate::batch::{Batch, length};
-use crate::check::{check_classes, combination, number};
+use crate::check::{check_classes, combination, number, structure};
 use crate::classes::parameter;
-use crate::{ClassCounts, Error, Reduction, Result, SoftmaxLoss, TargetKind};
+use crate::{ClassCounts, Reduction, Result, SoftmaxLoss, TargetKind};
 
 /// A teacher that knows some of the classes.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,7 +139,7 @@ impl DistillationLoss {
     /// Cost: that of [`SoftmaxLoss::balanced`] and of [`hinton`](Self::hinton); one pass can do both.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for the numbers.
+    /// [`Error::Parameter`](crate::Error::Parameter) for the numbers.
     pub fn dive(counts: &ClassCounts, alpha: f64, temperature: f64, power: f64) -> Result<Self> {
         parameter("alpha", alpha, (0.0..=1.0).contains(&alpha), "in [0, 1]")?;
         parameter("temperature", temperature, temperature > 0.0, "finite and above 0")?;
@@ -167,7 +167,7 @@ impl DistillationLoss {
 /// ```
 ///
 /// # Errors
-/// [`Error::Parameter`] for values out of range.
+/// [`Error::Parameter`](crate::Error::Parameter) for values out of range.
 pub fn expert_weight(student: f64, teacher: f64, threshold: f64) -> Result<f64> {
     parameter("the student's accuracy", student, (0.0..=1.0).contains(&student), "in [0, 1]")?;
     parameter("the teacher's accuracy", teacher, teacher > 0.0 && teacher <= 1.0, "in (0, 1]")?;
@@ -235,8 +235,8 @@ impl DistillationLoss {
     /// Checks every number and the experts for `classes` classes. Every plan and every reference run begins with it.
     ///
     /// # Errors
-    /// [`Error::Parameter`], [`Error::Statistics`] for a class of two experts or of none of the K,
-    /// [`Error::Combination`], and what the base's check reports.
+    /// [`Error::Parameter`](crate::Error::Parameter), [`Error::Structure`](crate::Error::Structure) for a class of two experts or of none of the K,
+    /// [`Error::Combination`](crate::Error::Combination), and what the base's check reports.
     pub fn check(&self, classes: usize) -> Result<()> {
         check_classes(classes)?;
         let (positive, not_negative) = ("finite in f32 and above 0", "finite in f32 and at least 0");
@@ -246,13 +246,10 @@ impl DistillationLoss {
         number("base_weight", self.base_weight, self.base_weight >= 0.0, not_negative)?;
         self.reduction.check()?;
         let mut taken = vec![false; classes];
-        for expert in self.experts.iter().flatten() {
+        for (position, expert) in self.experts.iter().flatten().enumerate() {
             number("an expert's weight", expert.weight, expert.weight >= 0.0, not_negative)?;
             if expert.classes.is_empty() {
-                return Err(Error::Statistics {
-                    class: None,
-                    reason: "an expert has no class: drop it".into(),
-                });
+                return structure("expert", Some(position), "it has no class: drop it");
             }
             for &class in &expert.classes {
                 let class = usize::try_from(class).unwrap_or(usize::MAX);
@@ -264,7 +261,7 @@ impl DistillationLoss {
                     Some(_) => "two experts have it, or one has it twice: leave it to one of them",
                     None => "an expert has it, but it is none of the student's classes",
                 };
-                return Err(Error::Statistics { class: Some(class), reason: reason.into() });
+                return structure("class", Some(class), reason);
             }
         }
         if matches!(self.reduction, Reduction::Elements | Reduction::Positives) {
@@ -287,7 +284,7 @@ impl DistillationLoss {
     /// Checks a batch and the teacher's logits against the spec, after [`check`](Self::check).
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::Label`], and what the base's check of a batch reports.
+    /// [`Error::Length`](crate::Error::Length), [`Error::Label`](crate::Error::Label), and what the base's check of a batch reports.
     pub fn check_batch<T>(&self, batch: &Batch<'_, T>, teacher: &[T]) -> Result<()> {
         self.check(batch.classes)?;
         // Without a base the labels only say which rows count.

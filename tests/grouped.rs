@@ -350,29 +350,33 @@ fn masks_and_bad_rows() {
 fn trees_that_are_none() {
     let parents = |parents: &[Option<usize>]| Taxonomy::from_parents(parents).expect_err("no tree");
     let class = |error: Error| match error {
-        Error::Statistics { class, .. } => class,
+        Error::Structure { part, index, .. } => (part, index),
         other => panic!("{other:?}"),
     };
-    assert_eq!(class(parents(&[])), None);
-    assert_eq!(class(parents(&[Some(1), Some(0)])), None, "no root");
-    assert_eq!(class(parents(&[None, None])), Some(1), "two roots");
-    assert_eq!(class(parents(&[None, Some(0), Some(3), Some(2)])), Some(2), "a cycle beside the tree");
-    assert_eq!(class(parents(&[None, Some(9)])), Some(1), "no such parent");
-    assert_eq!(class(parents(&[None])), None, "a root alone");
+    assert_eq!(class(parents(&[])), ("the tree", None));
+    assert_eq!(class(parents(&[Some(1), Some(0)])), ("the tree", None), "no root");
+    assert_eq!(class(parents(&[None, None])), ("node", Some(1)), "two roots");
+    assert_eq!(
+        class(parents(&[None, Some(0), Some(3), Some(2)])),
+        ("node", Some(2)),
+        "a cycle beside the tree"
+    );
+    assert_eq!(class(parents(&[None, Some(9)])), ("node", Some(1)), "no such parent");
+    assert_eq!(class(parents(&[None])), ("node", Some(0)), "a root alone");
     let nodes = |nodes: Vec<Vec<Child>>| class(Taxonomy::new(nodes).expect_err("no tree"));
     let (node, label) = (Child::Node, Child::Label);
-    assert_eq!(nodes(vec![]), None);
-    assert_eq!(nodes(vec![vec![label(0), node(1)], vec![]]), None, "a node without a child");
-    assert_eq!(nodes(vec![vec![label(0), node(0)]]), None, "a node below itself");
+    assert_eq!(nodes(vec![]), ("the tree", None));
+    assert_eq!(nodes(vec![vec![label(0), node(1)], vec![]]), ("node", Some(1)), "a node without a child");
+    assert_eq!(nodes(vec![vec![label(0), node(0)]]), ("node", Some(0)), "a node below itself");
     assert_eq!(
         nodes(vec![vec![node(1), node(2)], vec![label(0), node(2)], vec![label(1)]]),
-        None,
+        ("node", Some(2)),
         "two parents"
     );
-    assert_eq!(nodes(vec![vec![label(0)], vec![label(1)]]), None, "an unreached node");
-    assert_eq!(nodes(vec![vec![label(0), node(7)]]), None, "no such node");
-    assert_eq!(nodes(vec![vec![label(0), label(0)]]), Some(1), "a label twice");
-    assert_eq!(nodes(vec![vec![label(0), label(2)]]), Some(1), "a label missing");
+    assert_eq!(nodes(vec![vec![label(0)], vec![label(1)]]), ("the tree", None), "an unreached node");
+    assert_eq!(nodes(vec![vec![label(0), node(7)]]), ("node", Some(0)), "no such node");
+    assert_eq!(nodes(vec![vec![label(0), label(0)]]), ("label", Some(1)), "a label twice");
+    assert_eq!(nodes(vec![vec![label(0), label(2)]]), ("label", Some(1)), "a label missing");
     // Any order of nodes: leaves by number, inner nodes level by level.
     let shuffled = Taxonomy::from_parents(&[Some(3), Some(4), Some(3), Some(4), None]).expect("a tree");
     assert_eq!(shuffled.nodes(), [vec![label(1), node(1)], vec![label(0), label(2)]]);
@@ -382,7 +386,7 @@ fn trees_that_are_none() {
 fn groups_that_are_none() {
     for make in [GroupedLoss::balanced_groups, GroupedLoss::balanced_groups_v2] {
         let class = |groups: &[Vec<u32>]| match make(groups, 8.0, 0) {
-            Err(Error::Statistics { class, .. }) => class,
+            Err(Error::Structure { part: "class", index, .. }) => index,
             other => panic!("{other:?}"),
         };
         assert_eq!(class(&[vec![0, 1], vec![1]]), Some(1), "in two groups");
@@ -410,25 +414,23 @@ fn specs_without_a_meaning() {
         spec.check(spec.columns(), TargetKind::Hard)
     };
     let (groups, deep) = (two_groups(8.0), deep(None));
-    let is_class = |found: longtail::Result<()>, expected: Option<usize>| {
-        assert!(matches!(&found, Err(Error::Statistics { class, .. }) if *class == expected), "{found:?}");
+    let structure = |found: longtail::Result<()>, expected: (&str, Option<usize>)| match found {
+        Err(Error::Structure { part, index, .. }) => assert_eq!((part, index), expected),
+        other => panic!("{expected:?}: {other:?}"),
     };
-    is_class(change(&groups, &|spec| spec.labels[2] = vec![]), Some(2));
-    is_class(change(&groups, &|spec| spec.labels[2] = vec![5, 6]), Some(2));
-    is_class(change(&groups, &|spec| spec.labels[2] = vec![5, 1]), Some(2));
-    is_class(change(&groups, &|spec| spec.labels[2] = vec![1, 7]), Some(2));
-    is_class(change(&deep, &|spec| spec.labels[0] = vec![2]), Some(0));
-    is_class(change(&deep, &|spec| spec.labels[0] = vec![0]), Some(0));
-    is_class(change(&deep, &|spec| spec.labels[1] = vec![0, 2]), Some(1));
-    is_class(
-        change(&deep, &|spec| {
-            spec.labels.pop();
-        }),
-        None,
-    );
-    is_class(change(&deep, &|spec| spec.segments[1].parent = None), None);
-    is_class(change(&deep, &|spec| spec.segments[0].parent = Some(1)), None);
-    is_class(change(&deep, &|spec| spec.segments[1].parent = Some(3)), None);
+    structure(change(&groups, &|spec| spec.labels[2] = vec![]), ("label", Some(2)));
+    structure(change(&groups, &|spec| spec.labels[2] = vec![5, 6]), ("label", Some(2)));
+    structure(change(&groups, &|spec| spec.labels[2] = vec![5, 1]), ("label", Some(2)));
+    structure(change(&groups, &|spec| spec.labels[2] = vec![1, 7]), ("label", Some(2)));
+    structure(change(&deep, &|spec| spec.labels[0] = vec![2]), ("label", Some(0)));
+    structure(change(&deep, &|spec| spec.labels[0] = vec![0]), ("label", Some(0)));
+    structure(change(&deep, &|spec| spec.labels[1] = vec![0, 2]), ("label", Some(1)));
+    structure(change(&deep, &|spec| spec.labels.truncate(2)), ("the tree", None));
+    structure(change(&deep, &|spec| spec.segments[1].parent = None), ("segment", Some(1)));
+    structure(change(&deep, &|spec| spec.segments[0].parent = Some(1)), ("segment", Some(0)));
+    structure(change(&deep, &|spec| spec.segments[1].parent = Some(3)), ("segment", Some(1)));
+    let said = change(&groups, &|spec| spec.labels[2] = vec![]).expect_err("refused").to_string();
+    assert_eq!(said, "label 2: it has no column: put it into a group");
     let combination =
         |found: longtail::Result<()>| assert!(matches!(found, Err(Error::Combination { .. })), "{found:?}");
     combination(change(&groups, &|spec| spec.segments[0].sampled = true));

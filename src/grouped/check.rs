@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::{GroupReduction, GroupedLoss};
 use crate::batch::{Batch, TargetKind, Targets, check_labels, check_values, length};
-use crate::check::{check_classes, combination, number};
+use crate::check::{check_classes, combination, number, structure};
 use crate::random::DrawSource;
 use crate::{Error, Reduction, Result};
 
@@ -15,7 +15,7 @@ impl GroupedLoss {
     ///
     /// # Errors
     /// [`Error::Parameter`] for values out of range, [`Error::Length`] for another width,
-    /// [`Error::Statistics`] for labels without or with too many columns and for trees that are none,
+    /// [`Error::Structure`] for labels without or with too many columns and for trees that are none,
     /// [`Error::Combination`] for terms without a joint meaning.
     pub fn check(&self, columns: usize, kind: TargetKind) -> Result<()> {
         check_classes(columns)?;
@@ -57,7 +57,7 @@ impl GroupedLoss {
 
     /// Every label has a column, and no two in one segment.
     fn check_label(&self, layout: &Layout, label: usize) -> Result<()> {
-        let wrong = |reason: &str| Err(Error::Statistics { class: Some(label), reason: reason.into() });
+        let wrong = |reason| structure("label", Some(label), reason);
         let mut last = None;
         for column in self.columns_of(label) {
             if column >= layout.width() {
@@ -107,30 +107,34 @@ impl GroupedLoss {
 
     /// One root, nodes after the one above them, and every label a whole path to a leaf of its own.
     fn check_tree(&self, layout: &Layout) -> Result<()> {
-        let wrong = |class, reason: &str| Err(Error::Statistics { class, reason: reason.into() });
         let mut leads = vec![false; layout.width()];
         for (segment, part) in self.segments.iter().enumerate() {
             let column = part.parent.and_then(|column| usize::try_from(column).ok());
             match (segment, part.parent) {
                 (0, None) => continue,
                 (0, Some(_)) => {
-                    return wrong(None, "the tree's first segment is its root, which has no parent");
+                    return structure("segment", Some(0), "it is the tree's root, which has no parent");
                 }
                 (_, None) => {
-                    return wrong(None, "the tree has two segments without a parent: one root is allowed");
+                    return structure(
+                        "segment",
+                        Some(segment),
+                        "it has no parent, and the first one is the root",
+                    );
                 }
                 _ => {}
             }
             let above = column.and_then(|column| layout.segment_of.get(column));
             if above.is_none_or(|above| *above >= segment) {
-                return wrong(
-                    None,
-                    "a node's parent is not before it: the tree has a cycle or is out of order",
+                return structure(
+                    "segment",
+                    Some(segment),
+                    "its parent is not before it: the tree has a cycle or is out of order",
                 );
             }
             match column.and_then(|column| leads.get_mut(column)) {
                 Some(taken) if !*taken => *taken = true,
-                _ => return wrong(None, "two nodes of the tree have the same parent column"),
+                _ => return structure("segment", Some(segment), "another one has the same parent column"),
             }
             if part.others {
                 return combination("a column of others", "a tree", "a tree's nodes have none");
@@ -144,18 +148,26 @@ impl GroupedLoss {
             let path: Vec<usize> = self.columns_of(label).collect();
             let Some(&leaf) = path.last() else { continue };
             if leads.get(leaf).copied().unwrap_or(true) {
-                return wrong(Some(label), "it ends at an inner node of the tree, not at a leaf");
+                return structure(
+                    "label",
+                    Some(label),
+                    "it ends at an inner node of the tree, not at a leaf",
+                );
             }
             if layout.path(self, leaf) != path {
-                return wrong(Some(label), "its columns are not the path from the root to its leaf");
+                return structure(
+                    "label",
+                    Some(label),
+                    "its columns are not the path from the root to its leaf",
+                );
             }
             match leaves.get_mut(leaf) {
                 Some(taken) if !*taken => *taken = true,
-                _ => return wrong(Some(label), "another label has the same leaf"),
+                _ => return structure("label", Some(label), "another label has the same leaf"),
             }
         }
         match leads.iter().zip(&leaves).any(|(leads, leaf)| !leads && !leaf) {
-            true => wrong(None, "the tree has a leaf without a label"),
+            true => structure("the tree", None, "it has a leaf without a label"),
             false => Ok(()),
         }
     }

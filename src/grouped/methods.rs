@@ -1,6 +1,7 @@
 //! The papers' methods: one constructor each, which fills the parts of [`GroupedLoss`].
 
 use super::{GroupReduction, GroupedLoss, OthersSampling, Segment, Taxonomy, TreeSampling};
+use crate::check::structure;
 use crate::classes::parameter;
 use crate::random::DrawSource;
 use crate::{ClassCounts, Error, Reduction, Result};
@@ -65,7 +66,7 @@ impl GroupedLoss {
     /// Cost: 8 to 12 bytes per f32 logit as for one softmax, the labels' columns and one number per row and segment.
     ///
     /// # Errors
-    /// [`Error::Statistics`] for a class in no group or in two, [`Error::Parameter`] for the ratio.
+    /// [`Error::Structure`] for a class in no group or in two, [`Error::Parameter`] for the ratio.
     pub fn balanced_groups(groups: &[Vec<u32>], ratio: f64, seed: u64) -> Result<Self> {
         let mut loss = Self::of_groups(groups, 2, ratio, seed)?;
         loss.segments.insert(0, Segment::new(2));
@@ -108,8 +109,10 @@ impl GroupedLoss {
                 let class = usize::try_from(class).unwrap_or(usize::MAX);
                 match labels.get_mut(class) {
                     Some(columns) if columns.is_empty() => columns.push(own),
-                    Some(_) => return wrong(class, "it is in two groups, or twice in one"),
-                    None => return wrong(class, "a class before it is in no group"),
+                    Some(_) => {
+                        return structure("class", Some(class), "it is in two groups, or twice in one");
+                    }
+                    None => return structure("class", Some(class), "a class before it is in no group"),
                 }
             }
             let columns = u32::try_from(group.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -171,8 +174,4 @@ impl GroupedLoss {
         let loss = Self::hierarchical(taxonomy).with_reduction(GroupReduction::Pairs);
         Ok(loss.with_tree(Some(tree)))
     }
-}
-
-fn wrong<T>(class: usize, reason: &str) -> Result<T> {
-    Err(Error::Statistics { class: Some(class), reason: reason.into() })
 }

@@ -1,6 +1,7 @@
 //! A tree of classes: inner nodes with children, and leaves that are the labels.
 
 use super::Segment;
+use crate::check::structure;
 use crate::{Error, Result};
 
 /// What a child of an inner node is.
@@ -31,22 +32,18 @@ pub struct Taxonomy {
     labels: usize,
 }
 
-fn wrong<T>(class: Option<usize>, reason: &str) -> Result<T> {
-    Err(Error::Statistics { class, reason: reason.into() })
-}
-
 impl Taxonomy {
     /// From each inner node's children, in the order of their columns.
     ///
     /// # Errors
-    /// [`Error::Statistics`] for a tree without a node, a node without a child, a node that comes before the one above
+    /// [`Error::Structure`] for a tree without a node, a node without a child, a node that comes before the one above
     /// it (as in a cycle), has two or none above it, and labels that are not `0..C`, each once; the error names the label.
     pub fn new(nodes: impl Into<Vec<Vec<Child>>>) -> Result<Self> {
         let nodes = nodes.into();
         let (mut above, mut seen) = (vec![false; nodes.len()], Vec::new());
         for (node, children) in nodes.iter().enumerate() {
             if children.is_empty() {
-                return wrong(None, "an inner node of the tree has no child: make it a label");
+                return structure("node", Some(node), "it has no child: make it a label");
             }
             for &child in children {
                 match child {
@@ -54,27 +51,36 @@ impl Taxonomy {
                     Child::Node(below) => {
                         let below = usize::try_from(below).unwrap_or(usize::MAX);
                         if below <= node {
-                            return wrong(
-                                None,
-                                "a node is below one that comes after it: a cycle, or out of order",
+                            return structure(
+                                "node",
+                                Some(below),
+                                "it does not come after the one above it: a cycle, or out of order",
                             );
                         }
                         match above.get_mut(below) {
                             Some(taken) if !*taken => *taken = true,
-                            Some(_) => return wrong(None, "a node of the tree has two parents"),
-                            None => return wrong(None, "a child of the tree is none of its nodes"),
+                            Some(_) => return structure("node", Some(below), "it has two parents"),
+                            None => {
+                                return structure(
+                                    "node",
+                                    Some(node),
+                                    "a child of it is none of the tree's nodes",
+                                );
+                            }
                         }
                     }
                 }
             }
         }
         if above.iter().skip(1).any(|has| !has) || nodes.is_empty() {
-            return wrong(None, "the tree needs a root, node 0, from which every node is reached");
+            return structure("the tree", None, "it needs a root, node 0, from which every node is reached");
         }
         seen.sort_unstable();
         let misplaced = seen.iter().enumerate().find(|(place, label)| u32::try_from(*place) != Ok(**label));
         match misplaced {
-            Some((place, _)) => wrong(Some(place), "the leaves have to be the labels 0..C, each once"),
+            Some((place, _)) => {
+                structure("label", Some(place), "the leaves have to be the labels 0..C, each once")
+            }
             None => Ok(Self { nodes, labels: seen.len() }),
         }
     }
@@ -94,22 +100,22 @@ impl Taxonomy {
     /// order of their numbers, inner nodes are numbered level by level.
     ///
     /// # Errors
-    /// [`Error::Statistics`] without a root or with two, for parents that do not exist, and for nodes that no path from
+    /// [`Error::Structure`] without a root or with two, for parents that do not exist, and for nodes that no path from
     /// the root reaches (a cycle); the error names the node.
     pub fn from_parents(parents: &[Option<usize>]) -> Result<Self> {
         let mut children = vec![Vec::new(); parents.len()];
         let mut root = None;
         for (node, parent) in parents.iter().enumerate() {
             match parent {
-                None if root.is_some() => return wrong(Some(node), "the tree has a second root"),
+                None if root.is_some() => return structure("node", Some(node), "it is a second root"),
                 None => root = Some(node),
                 Some(parent) => match children.get_mut(*parent) {
                     Some(siblings) => siblings.push(node),
-                    None => return wrong(Some(node), "its parent is none of the tree's nodes"),
+                    None => return structure("node", Some(node), "its parent is none of the tree's nodes"),
                 },
             }
         }
-        let Some(root) = root else { return wrong(None, "the tree has no root") };
+        let Some(root) = root else { return structure("the tree", None, "it has no root") };
         let below = |node: usize| children.get(node).map_or(&[][..], Vec::as_slice);
         let leaves = (0..parents.len()).filter(|node| below(*node).is_empty());
         let mut labels = vec![None; parents.len()];
@@ -141,7 +147,9 @@ impl Taxonomy {
         }
         let unreached = reached.iter().enumerate().find(|(node, reached)| !**reached && *node != root);
         match unreached {
-            Some((node, _)) => wrong(Some(node), "no path from the root reaches it: the tree has a cycle"),
+            Some((node, _)) => {
+                structure("node", Some(node), "no path from the root reaches it: the tree has a cycle")
+            }
             None => Self::new(nodes),
         }
     }
