@@ -24,6 +24,9 @@ pub enum Targets<'a> {
     /// A weight for every class, `[N, K]` row-major, finite and at least 0; rows need not sum to 1:
     /// `L_n = -sum_j w_j t_nj log q_nj`.
     Soft(&'a [f32]),
+    /// Whether each class is present, `[N, K]` row-major, in `[0, 1]`: any number of classes per row, each a
+    /// question of its own (the [sigmoid family](crate::SigmoidLoss)).
+    MultiHot(&'a [f32]),
 }
 
 /// The kind of [`Targets`], which a plan is made for.
@@ -37,6 +40,8 @@ pub enum TargetKind {
     Mixed,
     /// [`Targets::Soft`].
     Soft,
+    /// [`Targets::MultiHot`].
+    MultiHot,
 }
 
 /// The gradient of something downstream with respect to this loss: what an autograd engine hands to a
@@ -61,6 +66,7 @@ impl Targets<'_> {
             Targets::Hard(_) => TargetKind::Hard,
             Targets::Mixed { .. } => TargetKind::Mixed,
             Targets::Soft(_) => TargetKind::Soft,
+            Targets::MultiHot(_) => TargetKind::MultiHot,
         }
     }
 }
@@ -81,7 +87,8 @@ pub struct Batch<'a, T = f32> {
     /// `[N]`, finite, at least 0: the L1 norm of the row's feature vector, for the influence-balanced loss.
     pub feature_norms: Option<&'a [f32]>,
     /// `[N, K]`: 0 removes the class from the row's softmax, anything else keeps it
-    /// (for [`GateSource::Given`]). The target's own gate is ignored.
+    /// (for [`GateSource::Given`]). The target's own gate is ignored. The sigmoid family also takes weights here, and
+    /// the grouped family the weights or gates of its segments, `[N, G]`.
     pub gates: Option<&'a [f32]>,
 }
 
@@ -105,19 +112,32 @@ impl<'a, T> Batch<'a, T> {
         self
     }
 
-    /// Adds gates, `[N, K]`.
+    /// Adds gates, `[N, K]` (grouped losses: `[N, G]`).
     #[must_use]
     pub fn with_gates(mut self, gates: &'a [f32]) -> Self {
         self.gates = Some(gates);
         self
     }
 
-    /// N: the number of labels (hard, mixed), or of whole rows in the soft targets.
+    /// N: the number of labels (hard, mixed), or of whole rows in the soft or multi-hot targets.
     pub fn rows(&self) -> usize {
         match self.targets {
             Targets::Hard(labels) | Targets::Mixed { first: labels, .. } => labels.len(),
-            Targets::Soft(targets) => targets.len() / self.classes.max(1),
+            Targets::Soft(targets) | Targets::MultiHot(targets) => targets.len() / self.classes.max(1),
         }
+    }
+
+    /// The number of logits, N times K.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where a `usize` cannot hold it.
+    pub(crate) fn elements(&self) -> Result<usize> {
+        self.rows().checked_mul(self.classes).ok_or(Error::Limit {
+            what: "the number of logits".into(),
+            needed: u64::MAX,
+            allowed: usize::MAX as u64,
+            cure: "use fewer rows",
+        })
     }
 
     /// Checks lengths and host-visible values (labels, lambda, weights, targets) against the spec.
@@ -130,35 +150,23 @@ impl<'a, T> Batch<'a, T> {
     pub fn check(&self, spec: &SoftmaxLoss) -> Result<()> {
         let (rows, classes) = (self.rows(), self.classes);
         spec.check(classes, self.targets.kind())?;
-        let length = |what, found: usize, expected: usize| match found == expected {
-            true => Ok(()),
-            false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
-        };
-        let elements = rows.checked_mul(classes).ok_or(Error::Limit {
-            what: "the number of logits".into(),
-            needed: u64::MAX,
-            allowed: usize::MAX as u64,
-            cure: "use fewer rows",
-        })?;
+        let elements = self.elements()?;
         length("logits", self.logits.len(), elements)?;
         match self.targets {
-            Targets::Hard(labels) => check_labels(labels, classes, spec.ignore_index)?,
+            Targets::Hard(labels) => check_labels(labels, classes, &[spec.ignore_index])?,
             Targets::Mixed { first, second, lambda } => {
                 length("second labels", second.len(), rows)?;
                 length("lambda", lambda.len(), rows)?;
-                check_labels(first, classes, spec.ignore_index)?;
-                check_labels(second, classes, spec.ignore_index)?;
+                check_labels(first, classes, &[spec.ignore_index])?;
+                check_labels(second, classes, &[spec.ignore_index])?;
                 check_values("lambda", lambda, 0.0..=1.0, "in [0, 1]")?;
             }
-            Targets::Soft(targets) => {
+            Targets::Soft(targets) | Targets::MultiHot(targets) => {
                 length("soft targets", targets.len(), elements)?;
                 check_values("a soft target", targets, 0.0..=f32::MAX, "finite and at least 0")?;
             }
         }
-        if let Some(weights) = self.row_weights {
-            length("row weights", weights.len(), rows)?;
-            check_values("a row weight", weights, 0.0..=f32::MAX, "finite and at least 0")?;
-        }
+        self.check_row_weights()?;
         match (self.feature_norms, spec.influence.is_some()) {
             (Some(norms), true) => {
                 length("feature norms", norms.len(), rows)?;
@@ -179,23 +187,39 @@ impl<'a, T> Batch<'a, T> {
             (None, false) => {}
         }
         let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
+        self.check_gates(given, elements)
+    }
+
+    /// The optional row weights.
+    pub(crate) fn check_row_weights(&self) -> Result<()> {
+        let Some(weights) = self.row_weights else { return Ok(()) };
+        length("row weights", weights.len(), self.rows())?;
+        check_values("a row weight", weights, 0.0..=f32::MAX, "finite and at least 0")
+    }
+
+    /// Gates, which are there exactly where a term of the spec wants them.
+    pub(crate) fn check_gates(&self, given: bool, expected: usize) -> Result<()> {
         match (self.gates, given) {
-            (Some(gates), true) => length("gates", gates.len(), elements)?,
-            (None, true) => {
-                return Err(Error::Missing { what: "gates", needed_by: "the gate's source `Given`" });
-            }
-            (Some(_), false) => {
-                return Err(Error::Unexpected { what: "gates", planned: "without given gates" });
-            }
-            (None, false) => {}
+            (Some(gates), true) => length("gates", gates.len(), expected),
+            (None, true) => Err(Error::Missing { what: "gates", needed_by: "the gate's source `Given`" }),
+            (Some(_), false) => Err(Error::Unexpected { what: "gates", planned: "without given gates" }),
+            (None, false) => Ok(()),
         }
-        Ok(())
     }
 }
 
-fn check_labels(labels: &[i32], classes: usize, ignore_index: Option<i32>) -> Result<()> {
+/// A slice's length against what the shape asks for.
+pub(crate) fn length(what: &'static str, found: usize, expected: usize) -> Result<()> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
+    }
+}
+
+/// Labels that are classes or one of the `others` (the ignored index, a background label).
+pub(crate) fn check_labels(labels: &[i32], classes: usize, others: &[Option<i32>]) -> Result<()> {
     let bad = |label: &i32| {
-        Some(*label) != ignore_index && usize::try_from(*label).map_or(true, |label| label >= classes)
+        !others.contains(&Some(*label)) && usize::try_from(*label).map_or(true, |label| label >= classes)
     };
     match labels.iter().position(bad) {
         None => Ok(()),
@@ -208,7 +232,7 @@ fn check_labels(labels: &[i32], classes: usize, ignore_index: Option<i32>) -> Re
     }
 }
 
-fn check_values(
+pub(crate) fn check_values(
     name: &'static str,
     values: &[f32],
     range: std::ops::RangeInclusive<f32>,

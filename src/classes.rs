@@ -7,6 +7,7 @@ mod weights;
 pub use groups::Group;
 pub use profile::Profile;
 pub use weights::Normalisation;
+pub(crate) use weights::effective_weight;
 
 use crate::{Error, Result};
 

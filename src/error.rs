@@ -100,6 +100,15 @@ pub enum Error {
         /// What is wrong, and the cure.
         reason: String,
     },
+    /// Groups, a tree or experts do not fit their classes or one another.
+    Structure {
+        /// What is to blame: a class, a label, a node, a segment, an expert, or the tree as a whole.
+        part: &'static str,
+        /// Which one, where one is to blame.
+        index: Option<usize>,
+        /// What is wrong, and the cure.
+        reason: &'static str,
+    },
     /// Two terms that have no joint meaning.
     Combination {
         /// The one term.
@@ -194,6 +203,8 @@ impl fmt::Display for Error {
             }
             Error::Statistics { class: Some(class), reason } => write!(f, "class {class}: {reason}"),
             Error::Statistics { class: None, reason } => write!(f, "class statistics: {reason}"),
+            Error::Structure { part, index: Some(index), reason } => write!(f, "{part} {index}: {reason}"),
+            Error::Structure { part, index: None, reason } => write!(f, "{part}: {reason}"),
             Error::Combination { first, second, cure } => {
                 write!(f, "{first} and {second} have no joint meaning: {cure}")
             }

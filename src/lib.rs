@@ -1,6 +1,6 @@
 //! Every loss of deep long-tailed learning as exact, fused GPU kernels in WGSL, driven through wgpu.
 //!
-//! A paper's method is plain data, a [`SoftmaxLoss`]: made by a named constructor from [`ClassCounts`],
+//! A paper's method is plain data, for example a [`SoftmaxLoss`]: made by a named constructor from [`ClassCounts`],
 //! changed by `with_` methods, combined freely. The same data goes to the GPU
 //! ([`Kernels`](gpu::Kernels), [`Plan`](gpu::Plan), or [`Context`](gpu::Context) for slices) and to the f64 oracle
 //! ([`reference`](mod@reference)):
@@ -19,6 +19,17 @@
 //! L_n = w_n * w_y * (1 - p)^gamma * l                             weights, focal
 //! ```
 //! then label smoothing, z-loss and the [`Reduction`]. No kernel ever builds an N x K intermediate.
+//!
+//! # The other families
+//! Each has a normal form of its own, in the documentation of its spec; [`method`] has a table of methods for each. They have
+//! f64 references so far, no kernels.
+//! - [`SigmoidLoss`]: a binary question for every class: focal, class-balanced, equalization and its second version,
+//!   adaptive suppression, distribution-balanced, and the multi-label forms of margins and weights.
+//! - [`GroupedLoss`]: a softmax for each of several segments: balanced groups, hierarchies, the realistic taxonomic classifier.
+//! - [`LadeLoss`]: a regulariser over the columns of the batch.
+//! - [`DistillationLoss`]: a teacher's softmax, or several experts' for some of the classes each.
+//! - [`ObjectnessLoss`]: a detector's classes and objectness.
+//! - [`RangeLoss`]: distances of features.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub)]
 // Library code reports errors, it does not panic, print or lose bits.
@@ -39,22 +50,37 @@
 )]
 
 mod batch;
+mod check;
 mod classes;
+pub mod distillation;
 mod element;
 mod error;
 pub mod gpu;
+pub mod grouped;
+mod lade;
 pub mod method;
+
 pub mod metrics;
+mod objectness;
 pub mod random;
+mod range_loss;
 mod reduction;
 pub mod reference;
+pub mod sigmoid;
 pub mod softmax;
+pub mod statistics;
 
 pub use batch::{Batch, TargetKind, Targets, Upstream};
 pub use classes::{ClassCounts, Group, Normalisation, Profile};
+pub use distillation::DistillationLoss;
 pub use element::Element;
 pub use error::{Error, Result};
+pub use grouped::GroupedLoss;
+pub use lade::LadeLoss;
+pub use objectness::ObjectnessLoss;
+pub use range_loss::RangeLoss;
 pub use reduction::Reduction;
+pub use sigmoid::SigmoidLoss;
 pub use softmax::SoftmaxLoss;
 
 /// wgpu as this crate uses it: for buffers, devices and encoders of the same version.

@@ -39,8 +39,70 @@ pub fn step_key(seed: u64, step: u64) -> [u32; 2] {
 /// A draw of 24 uniform bits for `row` and `class` under a step's key: rows of an even and the next odd number share
 /// one call and take its first and its second word.
 pub fn draw_24(key: [u32; 2], row: u32, class: u32) -> u32 {
+    draw_32(key, row, class) >> 8
+}
+
+/// All 32 bits of which [`draw_24`] takes the upper ones.
+pub fn draw_32(key: [u32; 2], row: u32, class: u32) -> u32 {
     let [even, odd] = threefry(key, [row >> 1, class]);
-    (if row.is_multiple_of(2) { even } else { odd }) >> 8
+    if row.is_multiple_of(2) { even } else { odd }
+}
+
+/// The 24-bit draw below which something of this probability happens; probabilities are in steps of 2^-24.
+pub(crate) fn threshold_24(probability: f64) -> u32 {
+    // `as` saturates, and the checks keep probabilities in [0, 1].
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=2^24")]
+    let threshold = (probability * 16_777_216.0).round() as u32;
+    threshold
+}
+
+/// Where the draws of a random term come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum DrawSource {
+    /// From the counter-based generator, by seed and step. The default.
+    #[default]
+    Counter,
+    /// The caller gives the outcome of every draw with the batch.
+    Given,
+}
+
+/// Draws `wanted` of the rows in `candidates` without replacement; the drawn rows, ascending.
+///
+/// Each candidate has the key `draw_32(key, row, stream)`, and those with the smallest keys are drawn, the lower row
+/// where keys are equal. The keys are independent and uniform, so every set of that size is equally likely, up to ties
+/// (about `M^2 / 2^33` of them among M candidates). Neither the order of the candidates nor the machine matters: a
+/// kernel finds the same rows by ranking each key among the others. All candidates are drawn where `wanted` is not
+/// below their number.
+///
+/// ```
+/// use longtail::random::{sample_rows, step_key};
+/// let key = step_key(7, 0);
+/// let drawn = sample_rows(key, 0, &[4, 1, 9, 6], 2);
+/// assert_eq!(drawn.len(), 2);
+/// assert_eq!(sample_rows(key, 0, &[9, 6, 4, 1], 2), drawn);
+/// assert_eq!(sample_rows(key, 0, &[4, 1], 5), [1, 4]);
+/// ```
+pub fn sample_rows(key: [u32; 2], stream: u32, candidates: &[u32], wanted: usize) -> Vec<u32> {
+    let mut keyed: Vec<(u32, u32)> = candidates.iter().map(|&row| (draw_32(key, row, stream), row)).collect();
+    keyed.sort_unstable();
+    keyed.truncate(wanted);
+    let mut rows: Vec<u32> = keyed.into_iter().map(|(_, row)| row).collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// How many of `count` rows a `share` of them is: the product in f64 without its fraction, as Python's
+/// `int(share * count)` has it.
+///
+/// ```
+/// assert_eq!(longtail::random::quota(0.1, 39), 3);
+/// ```
+pub fn quota(share: f64, count: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounding down is the rule")]
+    let rows = (share * count as f64) as usize;
+    rows
 }
 
 /// Low and high word.

@@ -25,6 +25,12 @@ pub enum Reduction {
     /// The default.
     #[default]
     WeightedMean,
+    /// `sum_n L_n / (N K)` over all N rows, ignored ones included, times the K columns: PyTorch's `mean` of binary
+    /// losses. For the [sigmoid family](crate::SigmoidLoss).
+    Elements,
+    /// `sum_n L_n / sum_nj t_nj` over the kept rows' targets: the number of positives, without those of a background
+    /// column. For the [sigmoid family](crate::SigmoidLoss). Without a positive in the batch loss and gradient are 0.
+    Positives,
     /// `sum_n L_n / d`: detection's `avg_factor`. `d` is finite and above 0.
     Fixed(f64),
 }

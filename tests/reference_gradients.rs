@@ -5,6 +5,10 @@
 //! the gradient by definition (a detached modulator, a detached influence factor, seesaw's factors), the test
 //! computes it once from the formula and differentiates a loss in which it is a number.
 
+#[path = "support/differences.rs"]
+mod differences;
+
+use differences::{agree, differences, wave};
 use longtail::softmax::{Focal, Gate, GateSource, Influence, Seesaw};
 use longtail::{Batch, Reduction, SoftmaxLoss, Targets, Upstream, reference};
 
@@ -15,9 +19,8 @@ const NORMS: [f32; ROWS] = [0.5, 2.0, 1.0, 7.0];
 const GATES: [f32; ROWS * CLASSES] =
     [1., 0., 1., 1., 0., 0., 1., 0., 1., 1., 1., 1., 1., 1., 1., 0., 0., 1., 1., 0.];
 
-/// Numbers in `(-2, 2)` that are no multiples of anything.
 fn logits() -> Vec<f64> {
-    (1..=ROWS * CLASSES).map(|position| 2.0 * (position as f64 * 2.399_963).sin()).collect()
+    wave(ROWS * CLASSES)
 }
 
 fn spec(change: impl FnOnce(&mut SoftmaxLoss)) -> SoftmaxLoss {
@@ -28,34 +31,6 @@ fn spec(change: impl FnOnce(&mut SoftmaxLoss)) -> SoftmaxLoss {
 
 fn weights() -> Vec<f64> {
     vec![0.5, 2.0, 1.0, 0.25, 3.0]
-}
-
-fn differences(f: impl Fn(&[f64]) -> f64, at: &[f64], step: f64) -> Vec<f64> {
-    let mut moved = at.to_vec();
-    let mut value = |position: usize, by: f64| {
-        moved[position] = at[position] + by;
-        let value = f(&moved);
-        moved[position] = at[position];
-        value
-    };
-    (0..at.len())
-        .map(|position| {
-            let near = value(position, step) - value(position, -step);
-            let far = value(position, 2.0 * step) - value(position, -2.0 * step);
-            (8.0 * near - far) / (12.0 * step)
-        })
-        .collect()
-}
-
-#[track_caller]
-fn agree(name: &str, found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-    assert!(largest > 1e-3, "{name}: nothing to compare");
-    for (position, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let allowed = 1e-7 * expected.abs() + 1e-9 * largest;
-        assert!((found - expected).abs() <= allowed, "{name}[{position}]: {found} is not {expected}");
-    }
 }
 
 fn run(spec: &SoftmaxLoss, batch: &Batch<'_, f64>) -> reference::Output {

@@ -1,12 +1,41 @@
 //! Specs through serde: what is written is what is read back.
 #![cfg(feature = "serde")]
 
-use longtail::method::SOFTMAX;
+use longtail::grouped::Taxonomy;
+use longtail::method::{DISTILLATION, GROUPED, LADE, Method, OBJECTNESS, RANGE, SIGMOID, SOFTMAX};
+use longtail::statistics::GradientSums;
 use longtail::{ClassCounts, Reduction, SoftmaxLoss};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-fn round_trip(spec: &SoftmaxLoss) -> SoftmaxLoss {
+fn round_trip<L: Serialize + DeserializeOwned>(spec: &L) -> L {
     let text = serde_json::to_string(spec).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The methods of a table as they were.
+fn come_back<L: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(methods: &[Method<L>]) {
+    let counts = ClassCounts::new([500, 120, 30, 7]).unwrap();
+    for method in methods {
+        let spec = (method.build)(&counts).unwrap();
+        assert_eq!(round_trip(&spec), spec, "{}", method.name);
+    }
+}
+
+#[test]
+fn the_other_families_come_back() {
+    come_back(SIGMOID);
+    come_back(GROUPED);
+    come_back(LADE);
+    come_back(DISTILLATION);
+    come_back(OBJECTNESS);
+    come_back(RANGE);
+    let sums = GradientSums { positive: vec![0.1 + 0.2, 0.0], negative: vec![1.0 / 3.0, 5e-324] };
+    assert_eq!(round_trip(&sums), sums);
+    let tree = Taxonomy::from_parents(&[None, Some(0), Some(1), Some(1), Some(0)]).unwrap();
+    assert_eq!(round_trip(&tree), tree);
+    // What `new` refuses is refused.
+    assert!(serde_json::from_str::<Taxonomy>("[[{\"Node\":0}]]").is_err());
 }
 
 #[test]

@@ -109,6 +109,20 @@ impl File {
         }
     }
 
+    /// A whole number among the hyper-parameters, at least 0, that has to be there.
+    pub fn whole_number(&self, key: &str) -> Outcome<u64> {
+        let number = self.number(key)?;
+        match number.fract() == 0.0 && (0.0..2f64.powi(53)).contains(&number) {
+            true => Ok(number as u64),
+            false => malformed(format!("hparams: {key} is {number}, not a whole number")),
+        }
+    }
+
+    /// The hyper-parameter at a path of keys.
+    pub fn nested(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(&self.hparams, |value, key| value.get(key))
+    }
+
     /// A text among the hyper-parameters; empty where there is none.
     pub fn word(&self, key: &str) -> &str {
         self.hparams.get(key).and_then(Value::as_str).unwrap_or_default()

@@ -149,7 +149,11 @@ fn print_lines(files: &[PathBuf], engines: &[Engine]) -> bool {
                     failed += 1;
                     println!("FAIL         {name}  {loss:.2e}  {gradient:.2e}  (allowed: {allowed:.0e})");
                 }
-                Err(reason) => {
+                Err(Trouble::Unsupported(reason)) => {
+                    unsupported += 1;
+                    println!("UNSUPPORTED  {name}  {reason}");
+                }
+                Err(Trouble::Malformed(reason)) => {
                     failed += 1;
                     println!("FAIL         {name}  {reason}");
                 }
@@ -164,7 +168,8 @@ fn print_lines(files: &[PathBuf], engines: &[Engine]) -> bool {
 #[derive(Default)]
 struct Line {
     cases: usize,
-    errors: Vec<(f64, f64)>,
+    /// `None` for an engine that does not compute it.
+    errors: Vec<Option<(f64, f64)>>,
 }
 
 fn print_table(files: &[PathBuf], engines: &[Engine]) -> bool {
@@ -182,17 +187,19 @@ fn print_table(files: &[PathBuf], engines: &[Engine]) -> bool {
         };
         let line = lines.entry((case.method.clone(), case.source.clone())).or_default();
         line.cases += 1;
-        line.errors.resize(engines.len(), (0.0, 0.0));
+        line.errors.resize(engines.len(), None);
         for (engine, worst) in engines.iter().zip(&mut line.errors) {
             match engine.check(&case) {
                 Ok(errors) => {
                     all_passed &= errors.passed();
-                    *worst = (worst.0.max(errors.loss), worst.1.max(errors.gradient));
+                    let (loss, gradient) = worst.unwrap_or_default();
+                    *worst = Some((errors.loss.max(loss), errors.gradient.max(gradient)));
                 }
-                Err(reason) => {
+                Err(Trouble::Unsupported(_)) => {}
+                Err(Trouble::Malformed(reason)) => {
                     eprintln!("{}: {reason}", path.display());
                     all_passed = false;
-                    *worst = (f64::INFINITY, f64::INFINITY);
+                    *worst = Some((f64::INFINITY, f64::INFINITY));
                 }
             }
         }
@@ -206,8 +213,11 @@ fn print_table(files: &[PathBuf], engines: &[Engine]) -> bool {
     }
     println!("{head}\n{rule}");
     for ((method, source), line) in &lines {
-        let errors: String =
-            line.errors.iter().map(|(loss, gradient)| format!(" {loss:.1e} | {gradient:.1e} |")).collect();
+        let cells = |errors: &Option<(f64, f64)>| match errors {
+            Some((loss, gradient)) => format!(" {loss:.1e} | {gradient:.1e} |"),
+            None => " | |".into(),
+        };
+        let errors: String = line.errors.iter().map(cells).collect();
         println!("| {method} | {} | {} |{errors}", source.replace('|', "\\|"), line.cases);
     }
     all_passed && !lines.is_empty()

@@ -1,9 +1,10 @@
 //! Running a case on the adapter or by the reference, and measuring how far it is from the authors' values.
 
 use longtail::gpu::Context;
-use longtail::{Upstream, reference};
+use longtail::{Targets, Upstream, reference};
 
-use super::Case;
+use super::file::{Trouble, malformed};
+use super::{Case, Loss};
 
 /// How the gradient is asked of the adapter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,18 @@ struct Found {
     scale_gradient: Option<Vec<f64>>,
 }
 
+impl Found {
+    fn new(loss: f64, row_loss: Vec<f64>, gradient: Vec<f64>) -> Self {
+        Self { loss, row_loss, gradient, scale_gradient: None }
+    }
+}
+
 /// The distances of one case.
 #[derive(Clone, Copy)]
 pub struct Errors {
     /// The larger one of the scalar loss's relative error and the row losses' error relative to the largest.
     pub loss: f64,
-    /// The largest error of the gradient (and of the class scales' gradient) relative to the largest entry.
+    /// The largest error of the gradient, and of what else is compared, relative to the largest entry.
     pub gradient: f64,
     /// What both may be.
     pub allowed: f64,
@@ -58,23 +65,17 @@ impl Engine {
         }
     }
 
-    fn compute(&self, case: &Case) -> longtail::Result<Found> {
+    fn compute(&self, case: &Case) -> Result<Found, Trouble> {
         match self {
-            Engine::Reference => {
-                let logits: Vec<f64> = wide(&case.inputs.logits);
-                let found = reference::softmax(&case.spec, &case.inputs.batch(&logits), Upstream::One)?;
-                Ok(Found {
-                    loss: found.loss,
-                    row_loss: found.row_loss,
-                    gradient: found.gradient,
-                    scale_gradient: Some(found.class_scale_gradient),
-                })
-            }
+            Engine::Reference => Ok(by_reference(case)?),
             Engine::Adapter(context, mode) => {
+                let Loss::Softmax(spec) = &case.loss else {
+                    return Err(Trouble::Unsupported("its family has no kernels".into()));
+                };
                 let batch = case.inputs.batch(&case.inputs.logits);
                 let found = match mode {
-                    Mode::LossAndGrad => context.loss_and_grad(&case.spec, &batch)?,
-                    Mode::ForwardBackward => context.forward_backward(&case.spec, &batch, Upstream::One)?,
+                    Mode::LossAndGrad => context.loss_and_grad(spec, &batch)?,
+                    Mode::ForwardBackward => context.forward_backward(spec, &batch, Upstream::One)?,
                 };
                 Ok(Found {
                     loss: f64::from(found.loss),
@@ -87,8 +88,8 @@ impl Engine {
     }
 
     /// Computes a case and compares. What cannot be compared is said in words.
-    pub fn check(&self, case: &Case) -> Result<Errors, String> {
-        let found = self.compute(case).map_err(|error| error.to_string())?;
+    pub fn check(&self, case: &Case) -> Result<Errors, Trouble> {
+        let found = self.compute(case)?;
         let expected = &case.expected;
         let mut loss = distance("loss", &[found.loss], &[expected.loss])?;
         if let Some(expected) = &expected.row_loss {
@@ -96,11 +97,59 @@ impl Engine {
         }
         let mut gradient = distance("grad_logits", &found.gradient, &expected.gradient)?;
         if let Some(expected) = &expected.scale_gradient {
-            let Some(found) = &found.scale_gradient else { return Err("no gradient of the scales".into()) };
+            let Some(found) = &found.scale_gradient else { return malformed("no gradient of the scales") };
             gradient = gradient.max(distance("grad_scales", found, expected)?);
+        }
+        // What the host computes is the same for every engine.
+        if let Engine::Reference = self {
+            for extra in &case.extras {
+                gradient = gradient.max(distance(extra.name, &extra.found, &extra.expected)?);
+            }
         }
         Ok(Errors { loss, gradient, allowed: self.allowed(case) })
     }
+}
+
+fn by_reference(case: &Case) -> longtail::Result<Found> {
+    let logits = case.inputs.wide();
+    let batch = case.inputs.batch(&logits);
+    Ok(match &case.loss {
+        Loss::Softmax(spec) => {
+            let found = reference::softmax(spec, &batch, Upstream::One)?;
+            Found {
+                loss: found.loss,
+                row_loss: found.row_loss,
+                gradient: found.gradient,
+                scale_gradient: Some(found.class_scale_gradient),
+            }
+        }
+        Loss::Sigmoid(spec) => {
+            let found = reference::sigmoid(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Grouped(spec) => {
+            let found = reference::grouped(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Lade(spec) => {
+            let found = reference::lade(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
+        }
+        Loss::Range(spec) => {
+            let labels = if let Targets::Hard(labels) = batch.targets { labels } else { &[] };
+            let found = reference::range(spec, &logits, batch.classes, labels, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
+        }
+        Loss::Distillation(spec) => {
+            let teacher = wide(&case.inputs.teacher);
+            let found = reference::distillation(spec, &batch, &teacher, Upstream::One)?;
+            Found::new(found.loss, found.row_loss, found.gradient)
+        }
+        Loss::Objectness(spec) => {
+            let found = reference::objectness(spec, &batch, Upstream::One)?;
+            Found::new(found.loss, Vec::new(), found.gradient)
+        }
+    })
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -108,9 +157,13 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// The largest difference, relative to the largest expected value; infinite where one side is not a number.
-fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, String> {
+fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, Trouble> {
     if found.len() != expected.len() {
-        return Err(format!("{what}: {} values were computed, the file has {}", found.len(), expected.len()));
+        return malformed(format!(
+            "{what}: {} values were computed, the file has {}",
+            found.len(),
+            expected.len()
+        ));
     }
     let finite = expected.iter().filter(|value| value.is_finite());
     // Where everything expected is 0, what underflows f32 is 0 as well.

@@ -93,10 +93,8 @@ impl ClassCounts {
     /// [`Error::Parameter`](crate::Error::Parameter) for beta.
     pub fn effective_numbers(&self, beta: f64) -> Result<Vec<f64>> {
         parameter("beta", beta, (0.0..1.0).contains(&beta), "in [0, 1)")?;
-        // 1 - beta is exact for beta in [1/2, 1), where the logarithm would lose digits.
-        let log_beta = (beta - 1.0).ln_1p();
         Ok(self.map(|count| match count > 0.0 {
-            true => -(count * log_beta).exp_m1() / (1.0 - beta),
+            true => spent(beta, count) / (1.0 - beta),
             // 0 * log 0 is NaN.
             false => 0.0,
         }))
@@ -143,4 +141,15 @@ impl ClassCounts {
         let max = real(self.max);
         Ok(self.map(|count| (count / max).powf(gamma)))
     }
+}
+
+/// The weight `(1 - beta) / (1 - beta^n)` of a count that need not be whole, for beta in `[0, 1)` and `n` above 0.
+pub(crate) fn effective_weight(beta: f64, count: f64) -> f64 {
+    (1.0 - beta) / spent(beta, count)
+}
+
+/// `1 - beta^n`, for `n` above 0.
+fn spent(beta: f64, count: f64) -> f64 {
+    // 1 - beta is exact for beta in [1/2, 1), where the logarithm would lose digits.
+    -(count * (beta - 1.0).ln_1p()).exp_m1()
 }

@@ -112,6 +112,8 @@ impl Params {
             Reduction::Fixed(denominator) => (0, inverse(denominator)),
             Reduction::MeanKept => (1, 0.0),
             Reduction::WeightedMean => (2, 0.0),
+            // The softmax family's check refuses those of the sigmoid family.
+            Reduction::Elements | Reduction::Positives => (0, 0.0),
         };
         let focal = spec.focal.as_ref();
         let influence = spec.influence.as_ref();

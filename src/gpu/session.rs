@@ -130,7 +130,7 @@ impl Session {
                     TargetKind::Mixed => {
                         ["first labels", "second labels", "lambda"].map(|label| buffer(label, rows)).to_vec()
                     }
-                    TargetKind::Soft => Vec::new(),
+                    TargetKind::Soft | TargetKind::MultiHot => Vec::new(),
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: spec.influence.is_some().then(|| buffer("feature norms", rows)),
@@ -271,7 +271,7 @@ impl Session {
                 parts.push((targets.next(), bytemuck::cast_slice(second)));
                 parts.push((targets.next(), bytemuck::cast_slice(lambda)));
             }
-            Targets::Soft(soft) => dense = Some(soft),
+            Targets::Soft(soft) | Targets::MultiHot(soft) => dense = Some(soft),
         }
         let optional = [
             ("row weights", &self.row_weights, batch.row_weights),

@@ -4,10 +4,28 @@
 //! read and to be right, not to be fast: it allocates a few rows of K numbers per row and runs on one thread.
 //! It needs no GPU, so it also serves as a fallback and as a way to try a combination of terms out.
 
+mod distillation;
+mod grouped;
+mod lade;
+mod objectness;
+mod range_loss;
+mod rows;
+mod shared;
+mod sigmoid;
+mod sigmoid_weights;
 mod softmax;
+mod softmax_link;
 mod terms;
+mod tree;
 
+pub use distillation::{DistillationOutput, distillation};
+pub use grouped::{GroupedOutput, grouped, grouped_scores};
+pub use lade::{LadeOutput, lade};
+pub use objectness::{ObjectnessOutput, objectness, objectness_scores};
+pub use range_loss::{RangeOutput, range};
+pub use sigmoid::{SigmoidOutput, sigmoid, sigmoid_scores, sigmoid_weights};
 pub use softmax::softmax;
+pub use tree::{Decision, early_exit, leaf_scores};
 
 /// What a loss of the softmax family gives for one batch, in f64.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,12 +1,13 @@
 //! The softmax family, row by row.
 
+use super::shared::{check_upstream, finite_rows, inverse, row_weight, upstream_factor, usable};
 use super::terms::{
     Slope, adjusted, at, compensation, compensation_threshold, focal, gate_keeps, influenced, label_loss,
     mitigation, weighted,
 };
 use super::{Output, argmax, log_sum_exp};
 use crate::batch::{Batch, Targets, Upstream};
-use crate::{Error, Reduction, Result, SoftmaxLoss};
+use crate::{Reduction, Result, SoftmaxLoss};
 
 /// Loss, gradient and row statistics of `batch` under `spec`, in f64 on the CPU.
 ///
@@ -29,23 +30,13 @@ use crate::{Error, Reduction, Result, SoftmaxLoss};
 /// ```
 ///
 /// # Errors
-/// What [`Batch::check`] reports; [`Error::Length`] for an upstream gradient that is not `[N]`;
-/// [`Error::NonFinite`] for rows, ignored ones included, with a NaN or +inf logit, and for rows that count in which
+/// What [`Batch::check`] reports; [`Error::Length`](crate::Error::Length) for an upstream gradient that is not `[N]`;
+/// [`Error::NonFinite`](crate::Error::NonFinite) for rows, ignored ones included, with a NaN or +inf logit, and for rows that count in which
 /// masks, biases and gates leave no class.
 pub fn softmax(spec: &SoftmaxLoss, batch: &Batch<'_, f64>, upstream: Upstream<'_>) -> Result<Output> {
     batch.check(spec)?;
     let (rows, classes) = (batch.rows(), batch.classes);
-    let factors = match upstream {
-        Upstream::PerRow(factors) => factors.len(),
-        Upstream::One | Upstream::Scalar(_) => rows,
-    };
-    if factors != rows {
-        return Err(Error::Length {
-            what: "the upstream gradient",
-            expected: rows as u64,
-            found: factors as u64,
-        });
-    }
+    check_upstream(upstream, rows)?;
     let counts = counts_after(spec, batch);
     let results: Vec<Option<Row>> = batch
         .logits
@@ -53,17 +44,8 @@ pub fn softmax(spec: &SoftmaxLoss, batch: &Batch<'_, f64>, upstream: Upstream<'_
         .enumerate()
         .map(|(row, logits)| evaluate(spec, batch, counts.as_deref(), row, logits))
         .collect();
-    let bad = |row: &Option<Row>| row.is_none();
-    if let Some(row) = results.iter().position(bad) {
-        let rows = results.iter().filter(|row| bad(row)).count() as u64;
-        return Err(Error::NonFinite { what: "logits", row: row as u64, rows });
-    }
-    let results: Vec<Row> = results.into_iter().flatten().collect();
-
-    let inverse = match denominator(spec, &results) {
-        0.0 => 0.0,
-        d => 1.0 / d,
-    };
+    let results = finite_rows("logits", results)?;
+    let inverse = inverse(denominator(spec, &results));
     let mut output = Output {
         loss: weighted(inverse, results.iter().map(|row| row.loss).sum()),
         row_loss: results.iter().map(|row| row.loss).collect(),
@@ -110,7 +92,7 @@ fn evaluate(
     position: usize,
     logits: &[f64],
 ) -> Option<Row> {
-    if logits.iter().any(|logit| logit.is_nan() || *logit == f64::INFINITY) {
+    if !usable(logits) {
         return None;
     }
     let v = adjusted(spec, logits);
@@ -124,8 +106,7 @@ fn evaluate(
         weight: 0.0,
         kept: false,
     };
-    let row_weight =
-        batch.row_weights.map_or(1.0, |weights| weights.get(position).copied().map_or(1.0, f64::from));
+    let row_weight = row_weight(batch, position);
     if let Targets::Soft(targets) = batch.targets {
         let targets = targets.chunks_exact(logits.len()).nth(position)?;
         if !log_sum_exp(&v).is_finite() {
@@ -173,7 +154,7 @@ fn labels_of(spec: &SoftmaxLoss, targets: &Targets<'_>, position: usize) -> Vec<
             let share = lambda.get(position).copied().map_or(1.0, f64::from);
             vec![(label(first), share), (label(second), 1.0 - share)]
         }
-        Targets::Soft(_) => Vec::new(),
+        Targets::Soft(_) | Targets::MultiHot(_) => Vec::new(),
     };
     pairs.into_iter().filter_map(|(label, share)| Some((label?, share))).collect()
 }
@@ -323,16 +304,9 @@ fn denominator(spec: &SoftmaxLoss, rows: &[Row]) -> f64 {
     match spec.reduction {
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::Mean => rows.len() as f64,
-        Reduction::MeanKept => rows.iter().filter(|row| row.kept).count() as f64,
+        Reduction::MeanKept | Reduction::Positives => rows.iter().filter(|row| row.kept).count() as f64,
+        Reduction::Elements => rows.iter().map(|row| row.slope.len()).sum::<usize>() as f64,
         Reduction::WeightedMean => rows.iter().map(|row| row.weight).sum(),
         Reduction::Fixed(d) => d,
-    }
-}
-
-fn upstream_factor(upstream: Upstream<'_>, position: usize) -> f64 {
-    match upstream {
-        Upstream::One => 1.0,
-        Upstream::Scalar(factor) => f64::from(factor),
-        Upstream::PerRow(factors) => factors.get(position).copied().map_or(0.0, f64::from),
     }
 }

@@ -1,32 +1,20 @@
 //! Whether a spec has a meaning for a number of classes and a kind of targets.
 
 use super::{GateSource, SoftmaxLoss};
-use crate::batch::TargetKind;
-use crate::{Error, Result};
+use crate::batch::{TargetKind, length};
+use crate::check::{bias, check_classes, column, combination, number};
+use crate::{Reduction, Result};
 
 impl SoftmaxLoss {
     /// Checks every number and column, and that the terms go together, for `classes` classes and targets of
     /// `kind`. Every plan and every reference run begins with it.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for values out of range, [`Error::Length`] for columns that are not `[K]`,
-    /// [`Error::Combination`] for terms without a joint meaning.
+    /// [`Error::Parameter`](crate::Error::Parameter) for values out of range,
+    /// [`Error::Length`](crate::Error::Length) for columns that are not `[K]`,
+    /// [`Error::Combination`](crate::Error::Combination) for terms without a joint meaning.
     pub fn check(&self, classes: usize, kind: TargetKind) -> Result<()> {
-        if classes == 0 {
-            return Err(Error::Parameter {
-                name: "the number of classes",
-                value: 0.0,
-                expected: "at least 1",
-            });
-        }
-        if i32::try_from(classes).is_err() {
-            return Err(Error::Limit {
-                what: "the number of classes".into(),
-                needed: classes as u64,
-                allowed: i32::MAX as u64,
-                cure: "labels are 32-bit integers",
-            });
-        }
+        check_classes(classes)?;
         self.check_numbers()?;
         self.check_columns(classes)?;
         self.check_combinations(kind)
@@ -71,13 +59,8 @@ impl SoftmaxLoss {
         column("class_smoothing", &self.class_smoothing, classes, "in [0, 1]", |value| {
             (0.0..=1.0).contains(&value)
         })?;
-        if let Some(bias) = &self.bias {
-            length("bias", bias.len(), classes)?;
-            // -inf takes a class out.
-            let bad = |value: &f64| value.is_nan() || *value > f64::from(f32::MAX);
-            if let Some(&value) = bias.iter().find(|value| bad(value)) {
-                return Err(Error::Parameter { name: "bias", value, expected: "a number below +inf in f32" });
-            }
+        if let Some(values) = &self.bias {
+            bias("bias", values, classes)?;
         }
         if let Some(seesaw) = &self.seesaw {
             length("seesaw counts", seesaw.counts.len(), classes)?;
@@ -91,20 +74,33 @@ impl SoftmaxLoss {
     }
 
     fn check_combinations(&self, kind: TargetKind) -> Result<()> {
-        let none = |first, second, cure| Err(Error::Combination { first, second, cure });
+        if kind == TargetKind::MultiHot {
+            return combination(
+                "multi-hot targets",
+                "a softmax",
+                "use SigmoidLoss, or soft targets for a distribution over the classes",
+            );
+        }
+        if matches!(self.reduction, Reduction::Elements | Reduction::Positives) {
+            return combination(
+                "a mean over elements or positives",
+                "a softmax",
+                "its units are rows: use the mean over rows",
+            );
+        }
         let smoothed = self.label_smoothing > 0.0 || self.class_smoothing.is_some();
         if self.class_smoothing.is_some() && self.label_smoothing > 0.0 {
-            return none("class_smoothing", "label_smoothing", "set one of them");
+            return combination("class_smoothing", "label_smoothing", "set one of them");
         }
         if self.gate.is_some() && smoothed {
-            return none(
+            return combination(
                 "gates",
                 "label smoothing",
                 "a gated class has probability 0, whose log is -inf: drop one",
             );
         }
         if kind == TargetKind::Mixed && self.seesaw.is_some() {
-            return none(
+            return combination(
                 "seesaw",
                 "two-label targets",
                 "its factors depend on the one label: add two runs with hard labels, row weights lambda and 1 - lambda",
@@ -114,42 +110,17 @@ impl SoftmaxLoss {
             let needs_label = "soft targets";
             let cure = "this term needs the row's one label: use hard labels";
             match self {
-                Self { margin: Some(_), .. } => return none("margin", needs_label, cure),
-                Self { gate: Some(_), .. } => return none("gates", needs_label, cure),
-                Self { seesaw: Some(_), .. } => return none("seesaw", needs_label, cure),
-                Self { focal: Some(_), .. } => return none("focal", needs_label, cure),
-                Self { influence: Some(_), .. } => return none("influence", needs_label, cure),
-                Self { class_smoothing: Some(_), .. } => return none("class_smoothing", needs_label, cure),
+                Self { margin: Some(_), .. } => return combination("margin", needs_label, cure),
+                Self { gate: Some(_), .. } => return combination("gates", needs_label, cure),
+                Self { seesaw: Some(_), .. } => return combination("seesaw", needs_label, cure),
+                Self { focal: Some(_), .. } => return combination("focal", needs_label, cure),
+                Self { influence: Some(_), .. } => return combination("influence", needs_label, cure),
+                Self { class_smoothing: Some(_), .. } => {
+                    return combination("class_smoothing", needs_label, cure);
+                }
                 _ => {}
             }
         }
         Ok(())
-    }
-}
-
-/// One number: `ok`, and finite once it is an f32.
-fn number(name: &'static str, value: f64, ok: bool, expected: &'static str) -> Result<()> {
-    match ok && value.abs() <= f64::from(f32::MAX) {
-        true => Ok(()),
-        false => Err(Error::Parameter { name, value, expected }),
-    }
-}
-
-fn column(
-    name: &'static str,
-    column: &Option<Vec<f64>>,
-    classes: usize,
-    expected: &'static str,
-    ok: impl Fn(f64) -> bool,
-) -> Result<()> {
-    let Some(values) = column else { return Ok(()) };
-    length(name, values.len(), classes)?;
-    values.iter().try_for_each(|&value| number(name, value, ok(value), expected))
-}
-
-fn length(what: &'static str, found: usize, expected: usize) -> Result<()> {
-    match found == expected {
-        true => Ok(()),
-        false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
     }
 }

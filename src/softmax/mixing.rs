@@ -71,6 +71,38 @@ pub fn unimix_lambda(beta_draw: f64, n_i: u64, n_j: u64) -> Result<f64> {
     Ok(if share > 1.0 { share - 1.0 } else { share })
 }
 
+/// BBN: the conventional branch's share in an epoch, of features and labels alike.
+///
+/// ```text
+/// lambda = 1 - ((epoch - 1) / epochs)^2
+/// ```
+/// `epoch`: from 1 on, at most `epochs + 1`; `epochs`: how long the schedule is, at least 1. It falls from 1 to 0, so
+/// that training goes over from samples as they come to samples of reversed frequency. The two branches' features are
+/// joined as `[2 lambda f_c, 2 (1 - lambda) f_r]` before one linear layer, and the loss is
+/// `lambda CE(y_c) + (1 - lambda) CE(y_r)`: cross-entropy with [two labels](crate::Targets::Mixed).
+///
+/// Deviations: the paper has `1 - (T / T_max)^2` with epochs from 0; the factor 2 is the code's. For schedules of 90 and
+/// 180 epochs the code divides by 100 and 200.
+///
+/// Zhou et al. 2019, BBN: Bilateral-Branch Network with Cumulative Learning, arXiv 1912.02413, its code.
+///
+/// ```
+/// use longtail::softmax::mixing::bbn_lambda;
+/// assert_eq!(bbn_lambda(1, 200)?, 1.0);
+/// assert_eq!(bbn_lambda(101, 200)?, 0.75);
+/// # Ok::<(), longtail::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Parameter`](crate::Error::Parameter) for epochs out of range.
+pub fn bbn_lambda(epoch: u64, epochs: u64) -> Result<f64> {
+    parameter("the number of epochs", epochs as f64, epochs >= 1, "at least 1")?;
+    let in_range = epoch >= 1 && epoch - 1 <= epochs;
+    parameter("the epoch", epoch as f64, in_range, "from 1 to the number of epochs + 1")?;
+    let past = (epoch - 1) as f64 / epochs as f64;
+    Ok(1.0 - past * past)
+}
+
 /// The two counts as f64, which must not both be 0.
 fn some_samples(a: u64, b: u64) -> Result<(f64, f64)> {
     let (a, b) = (a as f64, b as f64);

@@ -110,9 +110,6 @@ impl Gate {
 
     /// The 24-bit draw below which a gate closes.
     pub(crate) fn drop_threshold(&self) -> u32 {
-        // `as` saturates, and `check` keeps the probability in [0, 1].
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=2^24")]
-        let threshold = (self.drop_probability * 16_777_216.0).round() as u32;
-        threshold
+        crate::random::threshold_24(self.drop_probability)
     }
 }

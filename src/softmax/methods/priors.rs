@@ -32,6 +32,22 @@ impl SoftmaxLoss {
         Self::biased(counts.log_counts())
     }
 
+    /// Balanced meta-softmax, the loss of its inner step: balanced softmax on samples that a meta sampler has drawn.
+    ///
+    /// ```text
+    /// L_n = s_n (-log( n_y e^{z_y} / sum_j n_j e^{z_j} )) ,   sum_n L_n / N
+    /// ```
+    /// The batch's row weights are `s_n`, 1 for samples that the meta sampler draws and 0 for the others. Its code
+    /// multiplies the row's loss `l` as `l stop(s) s`, so the gradient by `s_n` is `stop(s_n) l_n / N`: the row's loss as
+    /// it is returned, over N. The sampler itself (a weight for each class, drawn by Gumbel-softmax) and its outer step,
+    /// plain cross-entropy on class-balanced samples after a step of the classifier, are the caller's.
+    ///
+    /// Paper: Ren et al. 2020, arXiv 2007.10740.
+    /// Cost as [`balanced`](Self::balanced), and 4 bytes per row.
+    pub fn balanced_meta(counts: &ClassCounts) -> Self {
+        Self::balanced(counts).with_reduction(crate::Reduction::Mean)
+    }
+
     /// Logit adjustment as the code computes it.
     ///
     /// ```text
