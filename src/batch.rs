@@ -128,19 +128,27 @@ impl<'a, T> Batch<'a, T> {
     /// [`Error::NonFinite`], [`Error::Missing`], [`Error::Unexpected`], and what
     /// [`SoftmaxLoss::check`] reports.
     pub fn check(&self, spec: &SoftmaxLoss) -> Result<()> {
-        let (rows, classes) = (self.rows(), self.classes);
-        spec.check(classes, self.targets.kind())?;
-        let length = |what, found: usize, expected: usize| match found == expected {
-            true => Ok(()),
-            false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
-        };
-        let elements = rows.checked_mul(classes).ok_or(Error::Limit {
+        spec.check(self.classes, self.targets.kind())?;
+        check_length("logits", self.logits.len(), self.elements()?)?;
+        self.check_without_logits(spec)
+    }
+
+    /// N K.
+    fn elements(&self) -> Result<usize> {
+        self.rows().checked_mul(self.classes).ok_or(Error::Limit {
             what: "the number of logits".into(),
             needed: u64::MAX,
             allowed: usize::MAX as u64,
             cure: "use fewer rows",
-        })?;
-        length("logits", self.logits.len(), elements)?;
+        })
+    }
+
+    /// [`check`](Self::check) but for the logits, which a head has yet to make.
+    pub(crate) fn check_without_logits(&self, spec: &SoftmaxLoss) -> Result<()> {
+        let (rows, classes) = (self.rows(), self.classes);
+        spec.check(classes, self.targets.kind())?;
+        let length = check_length;
+        let elements = self.elements()?;
         match self.targets {
             Targets::Hard(labels) => check_labels(labels, classes, spec.ignore_index)?,
             Targets::Mixed { first, second, lambda } => {
@@ -190,6 +198,13 @@ impl<'a, T> Batch<'a, T> {
             (None, false) => {}
         }
         Ok(())
+    }
+}
+
+fn check_length(what: &'static str, found: usize, expected: usize) -> Result<()> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::Length { what, expected: expected as u64, found: found as u64 }),
     }
 }
 

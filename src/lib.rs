@@ -42,6 +42,7 @@ mod batch;
 mod classes;
 mod error;
 pub mod gpu;
+pub mod head;
 pub mod method;
 pub mod metrics;
 pub mod random;

@@ -6,12 +6,15 @@
 
 #[path = "file.rs"]
 pub mod file;
+#[path = "heads.rs"]
+pub mod heads;
 #[path = "run.rs"]
 pub mod run;
 
 use std::path::Path;
 
 use file::{File, Outcome, malformed, unsupported};
+use heads::HeadCase;
 use longtail::softmax::mixing::{remix_lambda, unimix_lambda};
 use longtail::softmax::{Focal, SmoothingShape};
 use longtail::{Batch, ClassCounts, Normalisation, Reduction, SoftmaxLoss, Targets};
@@ -64,6 +67,36 @@ impl Inputs {
         batch.feature_norms = self.feature_norms.as_deref();
         batch.gates = self.gates.as_deref();
         batch
+    }
+}
+
+/// A golden file of a loss on logits, or of a head with its loss.
+pub enum Golden {
+    Loss(Case),
+    Head(HeadCase),
+}
+
+impl Golden {
+    /// Reads a file and says what to run.
+    pub fn open(path: &Path) -> Outcome<Self> {
+        match heads::knows(File::open(path)?.text("method")) {
+            true => heads::open(path).map(Golden::Head),
+            false => open(path).map(Golden::Loss),
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        match self {
+            Golden::Loss(case) => &case.method,
+            Golden::Head(case) => &case.method,
+        }
+    }
+
+    pub fn source(&self) -> &str {
+        match self {
+            Golden::Loss(case) => &case.source,
+            Golden::Head(case) => &case.source,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use longtail::gpu::Context;
 use longtail::{Upstream, reference};
 
-use super::Case;
+use super::{Case, Golden};
 
 /// How the gradient is asked of the adapter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,19 @@ impl Engine {
         }
     }
 
+    /// Whether this engine computes such files: heads are the reference's alone.
+    pub fn takes(&self, golden: &Golden) -> bool {
+        matches!((self, golden), (Engine::Reference, _) | (_, Golden::Loss(_)))
+    }
+
+    /// Checks a file, a head by the reference whatever the engine is.
+    pub fn check_any(&self, golden: &Golden) -> Result<Errors, String> {
+        match golden {
+            Golden::Loss(case) => self.check(case),
+            Golden::Head(case) => case.check(),
+        }
+    }
+
     /// Computes a case and compares. What cannot be compared is said in words.
     pub fn check(&self, case: &Case) -> Result<Errors, String> {
         let found = self.compute(case).map_err(|error| error.to_string())?;
@@ -108,7 +121,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// The largest difference, relative to the largest expected value; infinite where one side is not a number.
-fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, String> {
+pub fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, String> {
     if found.len() != expected.len() {
         return Err(format!("{what}: {} values were computed, the file has {}", found.len(), expected.len()));
     }

@@ -4,9 +4,12 @@
 //! read and to be right, not to be fast: it allocates a few rows of K numbers per row and runs on one thread.
 //! It needs no GPU, so it also serves as a fallback and as a way to try a combination of terms out.
 
+mod head;
+mod head_terms;
 mod softmax;
 mod terms;
 
+pub use head::{HeadOutput, Predictions, head, logits, predict};
 pub use softmax::softmax;
 
 /// What a loss of the softmax family gives for one batch, in f64.
