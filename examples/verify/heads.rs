@@ -70,9 +70,7 @@ pub fn open(path: &Path) -> Outcome<HeadCase> {
     let stored = |name: &str| file.has(name).then(|| file.column(name)).transpose();
     let effect_logits = stored("logits_tde")?;
     let effect = match effect_logits {
-        Some(_) => {
-            Some(Inference::default().with_effect(file.column("embed_mean")?, file.number("alpha")?))
-        }
+        Some(_) => Some(Inference::default().with_effect(file.column("embed_mean")?, file.number("alpha")?)),
         None => None,
     };
     let expected = Expected {
@@ -116,8 +114,7 @@ impl HeadCase {
             loss = loss.max(distance("logits_tde", &found.logits, expected)?);
         }
         let mut gradient = distance("grad_features", &found.feature_gradient, &expected.feature_gradient)?;
-        gradient =
-            gradient.max(distance("grad_weights", &found.weight_gradient, &expected.weight_gradient)?);
+        gradient = gradient.max(distance("grad_weights", &found.weight_gradient, &expected.weight_gradient)?);
         if let Some(expected) = &expected.logit_gradient {
             gradient = gradient.max(distance("grad_logits", &found.loss.gradient, expected)?);
         }

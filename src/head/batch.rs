@@ -88,7 +88,14 @@ impl<'a, T: Copy + Into<f64>> HeadInput<'a, T> {
         finite("weights", self.weights, dim)?;
         let scaled = head.class_scale != ClassScale::None;
         optional("biases", self.bias, head.bias, classes, "a head with a bias", "without a bias")?;
-        optional("class scales", self.class_scale, scaled, classes, "learned scaling", "without class scales")?;
+        optional(
+            "class scales",
+            self.class_scale,
+            scaled,
+            classes,
+            "learned scaling",
+            "without class scales",
+        )?;
         optional("the centre", self.centre, head.centred, dim, "a head that centres", "without a centre")
     }
 }
@@ -208,8 +215,6 @@ pub(super) fn finite<T: Copy + Into<f64>>(what: &'static str, values: &[T], widt
     let rows = || values.chunks(width.max(1));
     match rows().position(|row| bad(&row)) {
         None => Ok(()),
-        Some(row) => {
-            Err(Error::NonFinite { what, row: row as u64, rows: rows().filter(bad).count() as u64 })
-        }
+        Some(row) => Err(Error::NonFinite { what, row: row as u64, rows: rows().filter(bad).count() as u64 }),
     }
 }
