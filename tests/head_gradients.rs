@@ -30,8 +30,8 @@ fn wave(count: usize, phase: f64) -> Vec<f64> {
 }
 
 impl Point {
-    /// Row 0 lies nearly opposite of its label's weights, row 1 nearly along them: beyond the angular margin's pi, and
-    /// where its slope is steep.
+    /// Row 0 lies nearly opposite of its label's weights, row 1 nearly along them, row 4 a little beyond a right angle:
+    /// beyond the angular margin's pi, where its slope is steep, and where an easy margin ends.
     fn new(head: &Head) -> Self {
         let mut point = Self {
             features: wave(ROWS * DIM, 0.3),
@@ -49,6 +49,7 @@ impl Point {
                 *value = 1.3 * along + 0.15 * *value;
             }
         }
+        point.features[4 * DIM..].iter_mut().for_each(|value| *value = -*value);
         point
     }
 

@@ -69,6 +69,11 @@ fn ignored_rows() {
     assert_eq!(found.logits[..2], plain[..2]);
     assert_ne!(found.logits[2], plain[2]);
     assert_eq!(found.feature_gradient[..2], [0.0, 0.0]);
+    // The ignored index may be a class.
+    let class = HeadLoss::new(spec.head.clone(), spec.loss.clone().with_ignore_index(Some(1)));
+    let found =
+        reference::head(&class, &HeadBatch::new(input, Targets::Hard(&[1, 0])), Upstream::One).unwrap();
+    assert_eq!(found.logits[..2], plain[..2]);
     // All rows ignored, and no rows at all.
     let found =
         reference::head(&spec, &HeadBatch::new(input, Targets::Hard(&[-1, -1])), Upstream::One).unwrap();
