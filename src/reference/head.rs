@@ -113,7 +113,8 @@ pub fn predict(head: &Head, input: &HeadInput<'_, f64>, inference: &Inference) -
 ///
 /// // One feature, two classes, p = (3/4, 1/4): dL/dz = (-1/4, 1/4), dL/dw_j = dL/dz_j x, dL/dx = sum_j dL/dz_j w_j.
 /// let w = 3f64.ln() / 2.0;
-/// let input = HeadInput::new(&[2.0], &[w, 0.0], 1, 2);
+/// let weights = [w, 0.0];
+/// let input = HeadInput::new(&[2.0], &weights, 1, 2);
 /// let spec = HeadLoss::new(Head::linear(), SoftmaxLoss::cross_entropy());
 /// let output = reference::head(&spec, &HeadBatch::new(input, Targets::Hard(&[0])), Upstream::One)?;
 /// assert!((output.loss.loss - (4.0f64 / 3.0).ln()).abs() < 1e-15);
