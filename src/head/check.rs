@@ -76,7 +76,7 @@ impl Head {
 }
 
 impl RowNorm {
-    pub(super) fn check(&self, [power, eps, offset]: [&'static str; 3]) -> Result<()> {
+    pub(crate) fn check(&self, [power, eps, offset]: [&'static str; 3]) -> Result<()> {
         let expected = "finite in f32 and at least 0";
         number(power, self.power, self.power >= 0.0, expected)?;
         number(eps, self.eps, self.eps >= 0.0, expected)?;

@@ -1,0 +1,10 @@
+@group(0) @binding(4) var<storage, read> a_scales: array<f32>;
+
+fn scale_a(row: u32, column: u32) -> vec4<f32> {
+  let at = params.a_scale_origin + min(row, a_rows() - 1u) * params.a_parts;
+  if (!A_PARTS) {
+    return vec4<f32>(a_scales[at]);
+  }
+  let part = min((vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u)) / params.a_part, vec4<u32>(params.a_parts - 1u));
+  return vec4<f32>(a_scales[at + part.x], a_scales[at + part.y], a_scales[at + part.z], a_scales[at + part.w]);
+}

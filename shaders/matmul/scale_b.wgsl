@@ -1,0 +1,10 @@
+@group(0) @binding(5) var<storage, read> b_scales: array<f32>;
+
+fn scale_b(row: u32, column: u32) -> vec4<f32> {
+  let at = params.b_scale_origin + min(row, b_rows() - 1u) * params.b_parts;
+  if (!B_PARTS) {
+    return vec4<f32>(b_scales[at]);
+  }
+  let part = min((vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u)) / params.b_part, vec4<u32>(params.b_parts - 1u));
+  return vec4<f32>(b_scales[at + part.x], b_scales[at + part.y], b_scales[at + part.z], b_scales[at + part.w]);
+}

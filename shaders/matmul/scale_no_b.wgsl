@@ -1,0 +1,3 @@
+fn scale_b(row: u32, column: u32) -> vec4<f32> {
+  return vec4<f32>(1.0);
+}
