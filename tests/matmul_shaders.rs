@@ -11,8 +11,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
 const LAYOUTS: [Layout; 3] = [Layout::Nt, Layout::Nn, Layout::Tn];
-const READ: [Words; 6] =
-    [Words::F32, Words::F32x4, Words::F16, Words::F16x4, Words::Bf16, Words::Bf16x4];
+const READ: [Words; 6] = [Words::F32, Words::F32x4, Words::F16, Words::F16x4, Words::Bf16, Words::Bf16x4];
 const BOTH: [bool; 2] = [false, true];
 
 fn tiles() -> [Tile; 6] {
@@ -53,7 +52,11 @@ fn cooperative() -> Vec<MatmulKey> {
             for a in [Words::F16, Words::F16x4] {
                 for c in written() {
                     let key = product(layout, a, Words::F16x4, c, tile);
-                    keys.extend(BOTH.map(|factors| MatmulKey { a_factors: factors, b_factors: factors, ..key }));
+                    keys.extend(BOTH.map(|factors| MatmulKey {
+                        a_factors: factors,
+                        b_factors: factors,
+                        ..key
+                    }));
                 }
             }
         }
@@ -71,7 +74,9 @@ fn all() -> Vec<MatmulKey> {
             }
         }
         for tile in tiles() {
-            for (a, b, c) in [(Words::F32, Words::F32x4, Words::F32x4), (Words::F16x4, Words::Bf16, Words::F16)] {
+            for (a, b, c) in
+                [(Words::F32, Words::F32x4, Words::F32x4), (Words::F16x4, Words::Bf16, Words::F16)]
+            {
                 for bits in 0..32u32 {
                     let bit = |index: u32| bits >> index & 1 == 1;
                     let (a_factors, b_factors) = (bit(0), bit(1));
@@ -132,7 +137,8 @@ fn capabilities(key: &MatmulKey) -> Capabilities {
 fn parse(key: &MatmulKey) -> (Module, ModuleInfo) {
     let text = key.wgsl();
     let fail = |error: String| -> ! { panic!("{}: {error}\n{text}", key.label()) };
-    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
+    let module =
+        naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
     let validate = |capabilities| Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let claimed = capabilities(key);
     let info = validate(claimed).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
