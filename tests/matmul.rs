@@ -159,7 +159,7 @@ fn factors_of_rows() {
                 let mut request = MatmulRequest::new(layout, m, n, k).with_alpha(0.5);
                 request.a_factors = factors(a_columns, a_parts, (cases % 3) as usize);
                 request.b_factors = factors(b_columns, b_parts, (cases % 5) as usize);
-                request.shared = cases % 2 == 0;
+                request.shared = cases.is_multiple_of(2);
                 request.tile = Some([Tile::direct(4, 1, 8), Tile::staged(4, 4, 4, 8)][cases as usize % 2]);
                 Case::new(request, cases).check(context().kernels());
                 cases += 1;
@@ -352,7 +352,10 @@ fn what_is_not_finite_stays_in_its_row() {
             case.b = Matrix::new(MatrixSpec::default(), 21, 13, case.b.values.clone());
             let (_, found) = case.run(kernels).unwrap();
             for (position, value) in found.iter().enumerate() {
-                assert_eq!(value.is_finite(), position / 21 != 7, "{position}: {value}");
+                // What stands for k beyond 13 adds nothing, not even to an infinity.
+                let expected = if bad.is_nan() { value.is_nan() } else { *value == bad };
+                let right = if position / 21 == 7 { expected } else { value.is_finite() };
+                assert!(right, "{position}: {value}");
             }
         }
     }

@@ -139,7 +139,9 @@ fn parse(key: &MatmulKey) -> (Module, ModuleInfo) {
     let fail = |error: String| -> ! { panic!("{}: {error}\n{text}", key.label()) };
     let module =
         naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
-    let validate = |capabilities| Validator::new(ValidationFlags::all(), capabilities).validate(&module);
+    let validate = |capabilities| {
+        Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(Box::new)
+    };
     let claimed = capabilities(key);
     let info = validate(claimed).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
     // What is claimed is needed.

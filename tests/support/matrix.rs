@@ -120,6 +120,12 @@ impl Matrix {
         self.spec.origin + row * stride + column
     }
 
+    /// More guards after the matrix, in the same binding: as many as 16 more rows would take.
+    fn add_tail(&mut self) {
+        let length = self.memory.len() + 16 * self.columns.max(self.spec.stride).next_multiple_of(2);
+        self.memory.resize(length, guard(self.spec.elem));
+    }
+
     /// The memory in 32-bit words.
     pub fn words(&self) -> Vec<u32> {
         match self.spec.elem {
@@ -179,7 +185,10 @@ impl Case {
         };
         let mut draws = Draws::new(seed);
         let mut random = |spec, (rows, columns)| Matrix::random(spec, rows, columns, &mut draws);
-        let (a, b, c) = (random(request.a, a), random(request.b, b), random(request.c, (m, n)));
+        let (a, b, mut c) = (random(request.a, a), random(request.b, b), random(request.c, (m, n)));
+        if seed % 2 == 1 {
+            c.add_tail();
+        }
         let mut factors = |wanted: Option<_>, rows: usize| match wanted {
             Some(longtail::gpu::matmul::RowFactors { parts, origin }) => {
                 let factor = |position| if position < origin { f32::NAN } else { 0.25 + draws.unit() };
