@@ -20,10 +20,14 @@ const ELEMS: [Elem; 3] = [Elem::F32, Elem::F16, Elem::Bf16];
 fn tiles() -> Vec<Tile> {
     let kernels = context().kernels();
     let limits = kernels.device().limits();
+    let info = kernels.device().adapter_info();
+    let subgroup = kernels.device().features().contains(wgpu::Features::SUBGROUP)
+        && (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
     let all = [
         Tile::direct(4, 1, 1),
         Tile::direct(8, 1, 8),
         Tile::direct(4, 8, 2),
+        Tile::broadcast(),
         Tile::staged(4, 1, 1, 4),
         Tile::staged(4, 8, 2, 16),
         Tile::staged(8, 2, 4, 8),
@@ -32,7 +36,8 @@ fn tiles() -> Vec<Tile> {
     ];
     all.into_iter()
         .filter(|tile| {
-            tile.workgroup() <= limits.max_compute_invocations_per_workgroup
+            (tile.subgroup == 0 || subgroup)
+                && tile.workgroup() <= limits.max_compute_invocations_per_workgroup
                 && tile.workgroup_bytes() <= limits.max_compute_workgroup_storage_size
         })
         .collect()
@@ -368,7 +373,7 @@ fn choices_and_updates() {
     let kernels = context().kernels();
     let software = context().adapter_info().device_type == wgpu::DeviceType::Cpu;
     let tile = kernels.matmul(&MatmulRequest::new(Layout::Nt, 512, 512, 8)).unwrap().key().tile;
-    assert_eq!(tile.manner, if software { Manner::Direct } else { Manner::Staged });
+    assert_eq!(tile.manner == Manner::Staged, !software, "{tile:?}");
 
     let case = Case::new(MatmulRequest::new(Layout::Nt, 9, 8, 4).with_accumulate().with_alpha(-2.0), 4);
     let mut matmul = kernels.matmul(&MatmulRequest::new(Layout::Nt, 9, 8, 4)).unwrap();

@@ -99,11 +99,24 @@ fn tiles() {
     // Cooperative matrices are f16, and this device says that it has none.
     let error = refused(request().with_tile(Tile::cooperative(16, 32)));
     assert!(matches!(error, Error::Combination { first: "cooperative matrices", .. }), "{error}");
-    let halves = request().with_elems(Elem::F16, Elem::F16, Elem::F32).with_tile(Tile::cooperative(16, 32));
-    if !kernels().device().features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-        let error = refused(halves);
+    let info = kernels().device().adapter_info();
+    let halves = |subgroup| {
+        let tile = Tile::cooperative(16, subgroup);
+        refused(request().with_elems(Elem::F16, Elem::F16, Elem::F32).with_tile(tile))
+    };
+    if !kernels().device().features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        && info.subgroup_min_size == info.subgroup_max_size
+    {
+        let error = halves(info.subgroup_max_size);
         assert!(matches!(error, Error::MissingFeature { .. }), "{error}");
     }
+    // Subgroups of another size.
+    let other = if info.subgroup_max_size == 64 { 32 } else { 64 };
+    let error = halves(other);
+    assert!(matches!(&error, Error::Limit { what, .. } if what == "threads in a subgroup"), "{error}");
+    let mut broadcast = Tile::broadcast();
+    broadcast.edge = 8;
+    assert_eq!(name(refused(request().with_tile(broadcast))), "a broadcast tile's edge");
 }
 
 /// A product with views of the right sizes, and the same with one of them changed.

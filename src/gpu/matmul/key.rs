@@ -144,6 +144,10 @@ impl MatmulKey {
         self.kernel == MatmulKernel::Product && self.tile.manner == Manner::Cooperative
     }
 
+    fn broadcast(&self) -> bool {
+        self.kernel == MatmulKernel::Product && self.tile.manner == Manner::Broadcast
+    }
+
     /// Whether B is bound.
     fn reads_b(&self) -> bool {
         matches!(self.kernel, MatmulKernel::Product | MatmulKernel::ThroughNorm { in_place: false })
@@ -161,7 +165,10 @@ impl MatmulKey {
             features |= wgpu::Features::SHADER_F16;
         }
         if self.cooperative() {
-            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        }
+        if self.cooperative() || self.broadcast() {
+            features |= wgpu::Features::SUBGROUP;
         }
         features
     }
@@ -236,6 +243,14 @@ impl MatmulKey {
             return files;
         }
         files.push(shader!("product.wgsl"));
+        if self.tile.manner == Manner::Broadcast {
+            files.push(match self.layout {
+                Layout::Tn => shader!("hand_columns.wgsl"),
+                _ => shader!("hand_rows.wgsl"),
+            });
+            files.push(shader!("broadcast.wgsl"));
+            return files;
+        }
         files.push(match self.tile.edge {
             4 => shader!("tile4.wgsl"),
             _ => shader!("tile8.wgsl"),
@@ -316,7 +331,8 @@ impl MatmulKey {
         }
     }
 
-    /// The kernel's text, entry point `main`: neutral WGSL, but for cooperative products.
+    /// The kernel's text, entry point `main`: neutral WGSL, but for cooperative products. Broadcast ones use subgroups,
+    /// for which other compilers than naga want `enable subgroups;` before the text, and naga wants nothing.
     pub fn wgsl(&self) -> String {
         let mut text = self.header();
         for (name, file) in self.files() {
@@ -392,6 +408,7 @@ impl MatmulKey {
             let manner = match manner {
                 Manner::Direct => "direct",
                 Manner::Staged => "staged",
+                Manner::Broadcast => "broadcast",
                 Manner::Cooperative => "cooperative",
             };
             let _ = write!(label, ".{layout}.{manner}{edge}.{threads_m}x{threads_n}.d{depth}");

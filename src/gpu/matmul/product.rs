@@ -18,8 +18,12 @@ impl Kernels {
     pub fn matmul(&self, request: &MatmulRequest) -> Result<Matmul> {
         let dimension = super::request::dimension;
         let (m, n) = (dimension("the rows of C", request.m)?, dimension("the columns of C", request.n)?);
-        let tile = request.tile.unwrap_or_else(|| choose(self.adapter, m, n));
-        tile.check(request, self.adapter)?;
+        let info = self.device.adapter_info();
+        let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+        let subgroup = Some(least).filter(|size| *size == most && *size > 0);
+        let usable = subgroup.filter(|_| self.device.features().contains(wgpu::Features::SUBGROUP));
+        let tile = request.tile.unwrap_or_else(|| choose(self.adapter, usable, m, n));
+        tile.check(request, self.adapter, subgroup)?;
         let native = self.device.features().contains(wgpu::Features::SHADER_F16);
         let (key, mut params) = request.resolve(tile, native)?;
         params.tiles_m = m.div_ceil(tile.group_m());
