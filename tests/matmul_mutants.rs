@@ -127,6 +127,11 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
             .with_a_factors(RowFactors { parts: 3, origin: 2 })
             .with_b_factors(RowFactors { parts: 1, origin: 1 }),
     );
+    let late = Subject::Product(
+        product(Layout::Nt)
+            .with_a_factors(RowFactors { parts: 1, origin: 2 })
+            .with_b_factors(RowFactors { parts: 1, origin: 1 }),
+    );
     let rows = |norm| {
         let mut request = RowNormsRequest::new(5, 90, norm);
         request.factors = RowFactors { parts: 2, origin: 3 };
@@ -151,7 +156,7 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
             "(*t).q10 = add_product((*t).q10, a0, b0)",
         ),
         (plain(Layout::Nt), "store_quad(m, n + SPREAD_N, t.q01)", "store_quad(m, n + SPREAD_N, t.q10)"),
-        (small, "store_c(m + 2u, n, params.n, q[2])", "store_c(m + 2u, n, params.n, q[3])"),
+        (small, "store_row(m + 2u, n, q[2])", "store_row(m + 2u, n, q[3])"),
         // Where things are.
         (strided, "params.a_origin + min", "min"),
         (strided, "* params.b_stride", "* params.n"),
@@ -222,10 +227,13 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
             "f16_bits(value.y) | (bf16_bits(value.x) << 16u)",
         ),
         // Factors.
-        (factors, "params.a_scale_origin + min", "min"),
+        (factors, "params.a_scale_origin + min(row", "min(row"),
         (factors, ") / params.a_part", ") / (params.a_part + 1u)"),
         (factors, "load_b(k + 1u, n) * scale_b(k + 1u, n)", "load_b(k + 1u, n) * scale_b(k, n)"),
         (factors, "* params.a_parts;", "* params.b_parts;"),
+        (late, "params.a_scale_origin + min(m", "min(m"),
+        (late, "b_scales[at.z], b_scales[at.w]", "b_scales[at.w], b_scales[at.w]"),
+        (late, "late_a(m) * late_b(n)", "late_b(n)"),
         // Rows.
         (rows(RowNorm::unit()), "squares += x * x;", "squares += abs(x);"),
         (

@@ -56,7 +56,7 @@ fn write_outcome(m: u32, n: u32, subgroup: u32, lane: u32) {
   for (var quad = lane; quad < COOP * COOP / 4u; quad += SUBGROUP) {
     let at = subgroup * COOP * COOP + 4u * quad;
     let value = vec4<f32>(outcome[at], outcome[at + 1u], outcome[at + 2u], outcome[at + 3u]);
-    store_c(m + 4u * quad / COOP, n + 4u * quad % COOP, params.n, value);
+    store_row(m + 4u * quad / COOP, n + 4u * quad % COOP, value);
   }
 }
 

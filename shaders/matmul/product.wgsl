@@ -10,8 +10,8 @@ fn add_outer(q: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
 }
 
 fn store_quad(m: u32, n: u32, q: mat4x4<f32>) {
-  store_c(m, n, params.n, q[0]);
-  store_c(m + 1u, n, params.n, q[1]);
-  store_c(m + 2u, n, params.n, q[2]);
-  store_c(m + 3u, n, params.n, q[3]);
+  store_row(m, n, q[0]);
+  store_row(m + 1u, n, q[1]);
+  store_row(m + 2u, n, q[2]);
+  store_row(m + 3u, n, q[3]);
 }

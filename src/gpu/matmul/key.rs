@@ -220,13 +220,16 @@ impl MatmulKey {
 
     fn product_files(&self) -> Vec<File> {
         let mut files = vec![
-            match self.a_factors {
-                true => shader!("scale_a.wgsl"),
-                false => shader!("scale_no_a.wgsl"),
+            // A factor for a whole row that ends as a row or column of C can wait until that is stored.
+            match (self.a_factors, self.a_parts || self.layout == Layout::Tn) {
+                (true, true) => shader!("scale_a.wgsl"),
+                (true, false) => shader!("late_a.wgsl"),
+                (false, _) => shader!("scale_no_a.wgsl"),
             },
-            match self.b_factors {
-                true => shader!("scale_b.wgsl"),
-                false => shader!("scale_no_b.wgsl"),
+            match (self.b_factors, self.b_parts || self.layout != Layout::Nt) {
+                (true, true) => shader!("scale_b.wgsl"),
+                (true, false) => shader!("late_b.wgsl"),
+                (false, _) => shader!("scale_no_b.wgsl"),
             },
             match self.layout {
                 Layout::Tn => shader!("block_a_columns.wgsl"),
