@@ -127,6 +127,12 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
             .with_a_factors(RowFactors { parts: 3, origin: 2 })
             .with_b_factors(RowFactors { parts: 1, origin: 1 }),
     );
+    let parts_of_four = Subject::Product(
+        MatmulRequest::new(Layout::Nt, 9, 10, 36)
+            .with_tile(Tile::direct(4, 2, 4))
+            .with_a_factors(RowFactors { parts: 3, origin: 0 })
+            .with_b_factors(RowFactors { parts: 2, origin: 0 }),
+    );
     let late = Subject::Product(
         product(Layout::Nt)
             .with_a_factors(RowFactors { parts: 1, origin: 2 })
@@ -231,6 +237,8 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (factors, ") / params.a_part", ") / (params.a_part + 1u)"),
         (factors, "load_b(k + 1u, n) * scale_b(k + 1u, n)", "load_b(k + 1u, n) * scale_b(k, n)"),
         (factors, "* params.a_parts;", "* params.b_parts;"),
+        (parts_of_four, "min(column / params.a_part", "min(0u * column"),
+        (parts_of_four, "params.b_part % 4u == 0u", "params.b_part % 2u == 0u"),
         (late, "params.a_scale_origin + min(m", "min(m"),
         (late, "b_scales[at.z], b_scales[at.w]", "b_scales[at.w], b_scales[at.w]"),
         (late, "late_a(m) * late_b(n)", "late_b(n)"),

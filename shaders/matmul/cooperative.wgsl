@@ -74,10 +74,16 @@ fn main(
   }
   let place = group_place(index);
   let own = 2u * COOP * vec2<u32>(subgroup / SUBGROUPS_N, subgroup % SUBGROUPS_N);
-  var c00: CoopC;
-  var c01: CoopC;
-  var c10: CoopC;
-  var c11: CoopC;
+  // Zeros by way of memory: not every driver knows the zero value of a cooperative matrix.
+  for (var at = thread; at < COOP * COOP * SUBGROUPS_M * SUBGROUPS_N; at += WG) {
+    outcome[at] = 0.0;
+  }
+  workgroupBarrier();
+  let zero = coopLoadT<CoopC>(&outcome[subgroup * COOP * COOP], COOP);
+  var c00 = zero;
+  var c01 = zero;
+  var c10 = zero;
+  var c11 = zero;
   for (var start = 0u; start < params.k; start += DEPTH) {
     workgroupBarrier();
     fill(place, start, thread);

@@ -7,6 +7,10 @@ fn scale_b(row: u32, column: u32) -> vec4<f32> {
   if (!B_PARTS) {
     return vec4<f32>(b_scales[at]);
   }
+  // Four columns in one part share its factor.
+  if (params.b_part % 4u == 0u) {
+    return vec4<f32>(b_scales[at + min(column / params.b_part, params.b_parts - 1u)]);
+  }
   let part = min((vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u)) / params.b_part, vec4<u32>(params.b_parts - 1u));
   return vec4<f32>(b_scales[at + part.x], b_scales[at + part.y], b_scales[at + part.z], b_scales[at + part.w]);
 }
