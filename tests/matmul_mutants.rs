@@ -110,6 +110,8 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
     let small = Subject::Product(product(Layout::Nt).with_tile(Tile::direct(4, 2, 4)));
     let staged = Subject::Product(product(Layout::Nn).with_tile(Tile::staged(4, 4, 4, 8)));
     let staged_tn = Subject::Product(product(Layout::Tn).with_tile(Tile::staged(8, 2, 2, 8)));
+    let tall = Subject::Product(MatmulRequest::new(Layout::Nt, 90, 20, 6).with_tile(Tile::direct(4, 2, 4)));
+    let wide = Subject::Product(MatmulRequest::new(Layout::Nt, 20, 90, 6).with_tile(Tile::direct(4, 2, 4)));
     let handed = |layout| Subject::Product(product(layout).with_tile(handing_tile()));
     let strided = Subject::Product(product(Layout::Nn).with_strides(23, 70, 71).with_origins(3, 1, 5));
     let updated = Subject::Product(product(Layout::Nt).with_accumulate().with_alpha(-0.5));
@@ -167,7 +169,12 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (strided, "params.a_origin + min", "min"),
         (strided, "* params.b_stride", "* params.n"),
         (strided, "params.c_origin + row * params.c_stride + column;", "row * params.c_stride + column;"),
-        (plain(Layout::Nt), "group / params.tiles_m)", "group % params.tiles_m)"),
+        (
+            wide,
+            "group % params.tiles_m, group / params.tiles_m",
+            "group / params.tiles_m, group % params.tiles_m",
+        ),
+        (tall, "group / tiles_n, group % tiles_n", "group % tiles_n, group / tiles_n"),
         (
             plain(Layout::Nt),
             "thread / THREADS_N, thread % THREADS_N",

@@ -1,6 +1,12 @@
-// Where a workgroup's part of C begins: rows first, so that neighbours share columns of B.
+// Where a workgroup's part of C begins. Neighbours go along the shorter side of C, so that what the longer one reads
+// is read once while it is near.
 fn group_place(group: u32) -> vec2<u32> {
-  return vec2<u32>(group % params.tiles_m, group / params.tiles_m) * vec2<u32>(GROUP_M, GROUP_N);
+  let tiles_n = params.tiles / params.tiles_m;
+  var tile = vec2<u32>(group % params.tiles_m, group / params.tiles_m);
+  if (params.tiles_m > tiles_n) {
+    tile = vec2<u32>(group / tiles_n, group % tiles_n);
+  }
+  return tile * vec2<u32>(GROUP_M, GROUP_N);
 }
 
 // Four columns of a row of C, with the factors of rows that are left to the end.
