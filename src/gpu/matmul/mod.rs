@@ -20,6 +20,43 @@
 //! height of rows. With `u = 2^-24` an element of C has an error of at most `(k + 4) u sum |a b| |alpha|` in f32, and
 //! half a unit in its last place more in 16 bits.
 //! NaN and infinity in a row of A or B spread through the sums that they are part of, and nowhere else.
+//!
+//! ```
+//! use longtail::gpu::matmul::{Layout, MatmulRequest, MatmulViews};
+//! use longtail::gpu::{Context, View};
+//! use longtail::wgpu;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let context = Context::new()?;
+//! let (device, queue) = (context.kernels().device(), context.kernels().queue());
+//! let buffer = |values: &[f32]| {
+//!     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+//!     let size = 4 * values.len() as u64;
+//!     let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+//!     let buffer = device.create_buffer(&descriptor);
+//!     queue.write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+//!     buffer
+//! };
+//! // One row of features, two rows of weights: their products are the logits.
+//! let (features, weights, logits) = (buffer(&[1.0, 2.0]), buffer(&[3.0, 4.0, 0.5, -1.0]), buffer(&[0.0; 2]));
+//! let product = context.kernels().matmul(&MatmulRequest::new(Layout::Nt, 1, 2, 2))?;
+//! let views = MatmulViews::new(View::whole(&features), View::whole(&weights), View::whole(&logits));
+//! let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+//! product.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), &views)?;
+//! # let staging = device.create_buffer(&wgpu::BufferDescriptor {
+//! #     label: None,
+//! #     size: 8,
+//! #     usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+//! #     mapped_at_creation: false,
+//! # });
+//! # encoder.copy_buffer_to_buffer(&logits, 0, &staging, 0, 8);
+//! queue.submit([encoder.finish()]);
+//! # staging.map_async(wgpu::MapMode::Read, .., |_| {});
+//! # device.poll(wgpu::PollType::wait_indefinitely())?;
+//! # let read: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..)?[..]);
+//! // `read` is what has been copied back from `logits`.
+//! assert_eq!(read, [3.0 + 8.0, 0.5 - 2.0]);
+//! # Ok(()) }
+//! ```
 
 mod key;
 mod params;
