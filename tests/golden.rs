@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use cases::Golden;
 use cases::file::Trouble;
+use cases::heads::HeadCase;
 use cases::run::{Engine, Mode};
 use longtail::gpu::Context;
 
@@ -122,6 +123,31 @@ fn wrong_values_are_seen() {
         |case| case.expected.gradient.truncate(5),
         |case| case.expected.scale_gradient.as_mut().expect("scales")[0] += 1e-4,
         |case| case.spec.scale = 1.001,
+    ];
+    for (position, wrong) in wrong.iter().enumerate() {
+        let mut case = open();
+        wrong(&mut case);
+        assert!(!passes(&case), "deviation {position} passed");
+    }
+}
+
+#[test]
+fn wrong_values_of_heads_are_seen() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/causal_norm__k10.safetensors");
+    let open = || cases::heads::open(path.as_ref()).unwrap_or_else(|_| panic!("{path} is a case"));
+    let passes = |case: &HeadCase| case.check().is_ok_and(|errors| errors.passed());
+    assert!(passes(&open()));
+    let wrong: [fn(&mut HeadCase); 10] = [
+        |case| case.expected.loss *= 1.0 + 1e-5,
+        |case| case.expected.logits[7] += 1e-4,
+        |case| case.expected.row_loss.as_mut().expect("row losses")[3] += 1e-3,
+        |case| case.expected.effect_logits.as_mut().expect("effects")[5] += 1e-4,
+        |case| case.expected.logit_gradient.as_mut().expect("slopes")[2] += 1e-5,
+        |case| case.expected.feature_gradient[11] = f64::NAN,
+        |case| case.expected.weight_gradient.truncate(9),
+        |case| case.spec.head.weights.offset *= 1.001,
+        |case| case.spec.head.parts = 1,
+        |case| case.effect.as_mut().and_then(|found| found.effect.as_mut()).expect("an effect").alpha = 2.9,
     ];
     for (position, wrong) in wrong.iter().enumerate() {
         let mut case = open();
