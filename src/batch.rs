@@ -148,10 +148,16 @@ impl<'a, T> Batch<'a, T> {
     /// [`Error::NonFinite`], [`Error::Missing`], [`Error::Unexpected`], and what
     /// [`SoftmaxLoss::check`] reports.
     pub fn check(&self, spec: &SoftmaxLoss) -> Result<()> {
+        spec.check(self.classes, self.targets.kind())?;
+        length("logits", self.logits.len(), self.elements()?)?;
+        self.check_without_logits(spec)
+    }
+
+    /// [`check`](Self::check) but for the logits, which a head has yet to make.
+    pub(crate) fn check_without_logits(&self, spec: &SoftmaxLoss) -> Result<()> {
         let (rows, classes) = (self.rows(), self.classes);
         spec.check(classes, self.targets.kind())?;
         let elements = self.elements()?;
-        length("logits", self.logits.len(), elements)?;
         match self.targets {
             Targets::Hard(labels) => check_labels(labels, classes, &[spec.ignore_index])?,
             Targets::Mixed { first, second, lambda } => {

@@ -10,6 +10,9 @@
 //!                                   -> reference::softmax (the same data, f64)          CPU
 //! ```
 //!
+//! A classifier [`Head`](head::Head) in front of a loss is the same kind of data: [`HeadLoss`](head::HeadLoss) and
+//! [`reference::head`].
+//!
 //! # One normal form
 //! For row `n` with label `y`, logits `z` and classes `j`:
 //! ```text
@@ -57,6 +60,7 @@ mod element;
 mod error;
 pub mod gpu;
 pub mod grouped;
+pub mod head;
 mod lade;
 pub mod method;
 

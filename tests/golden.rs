@@ -5,9 +5,10 @@ mod cases;
 
 use std::path::PathBuf;
 
-use cases::Loss;
 use cases::file::Trouble;
+use cases::heads::HeadCase;
 use cases::run::{Engine, Mode};
+use cases::{Golden, Loss};
 use longtail::gpu::Context;
 
 fn files() -> Vec<PathBuf> {
@@ -23,21 +24,22 @@ fn check(engine: &Engine) {
     let files = files();
     for path in &files {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let case = match cases::open(path) {
+        let case = match Golden::open(path) {
             Ok(case) => case,
             Err(Trouble::Malformed(reason) | Trouble::Unsupported(reason)) => {
                 failures.push(format!("{name}: {reason}"));
                 continue;
             }
         };
-        let name = format!("{name} ({} by {})", case.method, case.source);
-        match engine.check(&case) {
+        let name = format!("{name} ({} by {})", case.method(), case.source());
+        match engine.check_any(&case) {
             Ok(errors) if errors.passed() => run += 1,
             Ok(errors) => {
                 failures.push(format!("{name}: loss {:.2e}, gradient {:.2e}", errors.loss, errors.gradient));
             }
             Err(Trouble::Unsupported(reason)) => {
-                assert!(!matches!(case.loss, Loss::Softmax(_)), "{name}: {reason}");
+                let softmax = matches!(&case, Golden::Loss(case) if matches!(case.loss, Loss::Softmax(_)));
+                assert!(!softmax, "{name}: {reason}");
                 without_kernels += 1;
             }
             Err(Trouble::Malformed(reason)) => failures.push(format!("{name}: {reason}")),
@@ -137,5 +139,30 @@ fn wrong_values_are_seen() {
         assert!(passes(&case), "{name}");
         wrong(&mut case);
         assert!(!passes(&case), "deviation {position} of {name} passed");
+    }
+}
+
+#[test]
+fn wrong_values_of_heads_are_seen() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/causal_norm__k10.safetensors");
+    let open = || cases::heads::open(path.as_ref()).unwrap_or_else(|_| panic!("{path} is a case"));
+    let passes = |case: &HeadCase| case.check().is_ok_and(|errors| errors.passed());
+    assert!(passes(&open()));
+    let wrong: [fn(&mut HeadCase); 10] = [
+        |case| case.expected.loss *= 1.0 + 1e-5,
+        |case| case.expected.logits[7] += 1e-4,
+        |case| case.expected.row_loss.as_mut().expect("row losses")[3] += 1e-3,
+        |case| case.expected.effect_logits.as_mut().expect("effects")[5] += 1e-4,
+        |case| case.expected.logit_gradient.as_mut().expect("slopes")[2] += 1e-5,
+        |case| case.expected.feature_gradient[11] = f64::NAN,
+        |case| case.expected.weight_gradient.truncate(9),
+        |case| case.spec.head.weights.offset *= 1.001,
+        |case| case.spec.head.parts = 1,
+        |case| case.effect.as_mut().and_then(|found| found.effect.as_mut()).expect("an effect").alpha = 2.9,
+    ];
+    for (position, wrong) in wrong.iter().enumerate() {
+        let mut case = open();
+        wrong(&mut case);
+        assert!(!passes(&case), "deviation {position} passed");
     }
 }

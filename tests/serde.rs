@@ -2,7 +2,8 @@
 #![cfg(feature = "serde")]
 
 use longtail::grouped::Taxonomy;
-use longtail::method::{DISTILLATION, GROUPED, LADE, Method, OBJECTNESS, RANGE, SIGMOID, SOFTMAX};
+use longtail::head::{Head, HeadLoss, Inference};
+use longtail::method::{DISTILLATION, GROUPED, HEADS, LADE, Method, OBJECTNESS, RANGE, SIGMOID, SOFTMAX};
 use longtail::statistics::GradientSums;
 use longtail::{ClassCounts, Reduction, SoftmaxLoss};
 use serde::Serialize;
@@ -50,6 +51,19 @@ fn every_method_comes_back_as_it_was() {
     }
     // Without this the test would pass on specs that all read back as the default.
     assert!(plain_ones < SOFTMAX.len() / 2, "{plain_ones} of {} are plain cross-entropy", SOFTMAX.len());
+}
+
+#[test]
+fn every_head_comes_back_as_it_was() {
+    for method in HEADS {
+        let spec = HeadLoss::new((method.build)(), SoftmaxLoss::focal(2.0));
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<HeadLoss>(&text).unwrap(), spec, "{}", method.name);
+        assert!(method.name == "linear" || spec.head != Head::linear(), "{}", method.name);
+    }
+    let inference = Inference::top(5).with_adjustment(vec![0.1, -0.2]).with_effect([0.3], 1.5);
+    let text = serde_json::to_string(&inference).unwrap();
+    assert_eq!(serde_json::from_str::<Inference>(&text).unwrap(), inference);
 }
 
 #[test]

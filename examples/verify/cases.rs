@@ -7,6 +7,8 @@
 pub mod file;
 #[path = "grouped_cases.rs"]
 mod grouped_cases;
+#[path = "heads.rs"]
+pub mod heads;
 #[path = "other_cases.rs"]
 mod other_cases;
 #[path = "run.rs"]
@@ -19,6 +21,7 @@ mod softmax_cases;
 use std::path::Path;
 
 use file::{File, Outcome, malformed, unsupported};
+use heads::HeadCase;
 use longtail::{
     Batch, ClassCounts, DistillationLoss, GroupedLoss, LadeLoss, ObjectnessLoss, RangeLoss, Reduction,
     SigmoidLoss, SoftmaxLoss, Targets,
@@ -151,7 +154,37 @@ impl Case {
     }
 }
 
-/// Reads a file and says what to run.
+/// A golden file of a loss on logits, or of a head with its loss.
+pub enum Golden {
+    Loss(Box<Case>),
+    Head(Box<HeadCase>),
+}
+
+impl Golden {
+    /// Reads a file and says what to run.
+    pub fn open(path: &Path) -> Outcome<Self> {
+        match heads::knows(File::open(path)?.text("method")) {
+            true => heads::open(path).map(Box::new).map(Golden::Head),
+            false => open(path).map(Box::new).map(Golden::Loss),
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        match self {
+            Golden::Loss(case) => &case.method,
+            Golden::Head(case) => &case.method,
+        }
+    }
+
+    pub fn source(&self) -> &str {
+        match self {
+            Golden::Loss(case) => &case.source,
+            Golden::Head(case) => &case.source,
+        }
+    }
+}
+
+/// Reads a file of a loss on logits and says what to run.
 pub fn open(path: &Path) -> Outcome<Case> {
     let file = File::open(path)?;
     let method = file.text("method").to_owned();

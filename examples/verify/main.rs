@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use cases::Golden;
 use cases::file::Trouble;
 use cases::run::{Engine, Errors, Mode};
 
@@ -126,7 +127,7 @@ fn print_lines(files: &[PathBuf], engines: &[Engine]) -> bool {
     let (mut passed, mut failed, mut unsupported) = (0, 0, 0);
     for path in files {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let case = match cases::open(path) {
+        let case = match Golden::open(path) {
             Ok(case) => case,
             Err(Trouble::Unsupported(reason)) => {
                 unsupported += 1;
@@ -140,7 +141,7 @@ fn print_lines(files: &[PathBuf], engines: &[Engine]) -> bool {
             }
         };
         for engine in engines {
-            match engine.check(&case) {
+            match engine.check_any(&case) {
                 Ok(errors) if errors.passed() => {
                     passed += 1;
                     println!("PASS         {name}  {:.2e}  {:.2e}", errors.loss, errors.gradient);
@@ -176,7 +177,7 @@ fn print_table(files: &[PathBuf], engines: &[Engine]) -> bool {
     let mut lines: BTreeMap<(String, String), Line> = BTreeMap::new();
     let mut all_passed = true;
     for path in files {
-        let case = match cases::open(path) {
+        let case = match Golden::open(path) {
             Ok(case) => case,
             Err(Trouble::Unsupported(_)) => continue,
             Err(Trouble::Malformed(reason)) => {
@@ -185,11 +186,11 @@ fn print_table(files: &[PathBuf], engines: &[Engine]) -> bool {
                 continue;
             }
         };
-        let line = lines.entry((case.method.clone(), case.source.clone())).or_default();
+        let line = lines.entry((case.method().to_owned(), case.source().to_owned())).or_default();
         line.cases += 1;
         line.errors.resize(engines.len(), None);
         for (engine, worst) in engines.iter().zip(&mut line.errors) {
-            match engine.check(&case) {
+            match engine.check_any(&case) {
                 Ok(errors) => {
                     all_passed &= errors.passed();
                     let (loss, gradient) = worst.unwrap_or_default();

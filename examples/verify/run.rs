@@ -4,7 +4,7 @@ use longtail::gpu::Context;
 use longtail::{Targets, Upstream, reference};
 
 use super::file::{Trouble, malformed};
-use super::{Case, Loss};
+use super::{Case, Golden, Loss};
 
 /// How the gradient is asked of the adapter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,17 @@ impl Engine {
         }
     }
 
+    /// Computes what a file has and compares.
+    pub fn check_any(&self, golden: &Golden) -> Result<Errors, Trouble> {
+        match (self, golden) {
+            (_, Golden::Loss(case)) => self.check(case),
+            (Engine::Reference, Golden::Head(case)) => case.check(),
+            (Engine::Adapter(..), Golden::Head(_)) => {
+                Err(Trouble::Unsupported("heads have no kernels".into()))
+            }
+        }
+    }
+
     /// Computes a case and compares. What cannot be compared is said in words.
     pub fn check(&self, case: &Case) -> Result<Errors, Trouble> {
         let found = self.compute(case)?;
@@ -157,7 +168,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// The largest difference, relative to the largest expected value; infinite where one side is not a number.
-fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, Trouble> {
+pub fn distance(what: &str, found: &[f64], expected: &[f64]) -> Result<f64, Trouble> {
     if found.len() != expected.len() {
         return malformed(format!(
             "{what}: {} values were computed, the file has {}",

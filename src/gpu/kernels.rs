@@ -1,7 +1,8 @@
 //! The pipeline cache over the caller's device.
 
 use super::choice::AdapterClass;
-use super::shader::{Access, KernelKey};
+use super::matmul::MatmulKey;
+use super::shader::{Access, Binding, KernelKey};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ pub struct Kernels {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     cache: Arc<Mutex<HashMap<KernelKey, Arc<Pipeline>>>>,
+    matmuls: Arc<Mutex<HashMap<MatmulKey, Arc<Pipeline>>>>,
     pub(crate) adapter: AdapterClass,
     edits: Arc<[(String, String)]>,
 }
@@ -61,6 +63,7 @@ impl Kernels {
             device: device.clone(),
             queue: queue.clone(),
             cache: Arc::default(),
+            matmuls: Arc::default(),
             adapter,
             edits: Arc::default(),
         })
@@ -72,7 +75,7 @@ impl Kernels {
     #[must_use]
     pub fn edited(&self, edits: &[(&str, &str)]) -> Self {
         let edits = edits.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        Self { cache: Arc::default(), edits, ..self.clone() }
+        Self { cache: Arc::default(), matmuls: Arc::default(), edits, ..self.clone() }
     }
 
     /// The device these kernels are for.
@@ -103,8 +106,22 @@ impl Kernels {
         if key.needs_f16() && !self.adapter.f16 {
             return Err(Error::MissingFeature { feature: "SHADER_F16", needed_by: "native f16".into() });
         }
-        let pipeline = Arc::new(self.compile(key)?);
+        let pipeline = self
+            .compile(&key.label(), &key.wgsl(), &key.bindings(), |line| key.locate(line))
+            .map(Arc::new)?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
+    }
+
+    /// The matrix kernel of a key, compiled now if it is not there yet. Its limits and features have been checked.
+    pub(crate) fn matmul_pipeline(&self, key: &MatmulKey) -> Result<Arc<Pipeline>> {
+        if let Some(known) = self.matmuls.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Arc::clone(known));
+        }
+        let pipeline = self
+            .compile(&key.label(), &key.wgsl(), &key.bindings(), |line| key.locate(line))
+            .map(Arc::new)?;
+        let mut cache = self.matmuls.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
     }
 
@@ -134,21 +151,26 @@ impl Kernels {
         Ok(())
     }
 
-    fn compile(&self, key: &KernelKey) -> Result<Pipeline> {
-        let text = self.edits.iter().fold(key.wgsl(), |text, (from, to)| text.replace(from, to));
-        let label = key.label();
+    /// Compiles a text; `locate` finds the file of a line of it.
+    fn compile(
+        &self,
+        label: &str,
+        text: &str,
+        bindings: &[Binding],
+        locate: impl Fn(u32) -> (String, u32),
+    ) -> Result<Pipeline> {
+        let text = self.edits.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         log::debug!("compiling {label}");
-        let module = self.scoped(&label, || {
+        let module = self.scoped(label, || {
             let descriptor = wgpu::ShaderModuleDescriptor {
-                label: Some(&label),
+                label: Some(label),
                 source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
             };
             Ok(create_module(&self.device, descriptor))
         });
-        let module = module.map_err(|error| self.shader_error(key, error))?;
-        self.scoped(&label, || {
-            let entries: Vec<_> = key
-                .bindings()
+        let module = module.map_err(|error| shader_error(error, locate))?;
+        self.scoped(label, || {
+            let entries: Vec<_> = bindings
                 .iter()
                 .map(|binding| wgpu::BindGroupLayoutEntry {
                     binding: binding.number,
@@ -166,16 +188,16 @@ impl Kernels {
                 })
                 .collect();
             let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(&label),
+                label: Some(label),
                 entries: &entries,
             });
             let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(&label),
+                label: Some(label),
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
             let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
+                label: Some(label),
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some("main"),
@@ -188,19 +210,6 @@ impl Kernels {
             });
             Ok(Pipeline { pipeline, layout })
         })
-    }
-
-    /// Names the file of a shader that did not compile.
-    fn shader_error(&self, key: &KernelKey, error: Error) -> Error {
-        let Error::Device { message, .. } = error else { return error };
-        // naga's message has "wgsl:LINE:COLUMN".
-        let line = message
-            .split_once("wgsl:")
-            .and_then(|(_, rest)| rest.split(':').next())
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(0);
-        let (file, line) = key.locate(line);
-        Error::Shader { file, line, message }
     }
 
     /// Runs `make` with wgpu's errors caught instead of panicking.
@@ -225,6 +234,19 @@ impl Kernels {
 /// Threads that run at once on this machine, where a software adapter's workgroups run.
 fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+}
+
+/// Names the file of a shader that did not compile.
+fn shader_error(error: Error, locate: impl Fn(u32) -> (String, u32)) -> Error {
+    let Error::Device { message, .. } = error else { return error };
+    // naga's message has "wgsl:LINE:COLUMN".
+    let line = message
+        .split_once("wgsl:")
+        .and_then(|(_, rest)| rest.split(':').next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0);
+    let (file, line) = locate(line);
+    Error::Shader { file, line, message }
 }
 
 /// A device's complaint; a lost device is told apart by wgpu's wording, which is all there is.

@@ -9,6 +9,7 @@ mod context;
 mod counts;
 mod encode;
 mod kernels;
+pub mod matmul;
 mod memory;
 mod params;
 mod plan;

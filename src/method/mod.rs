@@ -1,11 +1,13 @@
 //! The tables of methods, one for each family, which tests, benches and the shader dump iterate.
 
 mod grouped;
+mod heads;
 mod others;
 mod sigmoid;
 mod softmax;
 
 pub use grouped::GROUPED;
+pub use heads::{HEADS, HeadMethod, find_head};
 pub use others::{DISTILLATION, LADE, OBJECTNESS, RANGE};
 pub use sigmoid::SIGMOID;
 pub use softmax::SOFTMAX;

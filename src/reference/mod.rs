@@ -6,6 +6,8 @@
 
 mod distillation;
 mod grouped;
+mod head;
+mod head_terms;
 mod lade;
 mod objectness;
 mod range_loss;
@@ -20,6 +22,7 @@ mod tree;
 
 pub use distillation::{DistillationOutput, distillation};
 pub use grouped::{GroupedOutput, grouped, grouped_scores};
+pub use head::{HeadOutput, Predictions, head, logits, predict};
 pub use lade::{LadeOutput, lade};
 pub use objectness::{ObjectnessOutput, objectness, objectness_scores};
 pub use range_loss::{RangeOutput, range};

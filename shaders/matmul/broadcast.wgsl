@@ -1,0 +1,56 @@
+// Products by one subgroup of 8 threads that hand each other their elements of A: 32 rows of A, of which each thread
+// reads an eighth, with 32 columns of B, of which each thread reads four. No workgroup memory.
+//
+// For processors, where a load costs more than the multiplications that follow from it, and handing over costs
+// nothing. The subgroup must have 8 threads, and the workgroup be one subgroup.
+//
+// Dispatch: params.tiles workgroups of 8 threads in a grid of two dimensions.
+
+// Eight rows of C, four columns wide. Column i of a block is its row i.
+struct Eight {
+  low: mat4x4<f32>,
+  high: mat4x4<f32>,
+}
+
+fn add_eight(sum: Eight, own: vec4<f32>, b: mat4x4<f32>) -> Eight {
+  return Eight(add_product(sum.low, low_rows(own), b), add_product(sum.high, high_rows(own), b));
+}
+
+fn store_eight(m: u32, n: u32, rows: Eight) {
+  store_quad(m, n, rows.low);
+  store_quad(m + 4u, n, rows.high);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let index = group.x + group.y * groups.x;
+  if (index >= params.tiles) {
+    return;
+  }
+  let place = group_place(index);
+  let m = place.x;
+  let n = place.y + 4u * lane;
+  var c0: Eight;
+  var c1: Eight;
+  var c2: Eight;
+  var c3: Eight;
+  for (var k = 0u; k < params.k; k += 4u) {
+    let a0 = own_a(m, k, lane);
+    let a1 = own_a(m + 8u, k, lane);
+    let a2 = own_a(m + 16u, k, lane);
+    let a3 = own_a(m + 24u, k, lane);
+    let b = block_b(n, k);
+    c0 = add_eight(c0, a0, b);
+    c1 = add_eight(c1, a1, b);
+    c2 = add_eight(c2, a2, b);
+    c3 = add_eight(c3, a3, b);
+  }
+  store_eight(m, n, c0);
+  store_eight(m + 8u, n, c1);
+  store_eight(m + 16u, n, c2);
+  store_eight(m + 24u, n, c3);
+}

@@ -1,0 +1,26 @@
+// A is [k, m]: threads 0 to 3 of the subgroup read four rows of C at k to k + 3, threads 4 to 7 the next four.
+
+fn own_a(m: u32, k: u32, lane: u32) -> vec4<f32> {
+  let row = k + lane % 4u;
+  let column = m + 4u * (lane / 4u);
+  return load_a(row, column) * scale_a(row, column);
+}
+
+// What the first four threads have; column i holds the rows at k + i.
+fn low_rows(own: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(
+    subgroupBroadcast(own, 0u),
+    subgroupBroadcast(own, 1u),
+    subgroupBroadcast(own, 2u),
+    subgroupBroadcast(own, 3u),
+  );
+}
+
+fn high_rows(own: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(
+    subgroupBroadcast(own, 4u),
+    subgroupBroadcast(own, 5u),
+    subgroupBroadcast(own, 6u),
+    subgroupBroadcast(own, 7u),
+  );
+}

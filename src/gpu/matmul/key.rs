@@ -1,0 +1,449 @@
+//! The text of the matrix kernels: a generated header and whole files of `shaders/matmul/`, concatenated.
+//!
+//! The only module that knows what is in that folder. [`MatmulKey::wgsl`] is a pure function of the key.
+
+use std::fmt::Write as _;
+
+use super::request::Layout;
+use super::tile::{Manner, Tile};
+use crate::gpu::shader::{Access, Binding};
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MatmulKernel {
+    /// `C = alpha A B (+ C)`.
+    Product,
+    /// Sums of squares and factors of the rows of A.
+    Norms,
+    /// A gradient through the normalisation of the rows of A.
+    ThroughNorm {
+        /// Whether the gradient is overwritten; else B is read and C written.
+        in_place: bool,
+    },
+}
+
+/// How a matrix is read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Words {
+    /// f32, one at a time.
+    F32,
+    /// f32, by fours.
+    F32x4,
+    /// f16, two in a word.
+    F16,
+    /// f16, by fours.
+    F16x4,
+    /// bf16, two in a word.
+    Bf16,
+    /// bf16, by fours.
+    Bf16x4,
+    /// f16 as the device's own type, for a C with odd rows.
+    F16Native,
+}
+
+/// Everything that a matrix kernel's text depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatmulKey {
+    /// Which kernel.
+    pub kernel: MatmulKernel,
+    /// Which rows are multiplied with which.
+    pub layout: Layout,
+    /// How A is read.
+    pub a: Words,
+    /// How B is read.
+    pub b: Words,
+    /// How C is written.
+    pub c: Words,
+    /// Whether the rows of A have factors.
+    pub a_factors: bool,
+    /// Whether the rows of B have factors.
+    pub b_factors: bool,
+    /// Whether rows of A have more than one part.
+    pub a_parts: bool,
+    /// Whether rows of B have more than one part.
+    pub b_parts: bool,
+    /// Whether A and B may be in C's buffer.
+    pub shared: bool,
+    /// How C is laid over threads; for row kernels only the number of threads counts.
+    pub tile: Tile,
+}
+
+/// The name and the text of one file.
+type File = (&'static str, &'static str);
+
+macro_rules! shader {
+    ($name:literal) => {
+        (concat!("matmul/", $name), include_str!(concat!("../../../shaders/matmul/", $name)))
+    };
+}
+
+impl Words {
+    /// What an element of the binding is in WGSL.
+    fn alias(self) -> &'static str {
+        match self {
+            Words::F32 => "f32",
+            Words::F32x4 => "vec4<f32>",
+            Words::F16 | Words::Bf16 => "u32",
+            Words::F16x4 | Words::Bf16x4 => "vec2<u32>",
+            Words::F16Native => "f16",
+        }
+    }
+
+    /// Bytes of one.
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            Words::F32 | Words::F16 | Words::Bf16 => 4,
+            Words::F32x4 => 16,
+            Words::F16x4 | Words::Bf16x4 => 8,
+            Words::F16Native => 2,
+        }
+    }
+
+    fn is_bf16(self) -> bool {
+        matches!(self, Words::Bf16 | Words::Bf16x4)
+    }
+
+    fn load_a(self) -> File {
+        match self {
+            Words::F32 => shader!("load_a_f32.wgsl"),
+            Words::F32x4 => shader!("load_a_f32x4.wgsl"),
+            Words::F16x4 | Words::Bf16x4 => shader!("load_a_16x4.wgsl"),
+            _ => shader!("load_a_16.wgsl"),
+        }
+    }
+
+    fn load_b(self) -> File {
+        match self {
+            Words::F32 => shader!("load_b_f32.wgsl"),
+            Words::F32x4 => shader!("load_b_f32x4.wgsl"),
+            Words::F16x4 | Words::Bf16x4 => shader!("load_b_16x4.wgsl"),
+            _ => shader!("load_b_16.wgsl"),
+        }
+    }
+
+    fn store(self) -> Vec<File> {
+        let mut files = vec![match self {
+            Words::F32 => shader!("store_f32.wgsl"),
+            Words::F32x4 => shader!("store_f32x4.wgsl"),
+            Words::F16x4 | Words::Bf16x4 => shader!("store_16x4.wgsl"),
+            Words::F16Native => shader!("store_native.wgsl"),
+            Words::F16 | Words::Bf16 => shader!("store_16.wgsl"),
+        }];
+        if !matches!(self, Words::F32 | Words::F32x4) {
+            files.push(shader!("encode_16.wgsl"));
+        }
+        files.push(shader!("store.wgsl"));
+        files
+    }
+}
+
+impl MatmulKey {
+    fn cooperative(&self) -> bool {
+        self.kernel == MatmulKernel::Product && self.tile.manner == Manner::Cooperative
+    }
+
+    fn broadcast(&self) -> bool {
+        self.kernel == MatmulKernel::Product && self.tile.manner == Manner::Broadcast
+    }
+
+    /// Whether B is bound.
+    fn reads_b(&self) -> bool {
+        matches!(self.kernel, MatmulKernel::Product | MatmulKernel::ThroughNorm { in_place: false })
+    }
+
+    /// Whether the text needs the device's f16.
+    fn native_f16(&self) -> bool {
+        self.c == Words::F16Native || self.cooperative()
+    }
+
+    /// The features that the device must have.
+    pub fn features(&self) -> wgpu::Features {
+        let mut features = wgpu::Features::empty();
+        if self.native_f16() {
+            features |= wgpu::Features::SHADER_F16;
+        }
+        if self.cooperative() {
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        }
+        if self.cooperative() || self.broadcast() {
+            features |= wgpu::Features::SUBGROUP;
+        }
+        features
+    }
+
+    /// The files after the header, in order.
+    fn files(&self) -> Vec<File> {
+        let mut files = vec![shader!("params.wgsl")];
+        files.push(match self.shared {
+            true => shader!("bind_a_shared.wgsl"),
+            false => shader!("bind_a.wgsl"),
+        });
+        if self.reads_b() {
+            files.push(match self.shared {
+                true => shader!("bind_b_shared.wgsl"),
+                false => shader!("bind_b.wgsl"),
+            });
+            files.push(self.b.load_b());
+        }
+        files.push(self.a.load_a());
+        if self.kernel != MatmulKernel::Norms {
+            files.push(shader!("bind_c.wgsl"));
+            files.extend(self.c.store());
+        }
+        match self.kernel {
+            MatmulKernel::Product => files.extend(self.product_files()),
+            MatmulKernel::Norms => {
+                files.extend([
+                    shader!("rows_of_a.wgsl"),
+                    shader!("row_factor.wgsl"),
+                    shader!("row_sum.wgsl"),
+                    shader!("norms.wgsl"),
+                ]);
+            }
+            MatmulKernel::ThroughNorm { in_place } => {
+                files.push(match in_place {
+                    true => shader!("gradient_in_place.wgsl"),
+                    false => shader!("gradient_apart.wgsl"),
+                });
+                files.extend([
+                    shader!("rows_of_a.wgsl"),
+                    shader!("row_factor.wgsl"),
+                    shader!("row_sum.wgsl"),
+                    shader!("through_norm.wgsl"),
+                ]);
+            }
+        }
+        files
+    }
+
+    fn product_files(&self) -> Vec<File> {
+        let mut files = vec![
+            // A factor for a whole row that ends as a row or column of C can wait until that is stored.
+            match (self.a_factors, self.a_parts || self.layout == Layout::Tn) {
+                (true, true) => shader!("scale_a.wgsl"),
+                (true, false) => shader!("late_a.wgsl"),
+                (false, _) => shader!("scale_no_a.wgsl"),
+            },
+            match (self.b_factors, self.b_parts || self.layout != Layout::Nt) {
+                (true, true) => shader!("scale_b.wgsl"),
+                (true, false) => shader!("late_b.wgsl"),
+                (false, _) => shader!("scale_no_b.wgsl"),
+            },
+            match self.layout {
+                Layout::Tn => shader!("block_a_columns.wgsl"),
+                _ => shader!("block_a_rows.wgsl"),
+            },
+            match self.layout {
+                Layout::Nt => shader!("block_b_rows.wgsl"),
+                _ => shader!("block_b_columns.wgsl"),
+            },
+            shader!("place.wgsl"),
+        ];
+        if self.tile.manner == Manner::Cooperative {
+            files.push(shader!("cooperative.wgsl"));
+            return files;
+        }
+        files.push(shader!("product.wgsl"));
+        if self.tile.manner == Manner::Broadcast {
+            files.push(match self.layout {
+                Layout::Tn => shader!("hand_columns.wgsl"),
+                _ => shader!("hand_rows.wgsl"),
+            });
+            files.push(shader!("broadcast.wgsl"));
+            return files;
+        }
+        files.push(match self.tile.edge {
+            4 => shader!("tile4.wgsl"),
+            _ => shader!("tile8.wgsl"),
+        });
+        files.push(match self.tile.manner {
+            Manner::Direct => shader!("direct.wgsl"),
+            _ => shader!("staged.wgsl"),
+        });
+        files
+    }
+
+    /// The extensions, types and constants that make this kernel of the files.
+    fn header(&self) -> String {
+        let mut text = String::new();
+        if self.native_f16() {
+            text.push_str("enable f16;\n");
+        }
+        if self.cooperative() {
+            text.push_str("enable wgpu_cooperative_matrix;\n");
+        }
+        text.push_str("// ---- generated header\n");
+        let words = [("WordA", Some(self.a)), ("WordB", self.reads_b().then_some(self.b))];
+        let written = ("WordC", (self.kernel != MatmulKernel::Norms).then_some(self.c));
+        for (name, words) in words.into_iter().chain([written]) {
+            if let Some(words) = words {
+                let _ = write!(text, "alias {name} = {}; ", words.alias());
+            }
+        }
+        let _ = write!(text, "\nconst WG: u32 = {}u; ", self.tile.workgroup());
+        if self.kernel == MatmulKernel::Product {
+            self.tile_header(&mut text);
+        }
+        let along_k = |rows: bool| if rows { "true" } else { "false" };
+        let _ = write!(
+            text,
+            "\nconst A_ALONG_K: bool = {}; const B_ALONG_K: bool = {};",
+            along_k(self.layout != Layout::Tn),
+            along_k(self.layout == Layout::Nt),
+        );
+        let switches = [
+            ("A_PARTS", self.a_parts),
+            ("B_PARTS", self.b_parts),
+            ("A_BF16", self.a.is_bf16()),
+            ("B_BF16", self.b.is_bf16()),
+            ("C_BF16", self.c.is_bf16()),
+        ];
+        text.push('\n');
+        for (name, value) in switches {
+            let _ = write!(text, "const {name}: bool = {value}; ");
+        }
+        text.push('\n');
+        text
+    }
+
+    fn tile_header(&self, text: &mut String) {
+        let tile = &self.tile;
+        let numbers = [
+            ("GROUP_M", tile.group_m()),
+            ("GROUP_N", tile.group_n()),
+            ("DEPTH", tile.depth),
+            ("THREADS_N", tile.threads_n),
+            ("SPREAD_M", 4 * tile.threads_m),
+            ("SPREAD_N", 4 * tile.threads_n),
+        ];
+        for (name, value) in numbers {
+            let _ = write!(text, "const {name}: u32 = {value}u; ");
+        }
+        if self.cooperative() {
+            let edge = tile.edge;
+            let _ = write!(
+                text,
+                "\nalias CoopA = coop_mat{edge}x{edge}<f16, A>; alias CoopB = coop_mat{edge}x{edge}<f16, B>; \
+                 alias CoopC = coop_mat{edge}x{edge}<f32, C>;\n\
+                 const COOP: u32 = {edge}u; const SUBGROUP: u32 = {}u; const SUBGROUPS_M: u32 = {}u; \
+                 const SUBGROUPS_N: u32 = {}u;",
+                tile.subgroup, tile.threads_m, tile.threads_n
+            );
+        }
+    }
+
+    /// The kernel's text, entry point `main`: neutral WGSL, but for cooperative products. Broadcast ones use subgroups,
+    /// for which other compilers than naga want `enable subgroups;` before the text, and naga wants nothing.
+    pub fn wgsl(&self) -> String {
+        let mut text = self.header();
+        for (name, file) in self.files() {
+            let _ = write!(text, "\n// ---- {name}\n{file}");
+        }
+        text
+    }
+
+    /// Which file of `shaders/` a line of [`wgsl`](Self::wgsl) comes from, and the line in it.
+    pub(crate) fn locate(&self, line: u32) -> (String, u32) {
+        let mut file = ("the generated header".to_owned(), 0);
+        for (number, text) in (1..).zip(self.wgsl().lines()) {
+            if number > line {
+                break;
+            }
+            file.1 += 1;
+            if let Some(name) = text.strip_prefix("// ---- ") {
+                file = (name.to_owned(), 0);
+            }
+        }
+        file
+    }
+
+    /// The bindings of group 0.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let input = if self.shared { Access::ReadWrite } else { Access::Read };
+        let norms = self.kernel == MatmulKernel::Norms;
+        let sums = matches!(self.kernel, MatmulKernel::ThroughNorm { .. });
+        let all = [
+            (0, "params", Access::Uniform, true),
+            (1, "a", input, true),
+            (2, "b", input, self.reads_b()),
+            (3, "c", Access::ReadWrite, !norms),
+            (3, "sums", Access::ReadWrite, norms),
+            (4, "factors", Access::ReadWrite, norms),
+            (4, "sums", Access::Read, sums),
+            (4, "a_scales", Access::Read, self.a_factors),
+            (5, "b_scales", Access::Read, self.b_factors),
+        ];
+        let bound = all.into_iter().filter(|(.., bound)| *bound);
+        bound.map(|(number, name, access, _)| Binding { number, name, access }).collect()
+    }
+
+    /// Bytes of workgroup memory, as declared.
+    pub fn workgroup_bytes(&self) -> u32 {
+        match self.kernel {
+            MatmulKernel::Product => self.tile.workgroup_bytes(),
+            _ => 4 * self.tile.workgroup(),
+        }
+    }
+
+    /// A short readable name: the label of the pipeline.
+    pub fn label(&self) -> String {
+        let kernel = match self.kernel {
+            MatmulKernel::Product => "matmul",
+            MatmulKernel::Norms => "norms",
+            MatmulKernel::ThroughNorm { .. } => "through_norm",
+        };
+        let mut label = format!("longtail.{kernel}.{}", self.a.label());
+        if self.reads_b() {
+            let _ = write!(label, ".{}", self.b.label());
+        }
+        if self.kernel != MatmulKernel::Norms {
+            let _ = write!(label, ".{}", self.c.label());
+        }
+        let Tile { manner, edge, threads_m, threads_n, depth, subgroup } = self.tile;
+        if self.kernel == MatmulKernel::Product {
+            let layout = match self.layout {
+                Layout::Nt => "nt",
+                Layout::Nn => "nn",
+                Layout::Tn => "tn",
+            };
+            let manner = match manner {
+                Manner::Direct => "direct",
+                Manner::Staged => "staged",
+                Manner::Broadcast => "broadcast",
+                Manner::Cooperative => "cooperative",
+            };
+            let _ = write!(label, ".{layout}.{manner}{edge}.{threads_m}x{threads_n}.d{depth}");
+        } else {
+            let _ = write!(label, ".wg{}", self.tile.workgroup());
+        }
+        let parts = [
+            (subgroup > 0, format!("sg{subgroup}")),
+            (self.a_factors, "factors_a".into()),
+            (self.b_factors, "factors_b".into()),
+            (self.a_parts, "parts_a".into()),
+            (self.b_parts, "parts_b".into()),
+            (self.shared, "shared".into()),
+            (self.kernel == MatmulKernel::ThroughNorm { in_place: true }, "in_place".into()),
+        ];
+        for (_, part) in parts.iter().filter(|(present, _)| *present) {
+            let _ = write!(label, ".{part}");
+        }
+        label
+    }
+}
+
+impl Words {
+    fn label(self) -> &'static str {
+        match self {
+            Words::F32 => "f32",
+            Words::F32x4 => "f32x4",
+            Words::F16 => "f16",
+            Words::F16x4 => "f16x4",
+            Words::Bf16 => "bf16",
+            Words::Bf16x4 => "bf16x4",
+            Words::F16Native => "f16native",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The plan of a product.
+
+use super::key::MatmulKey;
+use super::request::MatmulRequest;
+use super::step::Step;
+use super::tile::choose;
+use crate::gpu::kernels::Kernels;
+use crate::gpu::view::View;
+use crate::{Error, Result};
+
+impl Kernels {
+    /// Checks, compiles and allocates a product: 88 bytes on the device, whatever its size.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`], [`Error::Length`], [`Error::Alignment`] (an f16 or bf16 C whose rows begin inside of a word),
+    /// [`Error::Combination`], [`Error::Limit`], [`Error::MissingFeature`], [`Error::Shader`], [`Error::OutOfMemory`],
+    /// [`Error::Device`].
+    pub fn matmul(&self, request: &MatmulRequest) -> Result<Matmul> {
+        let dimension = super::request::dimension;
+        let (m, n) = (dimension("the rows of C", request.m)?, dimension("the columns of C", request.n)?);
+        let info = self.device.adapter_info();
+        let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+        let subgroup = Some(least).filter(|size| *size == most && *size > 0);
+        let usable = subgroup.filter(|_| self.device.features().contains(wgpu::Features::SUBGROUP));
+        let tile = request.tile.unwrap_or_else(|| choose(self.adapter, usable, m, n));
+        tile.check(request, self.adapter, subgroup)?;
+        let native = self.device.features().contains(wgpu::Features::SHADER_F16);
+        let (key, mut params) = request.resolve(tile, native)?;
+        params.tiles_m = m.div_ceil(tile.group_m());
+        let groups = u64::from(params.tiles_m) * u64::from(n.div_ceil(tile.group_n()));
+        Ok(Matmul { step: Step::new(self, key, params, groups)?, request: *request })
+    }
+}
+
+/// A product, ready to be recorded any number of times.
+#[derive(Debug)]
+pub struct Matmul {
+    step: Step,
+    request: MatmulRequest,
+}
+
+/// The buffers of a product. Each view holds at least what the request's shape and place need.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MatmulViews<'a> {
+    /// A.
+    pub a: View<'a>,
+    /// B.
+    pub b: View<'a>,
+    /// C, which is written, and read where the product is added to it.
+    pub c: View<'a>,
+    /// The factors of A's rows, f32.
+    pub a_factors: Option<View<'a>>,
+    /// The factors of B's rows, f32.
+    pub b_factors: Option<View<'a>>,
+}
+
+impl<'a> MatmulViews<'a> {
+    /// The three matrices, nothing else.
+    pub fn new(a: View<'a>, b: View<'a>, c: View<'a>) -> Self {
+        Self { a, b, c, a_factors: None, b_factors: None }
+    }
+
+    /// Adds the factors of A's rows.
+    #[must_use]
+    pub fn with_a_factors(mut self, factors: View<'a>) -> Self {
+        self.a_factors = Some(factors);
+        self
+    }
+
+    /// Adds the factors of B's rows.
+    #[must_use]
+    pub fn with_b_factors(mut self, factors: View<'a>) -> Self {
+        self.b_factors = Some(factors);
+        self
+    }
+}
+
+impl Matmul {
+    /// Records the product. Nothing is submitted.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Alignment`], [`Error::Overlap`], [`Error::BufferUsage`], [`Error::Missing`],
+    /// [`Error::Unexpected`] for views; [`Error::Device`], [`Error::DeviceLost`].
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>, views: &MatmulViews<'_>) -> Result<()> {
+        let Self { step, request } = self;
+        let [a, b, c] = request.shapes();
+        let matrices = [
+            ("A", views.a, request.a.bytes(a)),
+            ("B", views.b, request.b.bytes(b)),
+            ("C", views.c, request.c.bytes(c)),
+        ];
+        for (what, view, bytes) in matrices {
+            step.check(what, view, bytes)?;
+        }
+        step.check_apart(("C", views.c), ("A", views.a), request.shared)?;
+        step.check_apart(("C", views.c), ("B", views.b), request.shared)?;
+        let factors = [
+            ("the factors of A", views.a_factors, request.a_factors, a.0),
+            ("the factors of B", views.b_factors, request.b_factors, b.0),
+        ];
+        for (what, view, wanted, rows) in factors {
+            match (view, wanted) {
+                (Some(view), Some(wanted)) => {
+                    step.check(what, view, wanted.bytes(rows))?;
+                    step.check_apart(("C", views.c), (what, view), false)?;
+                    if request.shared {
+                        // A and B are bound for writing, too.
+                        step.check_apart(("A", views.a), (what, view), false)?;
+                        step.check_apart(("B", views.b), (what, view), false)?;
+                    }
+                }
+                (None, Some(_)) => return Err(Error::Missing { what, needed_by: "the product" }),
+                (Some(_), None) => return Err(Error::Unexpected { what, planned: "without these factors" }),
+                (None, None) => {}
+            }
+        }
+        step.record(pass, |name| match name {
+            "a" => Some(views.a).filter(|_| request.k > 0),
+            "b" => Some(views.b).filter(|_| request.k > 0),
+            "c" => Some(views.c),
+            "a_scales" => views.a_factors.filter(|_| request.k > 0),
+            "b_scales" => views.b_factors.filter(|_| request.k > 0),
+            _ => None,
+        })
+    }
+
+    /// Sets what multiplies the product and whether it is added to C, for passes submitted from now on.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for alpha, [`Error::Device`].
+    pub fn update(&mut self, alpha: f32, accumulate: bool) -> Result<()> {
+        let request = MatmulRequest { alpha, accumulate, ..self.request };
+        let (_, params) = request.resolve(self.step.key.tile, true)?;
+        self.request = request;
+        (self.step.params.alpha, self.step.params.accumulate) = (params.alpha, params.accumulate);
+        self.step.upload()
+    }
+
+    /// The kernel's key, tile included.
+    pub fn key(&self) -> MatmulKey {
+        self.step.key
+    }
+
+    /// Workgroups in each dimension.
+    pub fn grid(&self) -> (u32, u32) {
+        self.step.grid
+    }
+}

@@ -1,0 +1,166 @@
+//! One dispatch: a compiled kernel, its parameters and its grid.
+
+use std::sync::Arc;
+
+use super::key::MatmulKey;
+use super::params::MatmulParams;
+use super::tile::limits;
+use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::view::View;
+use crate::{Error, Result};
+use wgpu::BufferUsages;
+
+/// A kernel ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) kernels: Kernels,
+    pub(super) key: MatmulKey,
+    pub(super) params: MatmulParams,
+    /// Nothing to do where it has no workgroups.
+    pub(super) grid: (u32, u32),
+    pipeline: Arc<Pipeline>,
+    uniform: wgpu::Buffer,
+    /// Stands for matrices without elements, which cannot be bound.
+    nothing: wgpu::Buffer,
+}
+
+impl Step {
+    /// Compiles a kernel for a grid of `groups` workgroups.
+    pub(super) fn new(
+        kernels: &Kernels,
+        key: MatmulKey,
+        mut params: MatmulParams,
+        groups: u64,
+    ) -> Result<Self> {
+        limits(key.tile.workgroup(), key.workgroup_bytes(), kernels.adapter)?;
+        let missing = key.features() - kernels.device.features();
+        if let Some((feature, _)) = missing.iter_names().next() {
+            return Err(Error::MissingFeature { feature, needed_by: key.label() });
+        }
+        let across = kernels.device.limits().max_compute_workgroups_per_dimension.clamp(1, 65_535);
+        let allowed = (u64::from(across) * u64::from(across)).min(1 << 31);
+        params.tiles =
+            u32::try_from(groups).ok().filter(|groups| u64::from(*groups) <= allowed).ok_or_else(|| {
+                Error::Limit {
+                    what: "workgroups in one dispatch".into(),
+                    needed: groups,
+                    allowed,
+                    cure: "use fewer rows at a time, or a larger tile",
+                }
+            })?;
+        let width = params.tiles.min(across);
+        let grid = (width, params.tiles.div_ceil(width.max(1)));
+        let pipeline = kernels.matmul_pipeline(&key)?;
+        let (uniform, nothing) = kernels.scoped("a product's parameters", || {
+            let buffer = |label, size, usage| {
+                kernels.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let size = size_of::<MatmulParams>() as u64;
+            let uniform = buffer("longtail product", size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+            Ok((uniform, buffer("longtail nothing", 16, BufferUsages::STORAGE)))
+        })?;
+        let step = Self { kernels: kernels.clone(), key, params, grid, pipeline, uniform, nothing };
+        step.upload()?;
+        Ok(step)
+    }
+
+    /// Writes the parameters; passes submitted from now on use them.
+    pub(super) fn upload(&self) -> Result<()> {
+        self.kernels.scoped("a product's parameters", || {
+            self.kernels.queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&self.params));
+            Ok(())
+        })
+    }
+
+    /// Checks a view: long enough, aligned, bindable.
+    pub(super) fn check(&self, what: &'static str, view: View<'_>, bytes: u64) -> Result<()> {
+        if view.size < bytes {
+            return Err(Error::Length { what, expected: bytes, found: view.size });
+        }
+        let limits = self.kernels.device.limits();
+        let allowed = self.kernels.max_binding();
+        if view.size > allowed {
+            return Err(Error::Limit {
+                what: format!("bytes in the binding of {what}"),
+                needed: view.size,
+                allowed,
+                cure: "bind fewer rows at a time",
+            });
+        }
+        let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
+        view.check(what, view.size, alignment, BufferUsages::STORAGE)
+    }
+
+    /// What is read against what is written.
+    pub(super) fn check_apart(
+        &self,
+        written: (&'static str, View<'_>),
+        read: (&'static str, View<'_>),
+        may_share: bool,
+    ) -> Result<()> {
+        let (first, second) = (written.0, read.0);
+        if written.1.overlaps(&read.1) {
+            return Err(Error::Overlap { first, second, cure: "give them bytes of their own" });
+        }
+        if written.1.buffer == read.1.buffer && !may_share {
+            let cure =
+                "views in one buffer need a request that is shared; factors and sums need their own buffer";
+            return Err(Error::Overlap { first, second, cure });
+        }
+        Ok(())
+    }
+
+    /// Records the dispatch with a view for each of the key's bindings by name.
+    pub(super) fn record<'a>(
+        &'a self,
+        pass: &mut wgpu::ComputePass<'_>,
+        view: impl Fn(&str) -> Option<View<'a>>,
+    ) -> Result<()> {
+        if self.grid.0 == 0 {
+            return Ok(());
+        }
+        let entries: Vec<_> = self
+            .key
+            .bindings()
+            .into_iter()
+            .filter_map(|binding| {
+                let view = match binding.name {
+                    "params" => Some(View::whole(&self.uniform)),
+                    name => view(name).filter(|view| view.size >= 16 || self.fits(name, view.size)),
+                };
+                let resource = view.unwrap_or(View::whole(&self.nothing)).binding()?;
+                Some(wgpu::BindGroupEntry {
+                    binding: binding.number,
+                    resource: wgpu::BindingResource::Buffer(resource),
+                })
+            })
+            .collect();
+        self.kernels.scoped(&self.key.label(), || {
+            let bind_group = self.kernels.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("longtail product"),
+                layout: &self.pipeline.layout,
+                entries: &entries,
+            });
+            pass.set_pipeline(&self.pipeline.pipeline);
+            pass.set_bind_group(0, &bind_group, &[]);
+            pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+            Ok(())
+        })
+    }
+
+    /// Whether a short view can be bound: it holds a whole word of its matrix.
+    fn fits(&self, name: &str, size: u64) -> bool {
+        let words = match name {
+            "a" => self.key.a,
+            "b" => self.key.b,
+            "c" => self.key.c,
+            _ => return size >= 4,
+        };
+        size >= words.bytes()
+    }
+}
