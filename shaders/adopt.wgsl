@@ -2,21 +2,20 @@
 //
 // Dispatch: ceil(N / WG) workgroups, once the statistics of all shards are together.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> rows_out: array<u32>;
 @group(0) @binding(4) var<storage, read_write> saved: array<u32>;
 
 fn adopt_row(field: u32, row: u32, shard: u32, record: u32) {
-  rows_out[field * params.rows + row] = statistics[statistics_place(shard, record, row)];
+  rows_out[field * window.rows + row] = statistics[statistics_place(shard, record, row)];
 }
 
 fn adopt_saved(field: u32, row: u32, shard: u32, record: u32) {
-  saved[field * params.rows + row] = statistics[statistics_place(shard, record, row)];
+  saved[field * window.rows + row] = statistics[statistics_place(shard, record, row)];
 }
 
 fn adopt(label: u32, row: u32) {
   let at = SLOT_FIELDS + label * RECORD_FIELDS;
-  for (var shard = 0u; shard < params.shards; shard++) {
+  for (var shard = 0u; shard < window.shards; shard++) {
     if (statistics[statistics_place(shard, at + RECORD_OWNED, row)] != 0u) {
       let field = label * FIELDS_PER_LABEL;
       adopt_row(field + FIELD_MARGIN, row, shard, at + RECORD_MARGIN);
@@ -36,7 +35,7 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count) * WG + thread;
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
   adopt(0u, row);

@@ -10,8 +10,8 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let index = linear_workgroup(id, count);
-  let group = index / params.pieces;
-  let piece = index % params.pieces;
+  let group = index / window.pieces;
+  let piece = index % window.pieces;
   if (!is_group(group)) {
     return;
   }

@@ -3,5 +3,5 @@
 @group(0) @binding(9) var<storage, read_write> statistics: array<u32>;
 
 fn statistics_place(shard: u32, field: u32, row: u32) -> u32 {
-  return (shard * STATISTICS_FIELDS + field) * params.batch_rows + params.batch_row + row;
+  return (shard * STATISTICS_FIELDS + field) * window.batch_rows + window.batch_row + row;
 }

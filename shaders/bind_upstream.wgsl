@@ -2,5 +2,5 @@
 @group(0) @binding(8) var<storage, read> upstream: array<f32>;
 
 fn load_upstream(row: u32) -> f32 {
-  return upstream[min(row + params.row_shift, arrayLength(&upstream) - 1u)];
+  return upstream[min(row + window.row_shift, arrayLength(&upstream) - 1u)];
 }

@@ -10,16 +10,16 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let j = linear_workgroup(id, count) * WG + thread;
-  if (j >= params.classes) {
+  if (j >= window.classes) {
     return;
   }
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
   let term = load_class(j);
   var sum = 0.0;
-  if ((params.flags & FLAG_FIRST_OF_CLASSES) == 0u) {
+  if ((window.flags & FLAG_FIRST_OF_CLASSES) == 0u) {
     sum = read_gradient_word(j);
   }
-  for (var group = 0u; group < params.rows; group++) {
+  for (var group = 0u; group < window.rows; group++) {
     let row = open_row(group);
     let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
     let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
@@ -27,7 +27,7 @@ fn main(
     let u = compensated(kept_logit(row, term, j, z), threshold);
     let g = gradient_u(row, out, j, u, class_factor(row, term), term.weight);
     // A masked class gives nothing; 0 * -inf would.
-    sum += select(g * params.scale * z, F(0.0), z < F(NEG_MAX));
+    sum += select(g * spec.scale * z, F(0.0), z < F(NEG_MAX));
   }
   store_gradient(j, sum);
 }

@@ -28,11 +28,11 @@ struct Blocks {
 
 // The blocks of one piece of the row; piece_blocks of them each.
 fn blocks_of_piece(row: Row, piece: u32) -> Blocks {
-  let all = (params.classes + row.shift + BLOCK - 1u) / BLOCK;
-  let begin = min(piece * params.piece_blocks, all);
-  let end = min(begin + params.piece_blocks, all);
+  let all = (window.classes + row.shift + BLOCK - 1u) / BLOCK;
+  let begin = min(piece * window.piece_blocks, all);
+  let end = min(begin + window.piece_blocks, all);
   let first = select(begin, 1u, begin == 0u && row.shift > 0u);
-  return Blocks(begin, end, min(first, end), max(min(first, end), min(end, (params.classes + row.shift) / BLOCK)));
+  return Blocks(begin, end, min(first, end), max(min(first, end), min(end, (window.classes + row.shift) / BLOCK)));
 }
 
 // The two blocks of a range that may be edges: the last and, with WIDTH 2, the first. NO_BLOCK without one.
@@ -57,9 +57,9 @@ fn edge_column(row: Row, blocks: Blocks, thread: u32, step: u32) -> u32 {
 }
 
 fn is_inside(j: u32) -> bool {
-  return j < params.classes;
+  return j < window.classes;
 }
 
 fn clamped(j: u32) -> u32 {
-  return min(j, params.classes - 1u);
+  return min(j, window.classes - 1u);
 }

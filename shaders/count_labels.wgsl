@@ -3,7 +3,6 @@
 //
 // Dispatch: ceil(N / WG) workgroups for each window, before refresh_counts.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> counts: array<atomic<u32>>;
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
 
@@ -14,13 +13,13 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count) * WG + thread;
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
-  let label = labels[row + params.row_shift];
-  let ignored = (params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index;
-  let column = label - i32(params.first_class);
-  if (ignored || label < 0 || column < 0 || column >= i32(params.classes)) {
+  let label = labels[row + window.row_shift];
+  let ignored = (spec.flags & FLAG_IGNORE_INDEX) != 0u && label == spec.ignore_index;
+  let column = label - i32(window.first_class);
+  if (ignored || label < 0 || column < 0 || column >= i32(window.classes)) {
     return;
   }
   let old = atomicAdd(&counts[2u * u32(column)], 1u);

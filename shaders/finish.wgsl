@@ -10,7 +10,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     let failed = sum.labels.x + sum.rows.x > 0u;
     // 0 * inf: an infinite loss of a batch without a denominator is still 0.
     let loss = select(sum.loss * inverse, 0.0, inverse == 0.0);
-    scalars[SCALAR_LOSS] = select(bitcast<u32>(loss), params.nan, failed);
+    scalars[SCALAR_LOSS] = select(bitcast<u32>(loss), window.nan, failed);
     scalars[SCALAR_BAD_LABELS] = sum.labels.x;
     scalars[SCALAR_FIRST_BAD_LABEL] = sum.labels.y;
     scalars[SCALAR_BAD_ROWS] = sum.rows.x;

@@ -4,13 +4,13 @@
 // Dispatch: N workgroups, after `partial`.
 
 fn put(field: u32, row: u32, bits: u32) {
-  statistics[statistics_place(params.shard, field, row)] = bits;
+  statistics[statistics_place(window.shard, field, row)] = bits;
 }
 
 fn put_record(label: u32, row: u32, number: i32) {
   let at = SLOT_FIELDS + label * RECORD_FIELDS;
-  let column = number - i32(params.own_first_class);
-  let owned = number >= 0 && column >= 0 && column < i32(params.own_classes);
+  let column = number - i32(window.own_first_class);
+  let owned = number >= 0 && column >= 0 && column < i32(window.own_classes);
   put(at + RECORD_OWNED, row, select(0u, 1u, owned));
   if (owned) {
     let field = label * FIELDS_PER_LABEL;
@@ -30,7 +30,7 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count);
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
   let total = merge_over_workgroup(thread, mass_of_slots(thread, row));

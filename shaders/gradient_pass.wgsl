@@ -36,8 +36,8 @@ fn save_edges(row: Row, out: RowLoss, threshold: F) {
     let g = class_gradient(row, out, 0u, load_logits(row.logits, 0u), threshold);
     store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
   }
-  if (((row.shift + params.classes) & 1u) == 1u) {
-    let last = params.classes - 1u;
+  if (((row.shift + window.classes) & 1u) == 1u) {
+    let last = window.classes - 1u;
     let g = class_gradient(row, out, last, load_logits(row.logits, last), threshold);
     store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
   }

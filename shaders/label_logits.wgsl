@@ -20,7 +20,7 @@ fn main(
   let row = open_row(group);
   let labels = with_seen(row, label_logits(row));
   // The first window speaks for labels that are nowhere.
-  let first_window = (params.flags & FLAG_FIRST_OF_ROWS) != 0u;
+  let first_window = (window.flags & FLAG_FIRST_OF_ROWS) != 0u;
   keep(0u, row.rows, labels.first, labels.seen_first, row.live && (row.first >= 0 || first_window));
   if (MIXED_TARGETS) {
     keep(1u, row.rows, labels.second, labels.seen_second, row.live && (row.second >= 0 || first_window));

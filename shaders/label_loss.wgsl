@@ -36,7 +36,7 @@ fn power_of_log(log_x: F, gamma: f32) -> F {
 
 fn label_loss(others: F, u: F, weight: F, feature: F) -> LabelLoss {
   var out: LabelLoss;
-  let infinity = F(bitcast<f32>(params.infinity));
+  let infinity = F(bitcast<f32>(window.infinity));
   let d = others - u;
   let e = exp(-abs(d));
   out.p = select(1.0 / (1.0 + e), e / (1.0 + e), d > F(0.0));
@@ -50,7 +50,7 @@ fn label_loss(others: F, u: F, weight: F, feature: F) -> LabelLoss {
   var p = out.p;
   var log_q = -softplus(-d);
   var ratio = select(out.l / max(out.q, F(1e-38)), F(1.0), out.q < F(1e-30));
-  let inside = (params.focal_flags & FOCAL_WEIGHT_INSIDE) != 0u;
+  let inside = (spec.focal_flags & FOCAL_WEIGHT_INSIDE) != 0u;
   if (inside) {
     x = weight * out.l;
     p = exp(-x);
@@ -58,12 +58,12 @@ fn label_loss(others: F, u: F, weight: F, feature: F) -> LabelLoss {
     log_q = log(max(q, F(1e-38)));
     ratio = select(x / max(q, F(1e-38)), F(1.0), q < F(1e-30));
   }
-  if ((params.focal_flags & FOCAL_ON) != 0u) {
-    let modulator = power_of_log(log_q, params.focal_gamma);
+  if ((spec.focal_flags & FOCAL_ON) != 0u) {
+    let modulator = power_of_log(log_q, spec.focal_gamma);
     out.loss = select(modulator * x, F(0.0), x == F(0.0));
     out.slope = modulator;
-    if ((params.focal_flags & FOCAL_DETACHED) == 0u) {
-      out.slope = modulator * (1.0 + params.focal_gamma * select(p * ratio, F(0.0), p == F(0.0)));
+    if ((spec.focal_flags & FOCAL_DETACHED) == 0u) {
+      out.slope = modulator * (1.0 + spec.focal_gamma * select(p * ratio, F(0.0), p == F(0.0)));
     }
     if (inside) {
       out.slope = weight * out.slope;
@@ -75,11 +75,11 @@ fn label_loss(others: F, u: F, weight: F, feature: F) -> LabelLoss {
     out.loss = weight * out.l;
     out.slope = weight;
   }
-  if ((params.influence_flags & INFLUENCE_ON) != 0u) {
-    let denominator = 2.0 * out.q * feature + params.influence_eps;
-    let influence = params.influence_alpha / denominator;
+  if ((spec.influence_flags & INFLUENCE_ON) != 0u) {
+    let denominator = 2.0 * out.q * feature + spec.influence_eps;
+    let influence = spec.influence_alpha / denominator;
     var slope = out.slope * influence;
-    if ((params.influence_flags & INFLUENCE_DETACHED) == 0u) {
+    if ((spec.influence_flags & INFLUENCE_DETACHED) == 0u) {
       let change = influence / denominator * 2.0 * feature * out.p;
       slope -= select(out.loss * change, F(0.0), change == F(0.0));
     }
@@ -118,11 +118,11 @@ fn label_part(field: u32, rows: U, others: F, u: F, mass: Mass, other_weight: F,
   out.loss = select(hard * label.loss, F(0.0), hard == F(0.0));
   out.total = hard * label.slope;
   out.own = -hard * label.slope * label.q;
-  var rest = 2.0 * params.z_loss * share * label.log_sum_exp;
-  out.loss += share * params.z_loss * label.log_sum_exp * label.log_sum_exp;
+  var rest = 2.0 * spec.z_loss * share * label.log_sum_exp;
+  out.loss += share * spec.z_loss * label.log_sum_exp * label.log_sum_exp;
   if (HAS_DENSE) {
     // The uniform part of label smoothing: (smoothing / K) sum_j w_j (lse - u_j), this label's own column apart.
-    out.dense = share * smoothing / f32(params.total_classes);
+    out.dense = share * smoothing / f32(window.total_classes);
     let cross = mass.cross + weighted(mass.weight, label.log_sum_exp - mass.max)
       + other_cross + weighted(weight, label.l);
     out.loss += select(out.dense * cross, F(0.0), out.dense == F(0.0));
@@ -156,12 +156,12 @@ fn soft_row(row: Row, mass: Mass) -> RowLoss {
   let share = load_row(FIELD_SHARE, row.rows);
   let log_sum = log(max(mass.sum, F(1e-38)));
   let lse = mass.max + log_sum;
-  let loss = mass.cross + weighted(mass.weight, log_sum) + params.z_loss * lse * lse;
+  let loss = mass.cross + weighted(mass.weight, log_sum) + spec.z_loss * lse * lse;
   out.loss = select(share * loss, F(0.0), share == F(0.0));
   out.log_sum_exp = lse;
-  out.probability = F(bitcast<f32>(params.nan));
+  out.probability = F(bitcast<f32>(window.nan));
   out.reference = lse;
-  out.coefficient = share * (mass.weight + 2.0 * params.z_loss * lse);
+  out.coefficient = share * (mass.weight + 2.0 * spec.z_loss * lse);
   out.dense = share;
   out.bad = mass.max <= F(NEG_MAX);
   return out;
@@ -190,7 +190,7 @@ fn mixed_row(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
   // The other label's column belongs to the dense part as well; its lse - u is finite or the loss infinite.
   let lse_first = log_add(others_first, u_first);
   let lse_second = log_add(others_second, u_second);
-  let infinity = F(bitcast<f32>(params.infinity));
+  let infinity = F(bitcast<f32>(window.infinity));
   let wide_first = select(lse_first - v_second, infinity, v_second <= F(NEG_MAX));
   let wide_second = select(lse_second - v_first, infinity, v_first <= F(NEG_MAX));
   let apart_first = has_second & !same;

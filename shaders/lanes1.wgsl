@@ -30,11 +30,11 @@ fn float_of_bits(x: U) -> F {
 
 // The rows of this workgroup; rows past the end repeat the last one and are never stored.
 fn lane_rows(group: u32) -> U {
-  return min(group, params.rows - 1u);
+  return min(group, window.rows - 1u);
 }
 
 fn live_lanes(group: u32) -> B {
-  return group < params.rows;
+  return group < window.rows;
 }
 
 fn first_lane(x: U) -> u32 {
@@ -58,7 +58,7 @@ fn load_logits_at(base: U, j: U) -> F {
 
 // The same without leaving the row's words; j may be one less than 0.
 fn load_logit_pairs_inside(base: U, j: u32) -> Pair {
-  let last = base + params.classes - 1u;
+  let last = base + window.classes - 1u;
   return load_logit_pairs(clamp(base + j, base & 0xfffffffeu, last & 0xfffffffeu), 0u);
 }
 
@@ -71,24 +71,24 @@ fn load_dense_at(base: U, j: U) -> F {
 }
 
 fn load_class_at(column: u32, j: U) -> F {
-  return classes[column * params.classes + j];
+  return classes[column * window.classes + j];
 }
 
 fn load_row(field: u32, rows: U) -> F {
-  return bitcast<f32>(rows_in[field * params.rows + rows]);
+  return bitcast<f32>(rows_in[field * window.rows + rows]);
 }
 
 fn load_row_int(field: u32, rows: U) -> I {
-  return bitcast<i32>(rows_in[field * params.rows + rows]);
+  return bitcast<i32>(rows_in[field * window.rows + rows]);
 }
 
 fn load_saved(field: u32, rows: U) -> U {
-  return saved[field * params.rows + rows];
+  return saved[field * window.rows + rows];
 }
 
 fn store_saved(field: u32, rows: U, value: U, live: B) {
   if (live) {
-    saved[field * params.rows + rows] = value;
+    saved[field * window.rows + rows] = value;
   }
 }
 

@@ -32,17 +32,17 @@ fn float_of_bits(x: U) -> F {
 // The rows of a group: four that follow each other, or every other one of eight (row_step 2), so that all four start
 // on the same half of a word.
 fn group_rows(group: u32) -> U {
-  let step = params.row_step;
+  let step = window.row_step;
   return U((group / step) * 4u * step + group % step) + step * U(0u, 1u, 2u, 3u);
 }
 
 // The rows of this workgroup; rows past the end repeat the last one and are never stored.
 fn lane_rows(group: u32) -> U {
-  return min(group_rows(group), U(params.rows - 1u));
+  return min(group_rows(group), U(window.rows - 1u));
 }
 
 fn live_lanes(group: u32) -> B {
-  return group_rows(group) < U(params.rows);
+  return group_rows(group) < U(window.rows);
 }
 
 fn first_lane(x: U) -> u32 {
@@ -69,7 +69,7 @@ fn load_logits_at(base: U, j: U) -> F {
 
 // The same without leaving the row's words; j may be one less than 0.
 fn load_logit_pairs_inside(base: U, j: u32) -> Pair {
-  let last = base + U(params.classes - 1u);
+  let last = base + U(window.classes - 1u);
   return load_logit_pairs(clamp(base + U(j), base & U(0xfffffffeu), last & U(0xfffffffeu)), 0u);
 }
 
@@ -82,12 +82,12 @@ fn load_dense_at(base: U, j: U) -> F {
 }
 
 fn load_class_at(column: u32, j: U) -> F {
-  let start = column * params.classes;
+  let start = column * window.classes;
   return F(classes[start + j.x], classes[start + j.y], classes[start + j.z], classes[start + j.w]);
 }
 
 fn load_row_bits(field: u32, rows: U) -> U {
-  let start = field * params.rows;
+  let start = field * window.rows;
   return U(rows_in[start + rows.x], rows_in[start + rows.y], rows_in[start + rows.z], rows_in[start + rows.w]);
 }
 
@@ -100,12 +100,12 @@ fn load_row_int(field: u32, rows: U) -> I {
 }
 
 fn load_saved(field: u32, rows: U) -> U {
-  let start = field * params.rows;
+  let start = field * window.rows;
   return U(saved[start + rows.x], saved[start + rows.y], saved[start + rows.z], saved[start + rows.w]);
 }
 
 fn store_saved(field: u32, rows: U, value: U, live: B) {
-  let start = field * params.rows;
+  let start = field * window.rows;
   if (live.x) {
     saved[start + rows.x] = value.x;
   }
@@ -168,7 +168,7 @@ fn draw_words(rows: U, columns: U) -> U {
 
 // The same for one column of rows that follow each other: two rows of an even and an odd number share a call.
 fn draw_words_of_column(rows: U, column: u32) -> U {
-  if ((rows.x & 1u) == 1u || params.row_step != 1u) {
+  if ((rows.x & 1u) == 1u || window.row_step != 1u) {
     return draw_words(rows, U(column));
   }
   let words = threefry(rows.xz >> P(1u), P(column));

@@ -1,22 +1,21 @@
 // What each row adds to the reduced loss and to the status.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(2) var<storage, read> rows_in: array<u32>;
 @group(0) @binding(3) var<storage, read> saved: array<u32>;
 
 fn item_count() -> u32 {
-  return params.rows;
+  return window.rows;
 }
 
 fn item(row: u32) -> LossSum {
-  var bad_label = bitcast<i32>(rows_in[FIELD_LABEL * params.rows + row]) == LABEL_BAD;
+  var bad_label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + row]) == LABEL_BAD;
   if (MIXED_TARGETS) {
-    let second = rows_in[(FIELDS_PER_LABEL + FIELD_LABEL) * params.rows + row];
+    let second = rows_in[(FIELDS_PER_LABEL + FIELD_LABEL) * window.rows + row];
     bad_label = bad_label || bitcast<i32>(second) == LABEL_BAD;
   }
-  let bits = saved[SAVED_LOSS * params.rows + row];
+  let bits = saved[SAVED_LOSS * window.rows + row];
   let bad_row = (bits & 0x7fffffffu) > 0x7f800000u && !bad_label;
-  let number = params.batch_row + row;
+  let number = window.batch_row + row;
   return LossSum(bitcast<f32>(bits), noted(number, bad_label), noted(number, bad_row));
 }

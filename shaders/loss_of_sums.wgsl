@@ -1,11 +1,10 @@
 // The sums that `loss_sums` left, as the items of the reduced loss.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(9) var<storage, read> sums: array<u32>;
 
 fn item_count() -> u32 {
-  return params.sums;
+  return window.sums;
 }
 
 fn item(record: u32) -> LossSum {

@@ -17,7 +17,7 @@ fn main(
   }
   let sum = sum_over_workgroup(thread, begin, min(begin + SUM_ITEMS, item_count()));
   if (thread == 0u) {
-    let at = (params.first_sum + group) * SUM_WORDS;
+    let at = (window.first_sum + group) * SUM_WORDS;
     sums[at] = bitcast<u32>(sum.loss);
     sums[at + 1u] = sum.labels.x;
     sums[at + 2u] = sum.labels.y;

@@ -68,7 +68,7 @@ fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
       distance -= log(max(entry.factor, F(1e-38)));
     }
     // A masked class under a positive target makes the loss infinite.
-    distance = select(distance, F(bitcast<f32>(params.infinity)), entry.u <= F(NEG_MAX));
+    distance = select(distance, F(bitcast<f32>(window.infinity)), entry.u <= F(NEG_MAX));
     (*mass).cross += weighted(entry.tau, distance);
     (*mass).weight += entry.tau;
   }

@@ -17,7 +17,7 @@ fn piece_changes(slot: u32, row: Row, threshold: F) -> bool {
 
 fn partial_rows(thread: u32, group: u32, piece: u32) {
   let row = open_row(group);
-  let slot = params.first_slot + piece;
+  let slot = window.first_slot + piece;
   var threshold = F(POS_MAX);
   if (HAS_COMPENSATION && !TWO_STEP) {
     threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
@@ -38,7 +38,7 @@ fn partial_rows(thread: u32, group: u32, piece: u32) {
   var best = F(NEG_MAX);
   if (WANT_ARGMAX) {
     best = max_over_workgroup(thread, first.scan.best);
-    index = argmax_over_workgroup(thread, first.scan.best, first.scan.index) + U(params.first_class);
+    index = argmax_over_workgroup(thread, first.scan.best, first.scan.index) + U(window.first_class);
   }
   if (thread == 0u) {
     store_slot(slot, SLOT_MAX, row, bits_of(total.max));
@@ -68,8 +68,8 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let index = linear_workgroup(id, count);
-  let group = index / params.pieces;
+  let group = index / window.pieces;
   if (is_group(group)) {
-    partial_rows(thread, group, index % params.pieces);
+    partial_rows(thread, group, index % window.pieces);
   }
 }

@@ -1,7 +1,7 @@
 // Numbers and small functions that every kernel shares.
 //
 // A masked class has u = NEG_MAX instead of -inf: the lowest finite f32, the identity of max. A running
-// maximum that is still NEG_MAX therefore means "no mass yet". +inf and NaN come from `params`, because WGSL
+// maximum that is still NEG_MAX therefore means "no mass yet". +inf and NaN come from `window`, because WGSL
 // has no constants for them.
 
 const NEG_MAX: f32 = -3.4028234663852886e38;

@@ -4,7 +4,6 @@
 // Dispatch: ceil(N / WG) workgroups for each window, before every forward pass. The first window of some rows lays
 // down everything, with defaults for labels that are no classes of it; the others add what they know of theirs.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(2) var<storage, read_write> rows_out: array<u32>;
 @group(0) @binding(3) var<storage, read> classes: array<f32>;
@@ -15,31 +14,31 @@
 @group(0) @binding(8) var<storage, read> feature_norms: array<f32>;
 
 fn store_row(field: u32, row: u32, value: f32) {
-  rows_out[field * params.rows + row] = bitcast<u32>(value);
+  rows_out[field * window.rows + row] = bitcast<u32>(value);
 }
 
 fn store_row_int(field: u32, row: u32, value: i32) {
-  rows_out[field * params.rows + row] = bitcast<u32>(value);
+  rows_out[field * window.rows + row] = bitcast<u32>(value);
 }
 
 // The column of a class that this window has; negative without one.
 fn column_of(label: i32) -> i32 {
-  let column = label - i32(params.first_class);
-  return select(-1, column, label >= 0 && column < i32(params.classes));
+  let column = label - i32(window.first_class);
+  return select(-1, column, label >= 0 && column < i32(window.classes));
 }
 
 fn class_value(table: u32, column: i32, default_value: f32) -> f32 {
   if (table == NO_COLUMN || column < 0) {
     return default_value;
   }
-  return classes[table * params.classes + u32(column)];
+  return classes[table * window.classes + u32(column)];
 }
 
 fn checked_label(label: i32) -> i32 {
-  if ((params.flags & FLAG_IGNORE_INDEX) != 0u && label == params.ignore_index) {
+  if ((spec.flags & FLAG_IGNORE_INDEX) != 0u && label == spec.ignore_index) {
     return LABEL_NONE;
   }
-  if (label < 0 || label >= i32(params.total_classes)) {
+  if (label < 0 || label >= i32(window.total_classes)) {
     return LABEL_BAD;
   }
   return label;
@@ -47,10 +46,10 @@ fn checked_label(label: i32) -> i32 {
 
 fn store_class_values(field: u32, row: u32, label: i32) {
   let column = column_of(label);
-  let weight = class_value(params.weight_column, column, 1.0);
-  store_row(field + FIELD_MARGIN, row, class_value(params.margin_column, column, 0.0));
+  let weight = class_value(spec.weight_column, column, 1.0);
+  store_row(field + FIELD_MARGIN, row, class_value(spec.margin_column, column, 0.0));
   store_row(field + FIELD_WEIGHT, row, select(0.0, weight, label >= 0));
-  store_row(field + FIELD_SMOOTHING, row, class_value(params.smoothing_column, column, params.label_smoothing));
+  store_row(field + FIELD_SMOOTHING, row, class_value(spec.smoothing_column, column, spec.label_smoothing));
   if (HAS_MITIGATION) {
     store_row(field + FIELD_INVERSE_POWER, row, 1.0 / class_value(COLUMN_POWER, column, 1.0));
   }
@@ -73,20 +72,20 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count) * WG + thread;
-  if (row == 0u && (params.flags & FLAG_FIRST_WINDOW) != 0u) {
+  if (row == 0u && (window.flags & FLAG_FIRST_WINDOW) != 0u) {
     start_pass();
   }
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
-  let first_window = (params.flags & FLAG_FIRST_OF_ROWS) != 0u;
-  let given = row + params.row_shift;
+  let first_window = (window.flags & FLAG_FIRST_OF_ROWS) != 0u;
+  let given = row + window.row_shift;
   var weight = 1.0;
-  if ((params.flags & FLAG_ROW_WEIGHTS) != 0u) {
+  if ((spec.flags & FLAG_ROW_WEIGHTS) != 0u) {
     weight = row_weights[given];
   }
   var feature = 0.0;
-  if ((params.flags & FLAG_FEATURE_NORMS) != 0u) {
+  if ((spec.flags & FLAG_FEATURE_NORMS) != 0u) {
     feature = feature_norms[given];
   }
   if (first_window) {
@@ -113,12 +112,12 @@ fn main(
 
 // Once a pass.
 fn start_pass() {
-  if (params.reduction == REDUCTION_FIXED) {
-    scalars[SCALAR_INVERSE] = bitcast<u32>(params.fixed_inverse);
+  if (spec.reduction == REDUCTION_FIXED) {
+    scalars[SCALAR_INVERSE] = bitcast<u32>(spec.fixed_inverse);
   }
   let low = scalars[SCALAR_STEP_LOW];
   let high = scalars[SCALAR_STEP_HIGH];
-  let key = threefry_pair(params.seed_low, params.seed_high, low, high);
+  let key = threefry_pair(spec.seed_low, spec.seed_high, low, high);
   scalars[SCALAR_KEY_0] = key.x;
   scalars[SCALAR_KEY_1] = key.y;
   scalars[SCALAR_STEP_LOW] = low + 1u;

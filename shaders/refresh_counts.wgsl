@@ -3,7 +3,6 @@
 //
 // Dispatch: ceil(K / WG) workgroups for each range of classes, after count_labels.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> counts: array<u32>;
 @group(0) @binding(2) var<storage, read_write> classes: array<f32>;
 
@@ -14,9 +13,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let j = linear_workgroup(id, count) * WG + thread;
-  if (j >= params.classes) {
+  if (j >= window.classes) {
     return;
   }
   let n = f32(counts[2u * j]) + f32(counts[2u * j + 1u]) * 4294967296.0;
-  classes[COLUMN_POWER * params.classes + j] = exp(params.seesaw_p * (log(max(n, 1.0)) - 22.18070977791825));
+  classes[COLUMN_POWER * window.classes + j] = exp(spec.seesaw_p * (log(max(n, 1.0)) - 22.18070977791825));
 }

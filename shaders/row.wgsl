@@ -16,8 +16,8 @@ struct Row {
 }
 
 fn column_of_label(label: I) -> I {
-  let column = label - I(i32(params.first_class));
-  let here = (column >= I(0)) & (column < I(i32(params.classes)));
+  let column = label - I(i32(window.first_class));
+  let here = (column >= I(0)) & (column < I(i32(window.classes)));
   return select(label, select(I(LABEL_ELSEWHERE), column, here), label >= I(0));
 }
 
@@ -25,9 +25,9 @@ fn open_row(group: u32) -> Row {
   var row: Row;
   row.rows = lane_rows(group);
   row.live = live_lanes(group);
-  row.logits = params.logits_origin + row.rows * params.logits_stride;
-  row.gradient = params.gradient_origin + row.rows * params.gradient_stride;
-  row.dense = params.dense_origin + row.rows * params.dense_stride;
+  row.logits = window.logits_origin + row.rows * window.logits_stride;
+  row.gradient = window.gradient_origin + row.rows * window.gradient_stride;
+  row.dense = window.dense_origin + row.rows * window.dense_stride;
   row.shift = pair_shift(first_lane(row.logits), first_lane(row.gradient));
   row.first_label = I(LABEL_NONE);
   row.second_label = I(LABEL_NONE);
@@ -64,7 +64,7 @@ fn is_label(row: Row, j: u32) -> B {
 // v of each lane's own class; NEG_MAX without one.
 fn label_logit(row: Row, label: I) -> F {
   let j = U(max(label, I(0)));
-  var scale = F(params.scale);
+  var scale = F(spec.scale);
   var bias = F(0.0);
   if (HAS_CLASS_SCALE) {
     scale = scale * load_class_at(COLUMN_CLASS_SCALE, j);
@@ -93,7 +93,7 @@ struct LabelLogits {
 fn label_logits(row: Row) -> LabelLogits {
   var out = LabelLogits(F(NEG_MAX), F(NEG_MAX), F(NEG_MAX), F(NEG_MAX));
   // A shard may have no classes.
-  if (params.classes == 0u) {
+  if (window.classes == 0u) {
     return out;
   }
   if (!SOFT_TARGETS) {

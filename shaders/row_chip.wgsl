@@ -26,13 +26,13 @@ fn chip_entry(row: Row, j: u32, u: F) -> Entry {
 // `held` is u, or with TWO_STEP a mass whose unit is `unit`.
 fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
   let inside = clamped(j);
-  var scale = params.scale;
+  var scale = spec.scale;
   var weight = 1.0;
   if (HAS_CLASS_SCALE) {
-    scale *= classes[COLUMN_CLASS_SCALE * params.classes + inside];
+    scale *= classes[COLUMN_CLASS_SCALE * window.classes + inside];
   }
   if (HAS_CLASS_WEIGHTS) {
-    weight = classes[COLUMN_WEIGHT * params.classes + inside];
+    weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
   if (TWO_STEP) {
     return scale * with_targets(row, out, inside, unit * held, weight);
@@ -83,7 +83,7 @@ fn chip_row(thread: u32, group: u32) {
   }
   if (TWO_STEP) {
     let raw = merge_over_workgroup(thread, mass);
-    threshold = max(labels.first, log_mass(raw.max, raw.raw) + params.seesaw_log_eps);
+    threshold = max(labels.first, log_mass(raw.max, raw.raw) + spec.seesaw_log_eps);
     // Every u lies below this, so the masses need no running maximum, and are what is held from here on.
     top = compensated(raw.max, threshold);
     mass = no_mass();
@@ -100,7 +100,7 @@ fn chip_row(thread: u32, group: u32) {
     let unit = out.coefficient * exp(top - out.reference);
     for (var i = 0u; i < CHIP; i += 4u) {
       let block = i / 4u;
-      if (block * BLOCK < params.classes + row.shift) {
+      if (block * BLOCK < window.classes + row.shift) {
         store_edge(row, block, thread, Quad(
           chip_gradient(row, out, column(row, block, thread, 0u), held[i], unit),
           chip_gradient(row, out, column(row, block, thread, 1u), held[i + 1u], unit),

@@ -38,7 +38,7 @@ fn stream_row(thread: u32, group: u32) {
   var total = merge_over_workgroup(thread, first.mass);
   if (TWO_STEP) {
     var mass = first.mass;
-    threshold = max(labels.first, log_mass(total.max, total.raw) + params.seesaw_log_eps);
+    threshold = max(labels.first, log_mass(total.max, total.raw) + spec.seesaw_log_eps);
     for (var tile = 0u; tile * tile_blocks < blocks.end; tile++) {
       if (any_lane(tile_top[tile] > threshold)) {
         let begin = tile * tile_blocks;

@@ -1,15 +1,14 @@
 // What each row counts in a denominator that depends on the labels: kept rows, or their class weights.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(2) var<storage, read> rows_in: array<u32>;
 
 fn row_value(field: u32, row: u32) -> f32 {
-  return bitcast<f32>(rows_in[field * params.rows + row]);
+  return bitcast<f32>(rows_in[field * window.rows + row]);
 }
 
 fn row_label(field: u32, row: u32) -> i32 {
-  return bitcast<i32>(rows_in[(field + FIELD_LABEL) * params.rows + row]);
+  return bitcast<i32>(rows_in[(field + FIELD_LABEL) * window.rows + row]);
 }
 
 fn part(field: u32, row: u32) -> f32 {
@@ -20,14 +19,14 @@ fn part(field: u32, row: u32) -> f32 {
 }
 
 fn item_count() -> u32 {
-  return params.rows;
+  return window.rows;
 }
 
 fn item(row: u32) -> f32 {
   if (SOFT_TARGETS) {
     return 1.0;
   }
-  if (params.reduction == REDUCTION_KEPT) {
+  if (spec.reduction == REDUCTION_KEPT) {
     var kept = row_label(0u, row) >= 0;
     if (MIXED_TARGETS) {
       kept = kept || row_label(FIELDS_PER_LABEL, row) >= 0;

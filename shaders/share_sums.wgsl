@@ -17,6 +17,6 @@ fn main(
   }
   let sum = sum_over_workgroup(thread, begin, min(begin + SUM_ITEMS, item_count()));
   if (thread == 0u) {
-    sums[(params.first_sum + group) * SUM_WORDS] = bitcast<u32>(sum);
+    sums[(window.first_sum + group) * SUM_WORDS] = bitcast<u32>(sum);
   }
 }

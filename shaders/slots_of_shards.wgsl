@@ -1,7 +1,7 @@
 // The slots of all shards.
 
 fn slot_count() -> u32 {
-  return params.shards;
+  return window.shards;
 }
 
 fn slot_bits(slot: u32, field: u32, row: u32) -> u32 {

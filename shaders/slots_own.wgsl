@@ -1,7 +1,7 @@
 // The slots of this device's own windows and pieces.
 
 fn slot_count() -> u32 {
-  return params.slots;
+  return window.slots;
 }
 
 fn slot_bits(slot: u32, field: u32, row: u32) -> u32 {

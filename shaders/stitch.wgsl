@@ -3,11 +3,10 @@
 //
 // Dispatch: ceil(N / WG) workgroups, after the gradient.
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> saved: array<u32>;
 
 fn edge(which: u32, row: u32) -> u32 {
-  return saved[(SAVED_EDGES + which) * params.rows + row] & 0xffffu;
+  return saved[(SAVED_EDGES + which) * window.rows + row] & 0xffffu;
 }
 
 @compute @workgroup_size(WG)
@@ -17,12 +16,12 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count) * WG + thread;
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
-  let begin = params.gradient_origin + row * params.gradient_stride;
-  let end = begin + params.classes;
-  let adjacent = params.gradient_stride == params.classes;
+  let begin = window.gradient_origin + row * window.gradient_stride;
+  let end = begin + window.classes;
+  let adjacent = window.gradient_stride == window.classes;
   if ((begin & 1u) == 1u) {
     var low = read_gradient_word(begin >> 1u) & 0xffffu;
     if (adjacent && row > 0u) {
@@ -31,7 +30,7 @@ fn main(
     write_gradient_word(begin >> 1u, low | (edge(0u, row) << 16u));
   }
   // The next row puts its own first word together.
-  if ((end & 1u) == 1u && !(adjacent && row + 1u < params.rows)) {
+  if ((end & 1u) == 1u && !(adjacent && row + 1u < window.rows)) {
     let high = read_gradient_word(end >> 1u) & 0xffff0000u;
     write_gradient_word(end >> 1u, high | edge(1u, row));
   }

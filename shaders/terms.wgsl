@@ -14,22 +14,22 @@ struct Class {
 
 fn load_class(j: u32) -> Class {
   var term: Class;
-  term.scale = params.scale;
+  term.scale = spec.scale;
   term.weight = 1.0;
   if (HAS_CLASS_SCALE) {
-    term.scale = params.scale * classes[COLUMN_CLASS_SCALE * params.classes + j];
+    term.scale = spec.scale * classes[COLUMN_CLASS_SCALE * window.classes + j];
   }
   if (HAS_BIAS) {
-    term.bias = classes[COLUMN_BIAS * params.classes + j];
+    term.bias = classes[COLUMN_BIAS * window.classes + j];
   }
   if (HAS_MITIGATION) {
-    term.power = classes[COLUMN_POWER * params.classes + j];
+    term.power = classes[COLUMN_POWER * window.classes + j];
   }
   if (HAS_CLASS_WEIGHTS) {
-    term.weight = classes[COLUMN_WEIGHT * params.classes + j];
+    term.weight = classes[COLUMN_WEIGHT * window.classes + j];
   }
   if (HAS_GATE) {
-    term.tail = classes[COLUMN_TAIL * params.classes + j] != 0.0;
+    term.tail = classes[COLUMN_TAIL * window.classes + j] != 0.0;
   }
   return term;
 }
@@ -51,7 +51,7 @@ fn mitigation(power: f32, inverse_power: F) -> F {
 
 // Seesaw's log C_j = q max(0, v_j - t), t = max(v_y, logsumexp(v) + log eps).
 fn compensation(v: F, threshold: F) -> F {
-  return params.seesaw_q * max(F(0.0), v - threshold);
+  return spec.seesaw_q * max(F(0.0), v - threshold);
 }
 
 struct Words {
@@ -96,17 +96,17 @@ fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
   if (!tail) {
     return B(false);
   }
-  let row = rows + params.first_row;
-  let class_number = j + params.first_class;
-  if (params.gate_source == GATE_CLASS) {
+  let row = rows + window.first_row;
+  let class_number = j + window.first_class;
+  if (spec.gate_source == GATE_CLASS) {
     return closed(draw_words(U(0xffffffffu), U(class_number)));
   }
-  return closed(draw_words_of_column(row, select(class_number, 0xffffffffu, params.gate_source == GATE_SAMPLE)));
+  return closed(draw_words_of_column(row, select(class_number, 0xffffffffu, spec.gate_source == GATE_SAMPLE)));
 }
 
 // A row's draw is the word of its own parity: two rows share one call of the generator.
 fn closed(word: U) -> B {
-  return (word >> U(8u)) < U(params.drop_threshold);
+  return (word >> U(8u)) < U(spec.drop_threshold);
 }
 
 // The same for each lane's own class (two-label rows ask it of the other label's column).
@@ -114,12 +114,12 @@ fn gated_at(rows: U, dense_base: U, j: U) -> B {
   if (GATE_GIVEN) {
     return load_dense_at(dense_base, j) == F(0.0);
   }
-  var row = rows + params.first_row;
-  var class_number = j + params.first_class;
-  if (params.gate_source == GATE_SAMPLE) {
+  var row = rows + window.first_row;
+  var class_number = j + window.first_class;
+  if (spec.gate_source == GATE_SAMPLE) {
     class_number = U(0xffffffffu);
   }
-  if (params.gate_source == GATE_CLASS) {
+  if (spec.gate_source == GATE_CLASS) {
     row = U(0xffffffffu);
   }
   return closed(draw_words(row, class_number)) & (load_class_at(COLUMN_TAIL, j) != F(0.0));
@@ -129,7 +129,7 @@ fn gated_at(rows: U, dense_base: U, j: U) -> B {
 fn dense_target(dense_base: U, j: u32, weight: f32) -> F {
   if (SOFT_TARGETS) {
     let t = load_dense_lanes(dense_base, j);
-    return weight * ((1.0 - params.label_smoothing) * t + params.label_smoothing / f32(params.total_classes));
+    return weight * ((1.0 - spec.label_smoothing) * t + spec.label_smoothing / f32(window.total_classes));
   }
   return F(weight);
 }

@@ -10,14 +10,14 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let row = linear_workgroup(id, count);
-  if (row >= params.rows) {
+  if (row >= window.rows) {
     return;
   }
   let v = saved_label_logits(row).first;
   var threshold = own_threshold(v);
   if (TWO_STEP) {
     let total = merge_over_workgroup(thread, mass_of_slots(thread, row));
-    threshold = max(v, log_mass(total.max, total.raw) + params.seesaw_log_eps);
+    threshold = max(v, log_mass(total.max, total.raw) + spec.seesaw_log_eps);
   }
   if (thread == 0u) {
     store_saved(SAVED_THRESHOLD, row, bits_of(threshold), true);

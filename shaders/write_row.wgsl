@@ -1,7 +1,7 @@
 // What a row's kernel leaves behind, and the gradient of one term.
 
 fn save_outputs(row: Row, out: RowLoss, argmax: U) {
-  let nan = U(params.nan);
+  let nan = U(window.nan);
   store_saved(SAVED_LOSS, row.rows, select(bits_of(out.loss), nan, out.bad), row.live);
   store_saved(SAVED_LOG_SUM_EXP, row.rows, select(bits_of(out.log_sum_exp), nan, out.bad), row.live);
   store_saved(SAVED_PROBABILITY, row.rows, select(bits_of(out.probability), nan, out.bad), row.live);
@@ -12,7 +12,7 @@ fn save_outputs(row: Row, out: RowLoss, argmax: U) {
 
 // What the backward pass needs besides.
 fn save_coefficients(row: Row, out: RowLoss, threshold: F) {
-  store_saved(SAVED_COEFFICIENT, row.rows, select(bits_of(out.coefficient), U(params.nan), out.bad), row.live);
+  store_saved(SAVED_COEFFICIENT, row.rows, select(bits_of(out.coefficient), U(window.nan), out.bad), row.live);
   store_saved(SAVED_REFERENCE, row.rows, bits_of(out.reference), row.live);
   store_saved(SAVED_DENSE, row.rows, bits_of(out.dense), row.live);
   store_saved(SAVED_FIRST, row.rows, bits_of(out.first), row.live);
@@ -62,5 +62,5 @@ fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32) ->
   if (MIXED_TARGETS) {
     g = select(g, out.second, I(i32(j)) == row.second);
   }
-  return select(g, F(bitcast<f32>(params.nan)), out.bad);
+  return select(g, F(bitcast<f32>(window.nan)), out.bad);
 }

@@ -1,8 +1,8 @@
 //! The pipeline cache over the caller's device.
 
 use super::choice::AdapterClass;
-use super::matmul::MatmulKey;
-use super::shader::{Access, Binding, KernelKey};
+use super::program::Program;
+use super::shader::Access;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The longest binding this crate makes, whatever the device claims: some drivers accept more and compute wrongly.
 pub(crate) const MAX_BINDING: u64 = (1 << 31) - 4;
 
-/// This crate's kernels on a device: compiled once for each [`KernelKey`], shared by all plans.
+/// This crate's kernels on a device: each compiled once, shared by all plans.
 ///
 /// It holds clones of the device's and the queue's handles, makes nothing until a plan asks for it, and submits
 /// nothing. `Send + Sync`; cloning is cheap and shares the cache.
@@ -18,8 +18,7 @@ pub(crate) const MAX_BINDING: u64 = (1 << 31) - 4;
 pub struct Kernels {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
-    cache: Arc<Mutex<HashMap<KernelKey, Arc<Pipeline>>>>,
-    matmuls: Arc<Mutex<HashMap<MatmulKey, Arc<Pipeline>>>>,
+    cache: Arc<Mutex<HashMap<Program, Arc<Pipeline>>>>,
     pub(crate) adapter: AdapterClass,
     edits: Arc<[(String, String)]>,
 }
@@ -63,7 +62,6 @@ impl Kernels {
             device: device.clone(),
             queue: queue.clone(),
             cache: Arc::default(),
-            matmuls: Arc::default(),
             adapter,
             edits: Arc::default(),
         })
@@ -75,7 +73,7 @@ impl Kernels {
     #[must_use]
     pub fn edited(&self, edits: &[(&str, &str)]) -> Self {
         let edits = edits.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        Self { cache: Arc::default(), matmuls: Arc::default(), edits, ..self.clone() }
+        Self { cache: Arc::default(), edits, ..self.clone() }
     }
 
     /// The device these kernels are for.
@@ -96,40 +94,24 @@ impl Kernels {
     /// The kernel of a key, compiled now if it is not there yet.
     ///
     /// # Errors
-    /// [`Error::Limit`] for workgroups the device cannot run, [`Error::Shader`], [`Error::OutOfMemory`],
-    /// [`Error::Device`].
-    pub(crate) fn pipeline(&self, key: &KernelKey) -> Result<Arc<Pipeline>> {
-        if let Some(known) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+    /// [`Error::Limit`] for workgroups the device cannot run, [`Error::MissingFeature`], [`Error::Shader`],
+    /// [`Error::OutOfMemory`], [`Error::Device`].
+    pub(crate) fn pipeline(&self, key: impl Into<Program>) -> Result<Arc<Pipeline>> {
+        let program = key.into();
+        if let Some(known) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&program) {
             return Ok(Arc::clone(known));
         }
-        self.check_workgroup(key)?;
-        if key.needs_f16() && !self.adapter.f16 {
-            return Err(Error::MissingFeature { feature: "SHADER_F16", needed_by: "native f16".into() });
-        }
-        let pipeline = self
-            .compile(&key.label(), &key.wgsl(), &key.bindings(), |line| key.locate(line))
-            .map(Arc::new)?;
+        self.check(&program)?;
+        let pipeline = Arc::new(self.compile(&program)?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
-    }
-
-    /// The matrix kernel of a key, compiled now if it is not there yet. Its limits and features have been checked.
-    pub(crate) fn matmul_pipeline(&self, key: &MatmulKey) -> Result<Arc<Pipeline>> {
-        if let Some(known) = self.matmuls.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Ok(Arc::clone(known));
-        }
-        let pipeline = self
-            .compile(&key.label(), &key.wgsl(), &key.bindings(), |line| key.locate(line))
-            .map(Arc::new)?;
-        let mut cache = self.matmuls.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(cache.entry(*key).or_insert(pipeline)))
+        Ok(Arc::clone(cache.entry(program).or_insert(pipeline)))
     }
 
     /// wgpu does not check the size of a workgroup against every limit; the kernels rely on it.
-    fn check_workgroup(&self, key: &KernelKey) -> Result<()> {
+    fn check(&self, program: &Program) -> Result<()> {
         let checks = [
-            ("threads in one workgroup", key.workgroup, self.adapter.max_workgroup),
-            ("bytes of workgroup memory", key.workgroup_bytes(), self.adapter.max_workgroup_bytes),
+            ("threads in one workgroup", program.workgroup(), self.adapter.max_workgroup),
+            ("bytes of workgroup memory", program.workgroup_bytes(), self.adapter.max_workgroup_bytes),
         ];
         for (what, needed, allowed) in checks {
             if needed > allowed {
@@ -141,25 +123,17 @@ impl Kernels {
                 });
             }
         }
-        if !key.workgroup.is_power_of_two() {
-            return Err(Error::Parameter {
-                name: "threads in one workgroup",
-                value: f64::from(key.workgroup),
-                expected: "a power of two",
-            });
+        let missing = program.features() - self.device.features();
+        match missing.iter_names().next() {
+            Some((feature, _)) => Err(Error::MissingFeature { feature, needed_by: program.label() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Compiles a text; `locate` finds the file of a line of it.
-    fn compile(
-        &self,
-        label: &str,
-        text: &str,
-        bindings: &[Binding],
-        locate: impl Fn(u32) -> (String, u32),
-    ) -> Result<Pipeline> {
-        let text = self.edits.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    fn compile(&self, program: &Program) -> Result<Pipeline> {
+        let label = program.label();
+        let label = label.as_str();
+        let text = self.edits.iter().fold(program.wgsl(), |text, (from, to)| text.replace(from, to));
         log::debug!("compiling {label}");
         let module = self.scoped(label, || {
             let descriptor = wgpu::ShaderModuleDescriptor {
@@ -168,9 +142,10 @@ impl Kernels {
             };
             Ok(create_module(&self.device, descriptor))
         });
-        let module = module.map_err(|error| shader_error(error, locate))?;
+        let module = module.map_err(|error| shader_error(error, program))?;
         self.scoped(label, || {
-            let entries: Vec<_> = bindings
+            let entries: Vec<_> = program
+                .bindings()
                 .iter()
                 .map(|binding| wgpu::BindGroupLayoutEntry {
                     binding: binding.number,
@@ -237,7 +212,7 @@ fn processors() -> u32 {
 }
 
 /// Names the file of a shader that did not compile.
-fn shader_error(error: Error, locate: impl Fn(u32) -> (String, u32)) -> Error {
+fn shader_error(error: Error, program: &Program) -> Error {
     let Error::Device { message, .. } = error else { return error };
     // naga's message has "wgsl:LINE:COLUMN".
     let line = message
@@ -245,7 +220,7 @@ fn shader_error(error: Error, locate: impl Fn(u32) -> (String, u32)) -> Error {
         .and_then(|(_, rest)| rest.split(':').next())
         .and_then(|number| number.parse().ok())
         .unwrap_or(0);
-    let (file, line) = locate(line);
+    let (file, line) = program.locate(line);
     Error::Shader { file, line, message }
 }
 

@@ -344,21 +344,6 @@ impl MatmulKey {
         text
     }
 
-    /// Which file of `shaders/` a line of [`wgsl`](Self::wgsl) comes from, and the line in it.
-    pub(crate) fn locate(&self, line: u32) -> (String, u32) {
-        let mut file = ("the generated header".to_owned(), 0);
-        for (number, text) in (1..).zip(self.wgsl().lines()) {
-            if number > line {
-                break;
-            }
-            file.1 += 1;
-            if let Some(name) = text.strip_prefix("// ---- ") {
-                file = (name.to_owned(), 0);
-            }
-        }
-        file
-    }
-
     /// The bindings of group 0.
     pub fn bindings(&self) -> Vec<Binding> {
         let input = if self.shared { Access::ReadWrite } else { Access::Read };
@@ -377,6 +362,11 @@ impl MatmulKey {
         ];
         let bound = all.into_iter().filter(|(.., bound)| *bound);
         bound.map(|(number, name, access, _)| Binding { number, name, access }).collect()
+    }
+
+    /// Threads per workgroup.
+    pub fn workgroup(&self) -> u32 {
+        self.tile.workgroup()
     }
 
     /// Bytes of workgroup memory, as declared.

@@ -33,10 +33,6 @@ impl Step {
         groups: u64,
     ) -> Result<Self> {
         limits(key.tile.workgroup(), key.workgroup_bytes(), kernels.adapter)?;
-        let missing = key.features() - kernels.device.features();
-        if let Some((feature, _)) = missing.iter_names().next() {
-            return Err(Error::MissingFeature { feature, needed_by: key.label() });
-        }
         let across = kernels.device.limits().max_compute_workgroups_per_dimension.clamp(1, 65_535);
         let allowed = (u64::from(across) * u64::from(across)).min(1 << 31);
         params.tiles =
@@ -50,7 +46,7 @@ impl Step {
             })?;
         let width = params.tiles.min(across);
         let grid = (width, params.tiles.div_ceil(width.max(1)));
-        let pipeline = kernels.matmul_pipeline(&key)?;
+        let pipeline = kernels.pipeline(key)?;
         let (uniform, nothing) = kernels.scoped("a product's parameters", || {
             let buffer = |label, size, usage| {
                 kernels.device.create_buffer(&wgpu::BufferDescriptor {

@@ -28,77 +28,78 @@ impl KernelKey {
     /// The bindings of group 0.
     pub fn bindings(&self) -> Vec<Binding> {
         use Access::{Read, ReadWrite, Uniform};
-        let mut bindings = vec![Binding { number: 0, name: "params", access: Uniform }];
-        let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+        let mut bindings = Vec::new();
+        push(&mut bindings, 0, "window", Uniform);
         match self.driver {
             Driver::Prepare => {
-                push(1, "scalars", ReadWrite);
-                push(2, "rows_out", ReadWrite);
-                push(3, "classes", Read);
-                push(4, "labels", Read);
-                push(5, "second_labels", Read);
-                push(6, "lambdas", Read);
-                push(7, "row_weights", Read);
-                push(8, "feature_norms", Read);
+                push(&mut bindings, 1, "scalars", ReadWrite);
+                push(&mut bindings, 2, "rows_out", ReadWrite);
+                push(&mut bindings, 3, "classes", Read);
+                push(&mut bindings, 4, "labels", Read);
+                push(&mut bindings, 5, "second_labels", Read);
+                push(&mut bindings, 6, "lambdas", Read);
+                push(&mut bindings, 7, "row_weights", Read);
+                push(&mut bindings, 8, "feature_norms", Read);
             }
             Driver::ShareSums | Driver::Denominator | Driver::LossSums | Driver::Finish => {
-                push(1, "scalars", ReadWrite);
+                push(&mut bindings, 1, "scalars", ReadWrite);
                 if !self.of_sums {
-                    push(2, "rows_in", Read);
+                    push(&mut bindings, 2, "rows_in", Read);
                     if matches!(self.driver, Driver::LossSums | Driver::Finish) {
-                        push(3, "saved", Read);
+                        push(&mut bindings, 3, "saved", Read);
                     }
                 }
                 match self.driver {
-                    Driver::ShareSums | Driver::LossSums => push(9, "sums", ReadWrite),
-                    _ if self.of_sums => push(9, "sums", Read),
+                    Driver::ShareSums | Driver::LossSums => push(&mut bindings, 9, "sums", ReadWrite),
+                    _ if self.of_sums => push(&mut bindings, 9, "sums", Read),
                     _ => {}
                 }
             }
             Driver::CountLabels => {
-                push(1, "counts", ReadWrite);
-                push(2, "labels", Read);
+                push(&mut bindings, 1, "counts", ReadWrite);
+                push(&mut bindings, 2, "labels", Read);
             }
             Driver::RefreshCounts => {
-                push(1, "counts", Read);
-                push(2, "classes", ReadWrite);
+                push(&mut bindings, 1, "counts", Read);
+                push(&mut bindings, 2, "classes", ReadWrite);
             }
             Driver::Adopt => {
-                push(2, "rows_out", ReadWrite);
-                push(4, "saved", ReadWrite);
-                push(9, "statistics", ReadWrite);
+                push(&mut bindings, 2, "rows_out", ReadWrite);
+                push(&mut bindings, 4, "saved", ReadWrite);
+                push(&mut bindings, 9, "statistics", ReadWrite);
             }
             Driver::Stitch => {
-                push(4, "saved", Read);
-                match self.in_place() {
-                    true => push(5, "logits", ReadWrite),
-                    false => push(6, "gradient", ReadWrite),
-                }
+                push(&mut bindings, 4, "saved", Read);
+                self.matrices().push_bindings(&mut bindings);
             }
             _ => {
-                push(1, "scalars", Read);
-                push(2, "rows_in", Read);
-                push(3, "classes", Read);
-                push(4, "saved", ReadWrite);
-                let input = if self.shared() { ReadWrite } else { Read };
-                if self.driver.over_logits() {
-                    push(5, "logits", input);
-                }
-                if self.writes_gradient() && !self.in_place() {
-                    push(6, "gradient", ReadWrite);
-                }
-                if self.binds_dense() {
-                    push(7, "dense", input);
-                }
-                if self.has_upstream() {
-                    push(8, "upstream", input);
-                }
+                push(&mut bindings, 1, "scalars", Read);
+                push(&mut bindings, 2, "rows_in", Read);
+                push(&mut bindings, 3, "classes", Read);
+                push(&mut bindings, 4, "saved", ReadWrite);
+                self.matrices().push_bindings(&mut bindings);
                 let of_shards = matches!(self.driver, Driver::Threshold | Driver::CloseSlots) && self.sharded;
                 if of_shards || self.driver == Driver::Gather {
-                    push(9, "statistics", ReadWrite);
+                    push(&mut bindings, 9, "statistics", ReadWrite);
                 }
             }
         }
+        if self.reads_spec() {
+            push(&mut bindings, 10, "spec", Uniform);
+        }
         bindings
     }
+
+    /// Whether the kernel looks at the spec's numbers.
+    pub(super) fn reads_spec(&self) -> bool {
+        match self.driver {
+            Driver::ShareSums | Driver::Denominator => !self.of_sums,
+            Driver::LossSums | Driver::Finish | Driver::Adopt | Driver::Stitch => false,
+            _ => true,
+        }
+    }
+}
+
+fn push(bindings: &mut Vec<Binding>, number: u32, name: &'static str, access: Access) {
+    bindings.push(Binding { number, name, access });
 }

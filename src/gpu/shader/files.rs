@@ -1,20 +1,24 @@
 //! Which files of `shaders/` make which kernel.
 
-use super::{Cell, Driver, KernelKey};
+use super::{Driver, KernelKey};
 
 /// The name and the text of one file.
-pub(super) type File = (&'static str, &'static str);
+pub(crate) type File = (&'static str, &'static str);
 
 macro_rules! shader {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../shaders/", $name)))
     };
 }
+pub(crate) use shader;
 
 impl KernelKey {
     /// The files after the header, in order.
     pub(super) fn files(&self) -> Vec<File> {
-        let mut files = vec![shader!("params.wgsl")];
+        let mut files = vec![shader!("window.wgsl"), shader!("fields.wgsl"), shader!("softmax_fields.wgsl")];
+        if self.reads_spec() {
+            files.push(shader!("softmax_spec.wgsl"));
+        }
         match self.driver.over_rows() {
             true => self.row_files(&mut files),
             false => self.field_files(&mut files),
@@ -52,11 +56,7 @@ impl KernelKey {
                 ]);
             }
             Driver::Stitch => {
-                files.push(match self.in_place() {
-                    true => shader!("bind_in_place.wgsl"),
-                    false => shader!("bind_gradient.wgsl"),
-                });
-                files.push(shader!("stitch.wgsl"));
+                files.extend([self.matrices().gradient_binding(), shader!("stitch.wgsl")]);
             }
             _ => files.extend([loss, shader!("loss_tree.wgsl"), shader!("finish.wgsl")]),
         }
@@ -65,26 +65,7 @@ impl KernelKey {
     /// Kernels over rows: the matrices, then the row, then the kernel.
     fn row_files(&self, files: &mut Vec<File>) {
         files.push(shader!("bind_plan.wgsl"));
-        self.matrix_files(files);
-        files.push(match (self.binds_dense(), self.shared()) {
-            (true, true) => shader!("bind_dense_shared.wgsl"),
-            (true, false) => shader!("bind_dense.wgsl"),
-            (false, _) => shader!("bind_no_dense.wgsl"),
-        });
-        files.push(match (self.has_upstream(), self.shared()) {
-            (true, true) => shader!("bind_upstream_shared.wgsl"),
-            (true, false) => shader!("bind_upstream.wgsl"),
-            (false, _) => shader!("bind_no_upstream.wgsl"),
-        });
-        files.push(match self.lanes {
-            1 => shader!("lanes1.wgsl"),
-            _ => shader!("lanes4.wgsl"),
-        });
-        files.push(shader!("columns.wgsl"));
-        files.push(match self.width() {
-            1 => shader!("columns1.wgsl"),
-            _ => shader!("columns2.wgsl"),
-        });
+        self.matrices().push_files(files);
         files.extend([
             shader!("prelude.wgsl"),
             shader!("terms.wgsl"),
@@ -144,51 +125,6 @@ impl KernelKey {
             ]),
             Driver::Backward => files.extend([shader!("gradient_pass.wgsl"), shader!("backward.wgsl")]),
             _ => files.push(shader!("class_scale_gradient.wgsl")),
-        }
-    }
-
-    /// Logits and gradient: their bindings and their elements.
-    fn matrix_files(&self, files: &mut Vec<File>) {
-        let reads = |cell| self.driver.over_logits() && self.logits == cell;
-        let writes = |cell| self.writes_gradient() && self.written_cell() == cell;
-        if writes(Cell::PackedF16) {
-            files.push(shader!("packed_f16.wgsl"));
-        }
-        if reads(Cell::PackedBf16) || writes(Cell::PackedBf16) {
-            files.push(shader!("packed_bf16.wgsl"));
-        }
-        if !self.driver.over_logits() {
-            files.push(shader!("no_logits.wgsl"));
-        } else {
-            if !self.in_place() {
-                files.push(match self.shared() {
-                    true => shader!("bind_logits_shared.wgsl"),
-                    false => shader!("bind_logits.wgsl"),
-                });
-            }
-            match self.logits {
-                Cell::F32 | Cell::NativeF16 => files.push(shader!("logits_whole.wgsl")),
-                Cell::PackedF16 => {
-                    files.extend([shader!("logits_f16.wgsl"), shader!("logits_packed.wgsl")]);
-                }
-                Cell::PackedBf16 => {
-                    files.extend([shader!("logits_bf16.wgsl"), shader!("logits_packed.wgsl")]);
-                }
-            }
-        }
-        if !self.writes_gradient() {
-            files.push(shader!("no_gradient.wgsl"));
-            return;
-        }
-        files.push(match self.in_place() {
-            true => shader!("bind_in_place.wgsl"),
-            false => shader!("bind_gradient.wgsl"),
-        });
-        match self.written_cell() {
-            Cell::F32 => files.push(shader!("gradient_whole.wgsl")),
-            Cell::NativeF16 => files.push(shader!("gradient_f16.wgsl")),
-            Cell::PackedF16 => files.extend([shader!("pack_f16.wgsl"), shader!("gradient_packed.wgsl")]),
-            Cell::PackedBf16 => files.extend([shader!("pack_bf16.wgsl"), shader!("gradient_packed.wgsl")]),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The generated header: the constants that make a kernel of the files.
 
-use super::{Cell, Driver, KernelKey, Look};
+use super::{Driver, KernelKey, Look};
 use crate::batch::TargetKind;
 use std::fmt::Write as _;
 
@@ -77,29 +77,14 @@ impl Layout {
     }
 }
 
-fn word(cell: Cell) -> &'static str {
-    match cell {
-        Cell::F32 => "f32",
-        Cell::NativeF16 => "f16",
-        Cell::PackedF16 | Cell::PackedBf16 => "u32",
-    }
-}
-
 impl KernelKey {
     /// The constants that make this kernel of the files.
     pub(super) fn header(&self) -> String {
         let terms = &self.terms;
         let two_step = self.two_step();
         let mut text = String::from("// ---- generated header\n");
-        if self.needs_f16() {
-            text.push_str("enable f16;\n");
-        }
-        if self.driver.over_logits() || self.in_place() {
-            let _ = writeln!(text, "alias LogitWord = {};", word(self.logits));
-        }
-        if self.writes_gradient() {
-            let _ = writeln!(text, "alias GradientWord = {};", word(self.written_cell()));
-        }
+        let matrices = self.matrices();
+        matrices.write_types(&mut text);
         let layout = Layout::new(self);
         let [raw, top, weight, cross, best, index] = layout.places;
         let wide = |present: bool| u64::from(if present { self.workgroup } else { 1 });
@@ -150,11 +135,8 @@ impl KernelKey {
             ("WANT_ARGMAX", self.argmax),
             ("WRITE_GRADIENT", self.writes),
             ("WRITE_COEFFICIENTS", self.coefficients),
-            ("LOGITS_PACKED", self.logits.packed()),
-            ("LOGITS_STRADDLE", self.straddle),
-            ("GRADIENT_PACKED", self.writes_gradient() && self.written_cell().packed()),
-            ("PAIRS_FOLLOW_GRADIENT", self.pairs_follow_gradient()),
         ];
+        let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
         for line in switches.chunks(4) {
             for (name, value) in line {
                 let _ = write!(text, "const {name}: bool = {value}; ");

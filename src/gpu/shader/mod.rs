@@ -6,8 +6,10 @@
 mod bindings;
 mod files;
 mod header;
+mod matrices;
 
 pub use bindings::{Access, Binding};
+pub(crate) use matrices::Matrices;
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
 
 use crate::batch::TargetKind;
@@ -57,6 +59,15 @@ impl Cell {
     /// Whether two elements share a word.
     pub fn packed(self) -> bool {
         matches!(self, Cell::PackedF16 | Cell::PackedBf16)
+    }
+
+    /// The type of a word in WGSL.
+    fn word(self) -> &'static str {
+        match self {
+            Cell::F32 => "f32",
+            Cell::NativeF16 => "f16",
+            Cell::PackedF16 | Cell::PackedBf16 => "u32",
+        }
     }
 
     fn name(self) -> &'static str {
@@ -297,35 +308,35 @@ impl KernelKey {
         matches!(self.driver, Driver::Backward | Driver::ClassScaleGradient)
     }
 
-    /// Whether the gradient takes the logits' binding.
-    fn in_place(&self) -> bool {
-        self.storage == Storage::InPlace
-            && self.writes_gradient()
-            && self.driver != Driver::ClassScaleGradient
-    }
-
-    /// Whether what is read is bound as writable, because it may share a buffer with what is written.
-    fn shared(&self) -> bool {
-        self.storage != Storage::Separate && self.writes_gradient() && self.driver != Driver::Stitch
-    }
-
-    /// How the kernel writes to its gradient binding.
-    fn written_cell(&self) -> Cell {
-        match self.driver {
+    /// How the kernel reaches the caller's matrices.
+    pub(crate) fn matrices(&self) -> Matrices {
+        let written = match self.driver {
             Driver::ClassScaleGradient => Cell::F32,
             _ => self.gradient,
+        };
+        Matrices {
+            // A stitch writes whole words of one matrix, and reads no other.
+            storage: self.storage,
+            logits: (self.driver.over_logits() || self.driver == Driver::Stitch && self.storage == Storage::InPlace)
+                .then_some(self.logits),
+            gradient: self.writes_gradient().then_some(written),
+            may_replace: self.driver != Driver::ClassScaleGradient,
+            straddle: self.straddle,
+            walks: self.driver.walks_columns(),
+            lanes: self.lanes,
+            dense: self.binds_dense(),
+            upstream: self.has_upstream(),
         }
-    }
-
-    /// Whether pairs of columns follow the words of the gradient, not those of the logits.
-    pub(crate) fn pairs_follow_gradient(&self) -> bool {
-        self.writes_gradient() && self.gradient.packed()
     }
 
     /// Columns that a thread takes in one step: 2 where two elements share a word.
     pub fn width(&self) -> u32 {
-        let packed = self.logits.packed() || self.pairs_follow_gradient();
-        if self.driver.walks_columns() && packed { 2 } else { 1 }
+        self.matrices().width()
+    }
+
+    /// The features that the device must have.
+    pub fn features(&self) -> wgpu::Features {
+        self.matrices().features()
     }
 
     /// Whether this pass sums raw mass beside, or before, the compensated one.
@@ -355,20 +366,9 @@ impl KernelKey {
         text
     }
 
-    /// Which file of `shaders/` a line of [`wgsl`](Self::wgsl) comes from, and the line in it.
-    pub(crate) fn locate(&self, line: u32) -> (String, u32) {
-        let mut file = ("the generated header", 0);
-        for (number, text) in (1..).zip(self.wgsl().lines()) {
-            if number > line {
-                break;
-            }
-            file.1 += 1;
-            if let Some(name) = text.strip_prefix("// ---- ") {
-                let known = self.files().into_iter().map(|(known, _)| known).find(|known| *known == name);
-                file = (known.unwrap_or(file.0), 0);
-            }
-        }
-        (file.0.to_owned(), file.1)
+    /// Threads per workgroup.
+    pub fn workgroup(&self) -> u32 {
+        self.workgroup
     }
 
     /// Bytes of workgroup memory, as declared.

@@ -1,0 +1,81 @@
+//! Kernels of every family as one type: what the pipeline cache hashes and compiles.
+
+use super::matmul::MatmulKey;
+use super::shader::{Binding, KernelKey};
+
+/// A kernel, as its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Program {
+    Softmax(KernelKey),
+    Matmul(MatmulKey),
+}
+
+impl From<KernelKey> for Program {
+    fn from(key: KernelKey) -> Self {
+        Self::Softmax(key)
+    }
+}
+
+impl From<MatmulKey> for Program {
+    fn from(key: MatmulKey) -> Self {
+        Self::Matmul(key)
+    }
+}
+
+/// Asks the key of whatever family it is.
+macro_rules! of_key {
+    ($program:expr, $key:ident => $answer:expr) => {
+        match $program {
+            Program::Softmax($key) => $answer,
+            Program::Matmul($key) => $answer,
+        }
+    };
+}
+
+impl Program {
+    /// The kernel's text: a pure function of the key.
+    pub(crate) fn wgsl(&self) -> String {
+        of_key!(self, key => key.wgsl())
+    }
+
+    /// A short readable name.
+    pub(crate) fn label(&self) -> String {
+        of_key!(self, key => key.label())
+    }
+
+    /// The bindings of group 0.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        of_key!(self, key => key.bindings())
+    }
+
+    /// Threads per workgroup.
+    pub(crate) fn workgroup(&self) -> u32 {
+        of_key!(self, key => key.workgroup())
+    }
+
+    /// Bytes of workgroup memory.
+    pub(crate) fn workgroup_bytes(&self) -> u32 {
+        of_key!(self, key => key.workgroup_bytes())
+    }
+
+    /// The features that the device must have.
+    pub(crate) fn features(&self) -> wgpu::Features {
+        of_key!(self, key => key.features())
+    }
+
+    /// Which file of `shaders/` a line of the text comes from, and the line in it.
+    pub(crate) fn locate(&self, line: u32) -> (String, u32) {
+        let mut file = ("the generated header".to_owned(), 0);
+        for (number, text) in (1..).zip(self.wgsl().lines()) {
+            if number > line {
+                break;
+            }
+            file.1 += 1;
+            match text.strip_prefix("// ---- ") {
+                Some("generated header") | None => {}
+                Some(name) => file = (name.to_owned(), 0),
+            }
+        }
+        file
+    }
+}
