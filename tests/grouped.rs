@@ -2,6 +2,10 @@
 //!
 //! Logits are logarithms of odds; each expected value is derived in the comment above it.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::{all_close, close};
 use std::collections::BTreeSet;
 
 use longtail::grouped::{Child, GroupReduction, OthersSampling, Segment, Taxonomy};
@@ -13,17 +17,6 @@ use longtail::{
 
 fn run(spec: &GroupedLoss, batch: &Batch<'_, f64>) -> reference::GroupedOutput {
     reference::grouped(spec, batch, Upstream::One).expect("a legal batch")
-}
-
-#[track_caller]
-fn close(found: f64, expected: f64) {
-    assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-}
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).for_each(|(found, expected)| close(*found, *expected));
 }
 
 fn wave(length: usize) -> Vec<f64> {

@@ -1,6 +1,10 @@
 //! Heads in f64 against values derived by hand, and what holds for all of them. Gradients are in `head_gradients.rs`, bad
 //! input in `head_hostile.rs`, the authors' values in `golden.rs`.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::all_close;
 use std::collections::BTreeSet;
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -10,14 +14,6 @@ use longtail::head::{
 };
 use longtail::method::{self, HEADS};
 use longtail::{Error, SoftmaxLoss, Targets, Upstream, reference};
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-    }
-}
 
 /// The logits of one row of features.
 #[track_caller]

@@ -1,6 +1,10 @@
 //! Heads and what they refuse: rows of zero, ignored rows, wrong shapes, numbers that are none. Each has its typed
 //! error or its documented value.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::all_close;
 use longtail::head::{
     Beyond, ClassScale, Head, HeadBatch, HeadInput, HeadLoss, Inference, MarginGradient, RowNorm, Similarity,
     TargetMargin,
@@ -8,14 +12,6 @@ use longtail::head::{
 use longtail::method::HEADS;
 use longtail::softmax::Influence;
 use longtail::{ClassCounts, Error, Reduction, SoftmaxLoss, Targets, Upstream, reference};
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-    }
-}
 
 fn with(mut head: Head, change: impl FnOnce(&mut Head)) -> Head {
     change(&mut head);

@@ -3,6 +3,10 @@
 //! Logits are logarithms, so that probabilities are simple fractions; each expected value is derived in the
 //! comment above it. What happens at the edges is in `reference_edges.rs`.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::{all_close, close};
 use longtail::softmax::{Focal, Gate, GateSource, Influence, Seesaw};
 use longtail::{Batch, Error, Reduction, SoftmaxLoss, Targets, Upstream, reference};
 
@@ -19,17 +23,6 @@ fn run(spec: &SoftmaxLoss, batch: &Batch<'_, f64>) -> reference::Output {
 /// One row of logarithms of `odds` with one label.
 fn one<const M: usize>(spec: &SoftmaxLoss, odds: [f64; M], label: i32) -> reference::Output {
     run(spec, &Batch::new(&odds.map(f64::ln), M, Targets::Hard(&[label])))
-}
-
-#[track_caller]
-fn close(found: f64, expected: f64) {
-    assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-}
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).for_each(|(found, expected)| close(*found, *expected));
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! The oracle where rows are masked, certain, ignored, absent, huge or not finite.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::all_close;
 use longtail::softmax::{Focal, Gate, GateSource, Influence, Seesaw};
 use longtail::{Batch, Error, Reduction, SoftmaxLoss, Targets, Upstream, reference};
 
@@ -13,14 +17,6 @@ fn spec(change: impl FnOnce(&mut SoftmaxLoss)) -> SoftmaxLoss {
 
 fn run(spec: &SoftmaxLoss, batch: &Batch<'_, f64>) -> reference::Output {
     reference::softmax(spec, batch, Upstream::One).expect("a legal batch")
-}
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-    }
 }
 
 #[test]

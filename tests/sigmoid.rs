@@ -3,6 +3,10 @@
 //! Logits are logarithms of odds, so that probabilities are simple fractions; each expected value is derived in the
 //! comment above it.
 
+#[path = "support/close.rs"]
+mod close;
+
+use close::{all_close, close};
 use longtail::random::DrawSource;
 use longtail::sigmoid::{
     Background, Focal, Gate, GateSource, GradientBalance, Link, Margin, Rebalance, RowWeight, Suppression,
@@ -32,17 +36,6 @@ fn one<const M: usize>(spec: &SigmoidLoss, odds: [f64; M], targets: [f32; M]) ->
 fn weights<const M: usize>(spec: &SigmoidLoss, targets: &[f32]) -> Vec<f64> {
     let logits = vec![0.0; targets.len()];
     reference::sigmoid_weights(spec, &Batch::new(&logits, M, Targets::MultiHot(targets))).expect("legal")
-}
-
-#[track_caller]
-fn close(found: f64, expected: f64) {
-    assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{found} is not {expected}");
-}
-
-#[track_caller]
-fn all_close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).for_each(|(found, expected)| close(*found, *expected));
 }
 
 #[test]

@@ -37,9 +37,11 @@ fn bench_tables() -> String {
     adapters.sort_by_key(std::fs::DirEntry::file_name);
     let mut text = String::new();
     for adapter in adapters {
-        let mut records: Vec<_> = std::fs::read_dir(adapter.path()).into_iter().flatten().flatten().collect();
-        records.sort_by_key(std::fs::DirEntry::file_name);
-        let Some(newest) = records.last().map(std::fs::DirEntry::path) else { continue };
+        // Other benches keep their records beside these, as DATE-NAME.txt.
+        let records = std::fs::read_dir(adapter.path()).into_iter().flatten().flatten();
+        let tables =
+            records.map(|record| record.path()).filter(|path| path.extension() == Some("csv".as_ref()));
+        let Some(newest) = tables.max() else { continue };
         let Ok(csv) = std::fs::read_to_string(&newest) else { continue };
         let date = newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         text.push_str(&bench_table(&csv, &date));

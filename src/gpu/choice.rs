@@ -76,13 +76,20 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
         choice.workgroup /= 2;
         choice.chip = on_chip(choice, classes);
     }
-    RowChoice { split: split(adapter, choice, &request.terms, rows, classes), ..choice }
+    // The shortest rows leave words half filled, and there is nothing to share in a word: the device's own f16 reads them
+    // faster on the software adapter. On longer rows two in a word are as fast or faster there.
+    let halves = [request.logits, request.gradient].contains(&Element::F16);
+    let native_f16 = adapter.software && adapter.f16 && halves && classes <= SHORTEST;
+    RowChoice { split: split(adapter, choice, &request.terms, rows, classes), native_f16, ..choice }
 }
+
+/// Columns of a row that does not fill the processor's vectors.
+const SHORTEST: u32 = 16;
 
 /// The reasons, with their measurements, are in `docs/performance.md`.
 fn on_processor(terms: &InnerTerms, rows: u32, classes: u32) -> RowChoice {
     // A workgroup as wide as the processor's vectors: no barrier ever waits. Half of that for rows that do not fill it.
-    let workgroup = if classes <= 16 { 4 } else { 8 };
+    let workgroup = if classes <= SHORTEST { 4 } else { 8 };
     // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and on
     // short rows, where the blocks of the streaming kernel do not fill.
     let longest = if terms.two_step() { 2048 } else { 256 };

@@ -57,7 +57,8 @@ use crate::{Reduction, Result};
 /// e_nj = positive_weight_j t_nj softplus(-u_nj) + (1 - t_nj) softplus(u_nj)           binary cross-entropy
 /// f_nj = ( t_nj (1 - s_nj) + (1 - t_nj) s_nj )^gamma ,   s = sigmoid(u)               focal
 /// W_nj = ( class_weights_j rho_n R_nj / norm )                                        columns, rows, re-balancing
-///        ( t_nj positive_factor + (1 - t_nj) negative_factor / negative_scale )
+///        ( t_nj positive_factor + (1 - t_nj) negative_factor )
+///        ( t_nj + (1 - t_nj) / negative_scale )
 ///        ( t_nj P_j + (1 - t_nj) Q_j )                                                gradient balance
 ///        ( t_nj + (1 - t_nj) keep_nj )                                                gates, suppression
 ///        given_nj
