@@ -3,8 +3,8 @@
 //!
 //! `cargo run --example dump_wgsl -- --help`
 
-use longtail::gpu::shader::{Access, KernelKey};
-use longtail::gpu::{Context, Mode, Params, PlanRequest, Storage};
+use longtail::gpu::shader::Access;
+use longtail::gpu::{Context, Mode, PlanRequest, Program, SoftmaxNumbers, Storage, WindowNumbers};
 use longtail::{Profile, method};
 use std::process::ExitCode;
 
@@ -81,9 +81,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
 }
 
 /// One kernel: name, launch, bindings, text.
-fn print(key: &KernelKey, (x, y): (u32, u32)) {
+fn print(key: &Program, (x, y): (u32, u32)) {
     println!("\n// ======== {}", key.label());
-    println!("// entry point main, {x} x {y} x 1 workgroups of {} threads", key.workgroup);
+    println!("// entry point main, {x} x {y} x 1 workgroups of {} threads", key.workgroup());
     println!("// {} bytes of workgroup memory", key.workgroup_bytes());
     for binding in key.bindings() {
         let access = match binding.access {
@@ -110,7 +110,8 @@ fn dump(arguments: &Arguments) -> longtail::Result<()> {
     for line in plan.describe().lines() {
         println!("// {line}");
     }
-    println!("// params: {} bytes, struct Params below", size_of::<Params>());
+    let (window, spec) = (size_of::<WindowNumbers>(), size_of::<SoftmaxNumbers>());
+    println!("// uniform blocks: Window of {window} bytes, Spec of {spec}, below");
     for (key, grid) in plan.kernels() {
         print(&key, grid);
     }

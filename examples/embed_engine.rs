@@ -7,8 +7,7 @@
 //!
 //! `cargo run --example embed_engine`
 
-use longtail::gpu::shader::KernelKey;
-use longtail::gpu::{Inputs, Kernels, Outputs, Plan, PlanRequest, Storage, TargetViews, View};
+use longtail::gpu::{Inputs, Kernels, Outputs, Plan, PlanRequest, Program, Storage, TargetViews, View};
 use longtail::{Batch, Profile, SoftmaxLoss, Targets, Upstream, reference};
 use wgpu::BufferUsages as Usage;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
@@ -148,7 +147,7 @@ fn main() -> Fallible<()> {
     let request = PlanRequest::new(ROWS, CLASSES).with_storage(Storage::InPlace);
     let mut plan = Kernels::new(&engine.device, &engine.queue)?.plan(&ldam, &request)?;
     println!("{}", plan.describe());
-    let keys = |plan: &Plan| plan.kernels().into_iter().map(|(key, _)| key).collect::<Vec<KernelKey>>();
+    let keys = |plan: &Plan| plan.kernels().into_iter().map(|(key, _)| key).collect::<Vec<Program>>();
     let compiled = keys(&plan);
 
     let losses = engine.train(&plan)?;

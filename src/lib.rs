@@ -62,6 +62,7 @@ pub mod gpu;
 pub mod grouped;
 pub mod head;
 mod lade;
+mod loss;
 pub mod method;
 
 pub mod metrics;
@@ -81,6 +82,7 @@ pub use element::Element;
 pub use error::{Error, Result};
 pub use grouped::GroupedLoss;
 pub use lade::LadeLoss;
+pub use loss::Loss;
 pub use objectness::ObjectnessLoss;
 pub use range_loss::RangeLoss;
 pub use reduction::Reduction;

@@ -81,8 +81,8 @@ fn mutants() -> Vec<Mutant> {
         mutant(
             "class_dependent_temperature",
             STREAM,
-            "params.scale * classes[COLUMN_CLASS_SCALE",
-            "0.999 * params.scale * classes[COLUMN_CLASS_SCALE",
+            "spec.scale * classes[COLUMN_CLASS_SCALE",
+            "0.999 * spec.scale * classes[COLUMN_CLASS_SCALE",
         ),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
@@ -90,17 +90,12 @@ fn mutants() -> Vec<Mutant> {
         mutant(
             "ldam_drw",
             STREAM,
-            "class_value(params.weight_column, column",
-            "class_value(params.margin_column, column",
+            "class_value(spec.weight_column, column",
+            "class_value(spec.margin_column, column",
         ),
         mutant("cross_entropy", STREAM, "weight = row_weights[given];", "weight = 1.0;"),
         // Focal and influence.
-        mutant(
-            "focal",
-            STREAM,
-            "modulator * (1.0 + params.focal_gamma",
-            "modulator * (1.0 - params.focal_gamma",
-        ),
+        mutant("focal", STREAM, "modulator * (1.0 + spec.focal_gamma", "modulator * (1.0 - spec.focal_gamma"),
         mutant(
             "focal_detached",
             STREAM,
@@ -122,8 +117,8 @@ fn mutants() -> Vec<Mutant> {
         // Smoothing, soft targets, z-loss.
         mutant("label_smoothing", STREAM, "g -= out.dense * dense_target(row.dense, j, weight);", ""),
         mutant("label_smoothing", STREAM, "out.own -= out.dense * weight;", ""),
-        mutant("soft + smoothing + weights", STREAM, "(1.0 - params.label_smoothing) * t", "t"),
-        mutant("temperature + z-loss", STREAM, "2.0 * params.z_loss * share", "params.z_loss * share"),
+        mutant("soft + smoothing + weights", STREAM, "(1.0 - spec.label_smoothing) * t", "t"),
+        mutant("temperature + z-loss", STREAM, "2.0 * spec.z_loss * share", "spec.z_loss * share"),
         // Two labels.
         mutant("mixup", STREAM, "weight * (1.0 - lambda)", "weight * lambda"),
         mutant(
@@ -134,16 +129,16 @@ fn mutants() -> Vec<Mutant> {
         ),
         mutant("mixup", STREAM, "g = select(g, out.second, I(i32(j)) == row.second);", ""),
         // Seesaw.
-        mutant("seesaw", STREAM, "+ params.seesaw_log_eps", ""),
+        mutant("seesaw", STREAM, "+ spec.seesaw_log_eps", ""),
         mutant("seesaw", STREAM, "power * inverse_power", "power"),
-        mutant("seesaw_paper", STREAM, "params.seesaw_q * max", "params.seesaw_p * max"),
+        mutant("seesaw_paper", STREAM, "spec.seesaw_q * max", "spec.seesaw_p * max"),
         mutant(
             "seesaw",
             STREAM,
             "atomicAdd(&counts[2u * u32(column)], 1u)",
             "atomicAdd(&counts[2u * u32(column)], 0u)",
         ),
-        mutant("seesaw", CHIP, "+ params.seesaw_log_eps", ""),
+        mutant("seesaw", CHIP, "+ spec.seesaw_log_eps", ""),
         // Gates.
         mutant("equalization", STREAM, "(word >> U(8u)) <", "(word >> U(8u)) >="),
         mutant(
@@ -153,8 +148,8 @@ fn mutants() -> Vec<Mutant> {
             "load_dense_lanes(dense_base, j) != F(0.0)",
         ),
         // Ignored rows and denominators.
-        mutant("cross_entropy", STREAM, "label == params.ignore_index", "label == params.ignore_index + 1"),
-        mutant("cross_entropy", STREAM, "select(0.0, 1.0 / total, total > 0.0)", "1.0 / f32(params.rows)"),
+        mutant("cross_entropy", STREAM, "label == spec.ignore_index", "label == spec.ignore_index + 1"),
+        mutant("cross_entropy", STREAM, "select(0.0, 1.0 / total, total > 0.0)", "1.0 / f32(window.rows)"),
         mutant(
             "class_balanced",
             STREAM,
@@ -162,34 +157,34 @@ fn mutants() -> Vec<Mutant> {
             "return select(0.0, 1.0, part(0u, row) > 0.0);\n}",
         ),
         // Blocks, lanes, merging.
-        mutant("cross_entropy", CHIP, "return j < params.classes;", "return j + 1u < params.classes;"),
-        mutant("cross_entropy", STREAM, "return j < params.classes;", "return j + 1u < params.classes;"),
+        mutant("cross_entropy", CHIP, "return j < window.classes;", "return j + 1u < window.classes;"),
+        mutant("cross_entropy", STREAM, "return j < window.classes;", "return j + 1u < window.classes;"),
         mutant("cross_entropy", STREAM, "block * BLOCK + k * WG", "block * BLOCK + k * WG / 2u"),
         mutant("cross_entropy", STREAM, "blocks.whole_end < blocks.end", "false"),
         mutant("seesaw", STREAM, "top = max(top, tail_top);", ""),
-        mutant("cross_entropy", LANES, "U(params.rows - 1u)", "U(0u)"),
+        mutant("cross_entropy", LANES, "U(window.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
         mutant("cross_entropy", STREAM, "left.sum + right.sum", "left.sum"),
         mutant("cross_entropy", STREAM, "return I(i32(j)) == row.first;", "return B(false);"),
         mutant("cross_entropy", STREAM, "let better = z > (*scan).best;", "let better = z >= (*scan).best;"),
-        mutant("cross_entropy", STRIDED, "row.rows * params.logits_stride", "row.rows * params.classes"),
+        mutant("cross_entropy", STRIDED, "row.rows * window.logits_stride", "row.rows * window.classes"),
         mutant(
             "cross_entropy",
             STRIDED,
-            "row.rows * params.gradient_stride",
-            "row.rows * params.logits_stride",
+            "row.rows * window.gradient_stride",
+            "row.rows * window.logits_stride",
         ),
         // Backward passes.
-        mutant("cross_entropy", BACKWARD, "upstream[min(row + params.row_shift,", "upstream[min(0u,"),
+        mutant("cross_entropy", BACKWARD, "upstream[min(row + window.row_shift,", "upstream[min(0u,"),
         mutant("seesaw", BACKWARD, "float_of_bits(load_saved(SAVED_THRESHOLD, row.rows))", "F(0.0)"),
-        mutant("learnable_scaling", SCALES, "g * params.scale * z", "g * z * 0.999"),
+        mutant("learnable_scaling", SCALES, "g * spec.scale * z", "g * z * 0.999"),
         // Two elements in a word.
         mutant("cross_entropy", HALF, "select(pair.x, pair.y, (i & 1u) == 1u)", "pair.x"),
         mutant("cross_entropy", HALF, "low | (edge(0u, row) << 16u)", "low"),
         mutant("cross_entropy", HALF, "low = edge(1u, row - 1u);", "low = edge(1u, row);"),
         mutant("cross_entropy", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
         mutant("cross_entropy", HALF, "(k & 1u) - row.shift", "(k & 1u)"),
-        mutant("cross_entropy", HALF_LANES, "let step = params.row_step;", "let step = 1u;"),
+        mutant("cross_entropy", HALF_LANES, "let step = window.row_step;", "let step = 1u;"),
         mutant("cross_entropy", STRADDLING, "if (LOGITS_STRADDLE) {", "if (false) {"),
         mutant("cross_entropy", BRAIN, "bitcast<f32>(word & 0xffff0000u)", "bitcast<f32>(word << 16u)"),
         mutant("cross_entropy", BRAIN, "bits + 0x7fffu + ((bits >> 16u) & 1u)", "bits"),
@@ -203,25 +198,25 @@ fn mutants() -> Vec<Mutant> {
         mutant(
             "cross_entropy",
             SPLIT,
-            "let slot = params.first_slot + piece;",
-            "let slot = params.first_slot;",
+            "let slot = window.first_slot + piece;",
+            "let slot = window.first_slot;",
         ),
-        mutant("cross_entropy", SPLIT, "let piece = index % params.pieces;", "let piece = 0u;"),
-        mutant("seesaw", SPLIT, "log_mass(total.max, total.raw) + params.seesaw_log_eps", "NEG_MAX"),
+        mutant("cross_entropy", SPLIT, "let piece = index % window.pieces;", "let piece = 0u;"),
+        mutant("seesaw", SPLIT, "log_mass(total.max, total.raw) + spec.seesaw_log_eps", "NEG_MAX"),
         mutant("seesaw", SPLIT, "return any_lane(float_of_bits", "return !any_lane(float_of_bits"),
         mutant("mixup", SPLIT, "out.seen_second = labels.second;", ""),
         // Windows.
         on(Device::Rows, mutant("cross_entropy", STREAM, "labels[given]", "labels[row]")),
-        on(Device::Rows, mutant("cross_entropy", STREAM, "(params.first_sum + group) * SUM", "group * SUM")),
+        on(Device::Rows, mutant("cross_entropy", STREAM, "(window.first_sum + group) * SUM", "group * SUM")),
         on(
             Device::Rows,
-            mutant("equalization", STREAM, "let row = rows + params.first_row;", "let row = rows;"),
+            mutant("equalization", STREAM, "let row = rows + window.first_row;", "let row = rows;"),
         ),
-        on(Device::Rows, mutant("seesaw", BACKWARD, "params.gradient_origin + row.rows", "row.rows")),
-        on(Device::Classes, mutant("equalization", STREAM, "j + params.first_class;", "j;")),
-        on(Device::Classes, mutant("ldam", STREAM, "label - I(i32(params.first_class))", "label")),
+        on(Device::Rows, mutant("seesaw", BACKWARD, "window.gradient_origin + row.rows", "row.rows")),
+        on(Device::Classes, mutant("equalization", STREAM, "j + window.first_class;", "j;")),
+        on(Device::Classes, mutant("ldam", STREAM, "label - I(i32(window.first_class))", "label")),
         on(Device::Classes, mutant("ldam", STREAM, "first_window || column_of(label) >= 0", "first_window")),
-        on(Device::Classes, mutant("cross_entropy", STREAM, "+ U(params.first_class);", ";")),
+        on(Device::Classes, mutant("cross_entropy", STREAM, "+ U(window.first_class);", ";")),
         on(Device::Classes, mutant("learnable_scaling", SCALES, "sum = read_gradient_word(j);", "")),
     ]
 }

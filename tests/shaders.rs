@@ -4,19 +4,23 @@
 #[path = "support/keys.rs"]
 mod keys;
 
-use longtail::gpu::Params;
 use longtail::gpu::shader::{Access, Driver, KernelKey};
+use longtail::gpu::{SoftmaxNumbers, WindowNumbers};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 use std::mem::{offset_of, size_of};
+
+fn needs_f16(key: &KernelKey) -> bool {
+    key.features().contains(longtail::wgpu::Features::SHADER_F16)
+}
 
 fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
     let text = key.wgsl();
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
     let mut capabilities = Capabilities::empty();
-    if key.needs_f16() {
+    if needs_f16(key) {
         capabilities |= Capabilities::SHADER_FLOAT16;
     }
     // Every backend but old OpenGL packs halves.
@@ -33,7 +37,7 @@ fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
 fn samples() -> Vec<KernelKey> {
     let keys = keys::all();
     // Without f16 of the device's own, which some targets do not have.
-    let found = |driver| *keys.iter().rfind(|key| key.driver == driver && !key.needs_f16()).unwrap();
+    let found = |driver| *keys.iter().rfind(|key| key.driver == driver && !needs_f16(key)).unwrap();
     Driver::ALL.map(found).to_vec()
 }
 
@@ -141,7 +145,7 @@ fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
 
     for version in [glsl::Version::Desktop(430), glsl::Version::new_gles(310)] {
         let text = write_glsl(module, info, version, "main");
-        if key.needs_f16() {
+        if needs_f16(key) {
             // GLSL has no 16-bit numbers of its own.
             assert!(text.is_err(), "{label} in {version:?}");
             continue;
@@ -198,18 +202,42 @@ fn check_text(key: &KernelKey) {
         assert!(!text.contains(refused), "{} has `{refused}`", key.label());
     }
     // Both know `enable f16`; Tint needs others that naga does not know.
-    let enabled = usize::from(key.needs_f16());
+    let enabled = usize::from(needs_f16(key));
     assert_eq!(text.matches("enable ").count(), enabled, "{}", key.label());
     assert!(!text.contains('\t') && text.is_ascii(), "{}", key.label());
 }
 
-/// The host's parameter block is the shader's: names, offsets, size.
-#[test]
-fn params_layout() {
-    macro_rules! fields {
-        ($($name:ident),* $(,)?) => { [$((stringify!($name), offset_of!(Params, $name))),*] };
+/// A uniform block is the host's: names, offsets, size, and which fields are floats.
+fn check_block(name: &str, host: &[(&str, usize)], size: usize, floats: &[&str], keys: &[KernelKey]) {
+    // Every field of the host's block is listed: they are all of 4 bytes, without padding.
+    assert_eq!(4 * host.len(), size, "{name}");
+    let mut found = 0;
+    for key in keys {
+        let (module, _) = parse(key);
+        let block = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
+        let Some((_, ty)) = block else { continue };
+        found += 1;
+        let TypeInner::Struct { members, span } = &ty.inner else { panic!("{name} is no struct") };
+        let shader: Vec<_> =
+            members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
+        assert_eq!(shader, host, "{}", key.label());
+        assert_eq!(*span as usize, size, "{}", key.label());
+        for ((field, _), member) in host.iter().zip(members) {
+            let TypeInner::Scalar(scalar) = &module.types[member.ty].inner else { panic!("{field}") };
+            assert_eq!(scalar.kind == naga::ScalarKind::Float, floats.contains(field), "{field}");
+        }
     }
+    assert!(found > 0, "{name} is in no kernel");
+}
+
+macro_rules! fields {
+    ($block:ident, $($name:ident),* $(,)?) => { [$((stringify!($name), offset_of!($block, $name))),*] };
+}
+
+#[test]
+fn windows_layout() {
     let host = fields![
+        WindowNumbers,
         rows,
         classes,
         total_classes,
@@ -235,6 +263,19 @@ fn params_layout() {
         own_classes,
         first_sum,
         sums,
+        flags,
+        infinity,
+        nan,
+    ];
+    let keys = samples();
+    assert!(keys.iter().all(|key| key.wgsl().contains("struct Window {")));
+    check_block("Window", &host, size_of::<WindowNumbers>(), &[], &keys);
+}
+
+#[test]
+fn softmax_numbers_layout() {
+    let host = fields![
+        SoftmaxNumbers,
         weight_column,
         margin_column,
         smoothing_column,
@@ -257,41 +298,20 @@ fn params_layout() {
         seed_high,
         ignore_index,
         flags,
-        infinity,
-        nan,
     ];
-    // Every field of the host's block is listed: they are all of 4 bytes, without padding.
-    assert_eq!(4 * host.len(), size_of::<Params>());
-    for key in samples() {
-        let (module, _) = parse(&key);
-        let params = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
-        let Some((_, ty)) = params else { panic!("{}: no Params", key.label()) };
-        let TypeInner::Struct { members, span } = &ty.inner else { panic!("Params is no struct") };
-        let shader: Vec<_> =
-            members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
-        assert_eq!(shader, host, "{}", key.label());
-        assert_eq!(*span as usize, size_of::<Params>(), "{}", key.label());
-        let scalars = members.iter().map(|member| match &module.types[member.ty].inner {
-            TypeInner::Scalar(scalar) => scalar.kind,
-            other => panic!("{other:?}"),
-        });
-        let integers: Vec<bool> = scalars.map(|kind| kind != naga::ScalarKind::Float).collect();
-        let floats = [
-            "scale",
-            "label_smoothing",
-            "z_loss",
-            "fixed_inverse",
-            "focal_gamma",
-            "influence_alpha",
-            "influence_eps",
-            "seesaw_p",
-            "seesaw_q",
-            "seesaw_log_eps",
-        ];
-        for ((name, _), integer) in host.iter().zip(integers) {
-            assert_eq!(integer, !floats.contains(name), "{name}");
-        }
-    }
+    let floats = [
+        "scale",
+        "label_smoothing",
+        "z_loss",
+        "fixed_inverse",
+        "focal_gamma",
+        "influence_alpha",
+        "influence_eps",
+        "seesaw_p",
+        "seesaw_q",
+        "seesaw_log_eps",
+    ];
+    check_block("Spec", &host, size_of::<SoftmaxNumbers>(), &floats, &samples());
 }
 
 /// Sizes of workgroups and columns on chip only enter through the header.

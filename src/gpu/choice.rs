@@ -170,7 +170,10 @@ impl RowRequest {
 
     /// The key as it reads pairs of logits: across words where the gradient's pairs ask for that.
     pub(super) fn aligned(&self, key: KernelKey) -> KernelKey {
-        KernelKey { straddle: self.straddle && key.logits.packed() && key.pairs_follow_gradient(), ..key }
+        KernelKey {
+            straddle: self.straddle && key.logits.packed() && key.matrices().pairs_follow_gradient(),
+            ..key
+        }
     }
 }
 

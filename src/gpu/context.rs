@@ -5,7 +5,7 @@ use super::request::{Mode, PlanRequest};
 use super::session::{Output, Session};
 use super::shader::Storage;
 use crate::batch::{Batch, TargetKind, Upstream};
-use crate::softmax::SoftmaxLoss;
+use crate::loss::Loss;
 use crate::{Error, Result};
 
 /// A device, its queue and this crate's kernels, for logits in slices.
@@ -109,17 +109,22 @@ impl Context {
     ///
     /// # Errors
     /// What [`Batch::check`] and [`Kernels::plan`] report; [`Error::NonFinite`] for rows with NaN or +inf logits.
-    pub fn loss_and_grad(&self, spec: &SoftmaxLoss, batch: &Batch<'_>) -> Result<Output> {
-        pollster::block_on(self.loss_and_grad_async(spec, batch))
+    pub fn loss_and_grad<'a>(&self, loss: impl Into<Loss<'a>>, batch: &Batch<'_>) -> Result<Output> {
+        pollster::block_on(self.loss_and_grad_async(loss, batch))
     }
 
     /// [`loss_and_grad`](Self::loss_and_grad) without blocking on the web.
     ///
     /// # Errors
     /// As [`loss_and_grad`](Self::loss_and_grad).
-    pub async fn loss_and_grad_async(&self, spec: &SoftmaxLoss, batch: &Batch<'_>) -> Result<Output> {
-        batch.check(spec)?;
-        let mut session = Session::of(&self.kernels, spec, &self.request(spec, batch, Mode::LossAndGrad))?;
+    pub async fn loss_and_grad_async<'a>(
+        &self,
+        loss: impl Into<Loss<'a>>,
+        batch: &Batch<'_>,
+    ) -> Result<Output> {
+        let loss = loss.into();
+        loss.check_batch(batch)?;
+        let mut session = Session::of(&self.kernels, &loss, &self.request(&loss, batch, Mode::LossAndGrad))?;
         session.loss_and_grad_async(batch).await
     }
 
@@ -127,39 +132,40 @@ impl Context {
     ///
     /// # Errors
     /// As [`loss_and_grad`](Self::loss_and_grad), and [`Error::Length`] for an upstream gradient that is not `[N]`.
-    pub fn forward_backward(
+    pub fn forward_backward<'a>(
         &self,
-        spec: &SoftmaxLoss,
+        loss: impl Into<Loss<'a>>,
         batch: &Batch<'_>,
         upstream: Upstream<'_>,
     ) -> Result<Output> {
-        pollster::block_on(self.forward_backward_async(spec, batch, upstream))
+        pollster::block_on(self.forward_backward_async(loss, batch, upstream))
     }
 
     /// [`forward_backward`](Self::forward_backward) without blocking on the web.
     ///
     /// # Errors
     /// As [`forward_backward`](Self::forward_backward).
-    pub async fn forward_backward_async(
+    pub async fn forward_backward_async<'a>(
         &self,
-        spec: &SoftmaxLoss,
+        loss: impl Into<Loss<'a>>,
         batch: &Batch<'_>,
         upstream: Upstream<'_>,
     ) -> Result<Output> {
-        batch.check(spec)?;
+        let loss = loss.into();
+        loss.check_batch(batch)?;
         let mut session =
-            Session::of(&self.kernels, spec, &self.request(spec, batch, Mode::ForwardBackward))?;
+            Session::of(&self.kernels, &loss, &self.request(&loss, batch, Mode::ForwardBackward))?;
         session.forward_backward_async(batch, upstream).await
     }
 
-    fn request(&self, spec: &SoftmaxLoss, batch: &Batch<'_>, mode: Mode) -> PlanRequest {
+    fn request(&self, loss: &Loss<'_>, batch: &Batch<'_>, mode: Mode) -> PlanRequest {
         let mut request = PlanRequest::new(batch.rows(), batch.classes)
             .with_targets(batch.targets.kind())
             .with_mode(mode)
             .with_storage(Storage::InPlace)
             .with_argmax();
         request.row_weights = batch.row_weights.is_some();
-        request.class_scale_gradient = spec.class_scale.is_some();
+        request.class_scale_gradient = loss.has_class_scale();
         request
     }
 
@@ -167,18 +173,19 @@ impl Context {
     ///
     /// # Errors
     /// As [`Kernels::plan`].
-    pub fn session(
+    pub fn session<'a>(
         &self,
-        spec: &SoftmaxLoss,
+        loss: impl Into<Loss<'a>>,
         rows: usize,
         classes: usize,
         targets: TargetKind,
     ) -> Result<Session> {
+        let loss = loss.into();
         let mut request = PlanRequest::new(rows, classes)
             .with_targets(targets)
             .with_storage(Storage::InPlace)
             .with_argmax();
-        request.class_scale_gradient = spec.class_scale.is_some();
-        Session::of(&self.kernels, spec, &request)
+        request.class_scale_gradient = loss.has_class_scale();
+        Session::of(&self.kernels, &loss, &request)
     }
 }

@@ -1,7 +1,7 @@
 //! Cumulative class counts on the device.
 
 use super::kernels::Kernels;
-use super::memory::storage;
+use super::plan::storage;
 use super::readback;
 use crate::{Error, Result};
 use std::sync::Arc;

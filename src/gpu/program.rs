@@ -5,8 +5,11 @@ use super::shader::{Binding, KernelKey};
 
 /// A kernel, as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Program {
+#[non_exhaustive]
+pub enum Program {
+    /// Of the softmax family.
     Softmax(KernelKey),
+    /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
 }
 
@@ -34,32 +37,32 @@ macro_rules! of_key {
 
 impl Program {
     /// The kernel's text: a pure function of the key.
-    pub(crate) fn wgsl(&self) -> String {
+    pub fn wgsl(&self) -> String {
         of_key!(self, key => key.wgsl())
     }
 
     /// A short readable name.
-    pub(crate) fn label(&self) -> String {
+    pub fn label(&self) -> String {
         of_key!(self, key => key.label())
     }
 
     /// The bindings of group 0.
-    pub(crate) fn bindings(&self) -> Vec<Binding> {
+    pub fn bindings(&self) -> Vec<Binding> {
         of_key!(self, key => key.bindings())
     }
 
     /// Threads per workgroup.
-    pub(crate) fn workgroup(&self) -> u32 {
+    pub fn workgroup(&self) -> u32 {
         of_key!(self, key => key.workgroup())
     }
 
     /// Bytes of workgroup memory.
-    pub(crate) fn workgroup_bytes(&self) -> u32 {
+    pub fn workgroup_bytes(&self) -> u32 {
         of_key!(self, key => key.workgroup_bytes())
     }
 
     /// The features that the device must have.
-    pub(crate) fn features(&self) -> wgpu::Features {
+    pub fn features(&self) -> wgpu::Features {
         of_key!(self, key => key.features())
     }
 

@@ -1,16 +1,14 @@
 //! A plan with buffers of its own, for batches in slices.
 
 use super::kernels::Kernels;
-use super::memory::storage;
-use super::plan::Plan;
+use super::plan::{Matrix, Plan, storage};
 use super::readback;
 use super::request::{Mode, PlanRequest};
 use super::shader::Storage;
 use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
-use super::windows::Matrix;
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::element::Element;
-use crate::softmax::{GateSource, SoftmaxLoss};
+use crate::loss::Loss;
 use crate::{Error, Result};
 
 /// What a pass over a batch gave.
@@ -42,7 +40,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
-    spec: SoftmaxLoss,
+    loss: Loss<'static>,
     logits: Blocks,
     targets: Vec<wgpu::Buffer>,
     row_weights: Option<wgpu::Buffer>,
@@ -105,7 +103,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Kernels::plan`].
-    pub fn of(kernels: &Kernels, spec: &SoftmaxLoss, request: &PlanRequest) -> Result<Self> {
+    pub fn of<'a>(kernels: &Kernels, loss: impl Into<Loss<'a>>, request: &PlanRequest) -> Result<Self> {
         let mut request = request.clone().with_storage(Storage::InPlace);
         request.gradient = request.logits;
         request.logits_stride = request.classes;
@@ -113,13 +111,13 @@ impl Session {
         if request.shard.is_some() {
             return Err(Error::Unexpected { what: "a shard", planned: "for whole batches" });
         }
-        let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
-        let dense = given || request.targets == TargetKind::Soft;
+        let loss = loss.into();
+        let dense = loss.takes_gates() || matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
         let blocks = blocks_for(kernels, &request, dense)?;
         if blocks.len() > 1 {
             request.row_blocks = blocks.clone();
         }
-        let plan = kernels.plan(spec, &request)?;
+        let plan = kernels.plan(&loss, &request)?;
         let (rows, classes) = (request.rows as u64, request.classes as u64);
         kernels.scoped("a session's buffers", || {
             let buffer = |label: &str, elements: u64| storage(kernels, label, 4 * elements.max(1));
@@ -133,7 +131,7 @@ impl Session {
                     TargetKind::Soft | TargetKind::MultiHot => Vec::new(),
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
-                feature_norms: spec.influence.is_some().then(|| buffer("feature norms", rows)),
+                feature_norms: loss.takes_feature_norms().then(|| buffer("feature norms", rows)),
                 dense: dense
                     .then(|| Blocks::new(kernels, "targets or gates", Element::F32, classes, &blocks)),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
@@ -142,7 +140,7 @@ impl Session {
                     .then(|| buffer("the class scales' gradient", classes)),
                 // Four fields per row, then the loss.
                 rows: buffer("row outputs", 4 * rows + 1),
-                spec: spec.clone(),
+                loss: loss.into_owned(),
                 plan,
             })
         })
@@ -153,17 +151,18 @@ impl Session {
         &self.plan
     }
 
-    /// Replaces the numbers of the spec; see [`Plan::update`].
+    /// Replaces the numbers of the loss; see [`Plan::update`].
     ///
     /// # Errors
     /// As [`Plan::update`].
-    pub fn update(&mut self, spec: &SoftmaxLoss) -> Result<()> {
-        if spec.influence.is_some() != self.feature_norms.is_some() {
+    pub fn update<'a>(&mut self, loss: impl Into<Loss<'a>>) -> Result<()> {
+        let loss = loss.into();
+        if loss.takes_feature_norms() != self.feature_norms.is_some() {
             let what = "a spec with or without influence balancing";
             return Err(Error::Unexpected { what, planned: "the other way" });
         }
-        self.plan.update(spec)?;
-        self.spec = spec.clone();
+        self.plan.update(&loss)?;
+        self.loss = loss.into_owned();
         Ok(())
     }
 
@@ -228,7 +227,7 @@ impl Session {
                 Some(View::new(buffer, 0, 4))
             }
             Upstream::PerRow(values) => {
-                self.check_length("the upstream gradient", values.len(), self.plan.request.rows)?;
+                self.check_length("the upstream gradient", values.len(), self.plan.core.request.rows)?;
                 self.write(buffer, bytemuck::cast_slice(values))?;
                 Some(View::new(buffer, 0, 4 * values.len() as u64))
             }
@@ -250,12 +249,12 @@ impl Session {
     }
 
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        upload(&self.plan.kernels, buffer, bytes)
+        upload(&self.plan.core.kernels, buffer, bytes)
     }
 
     fn upload(&self, batch: &Batch<'_>) -> Result<()> {
-        batch.check(&self.spec)?;
-        let request = &self.plan.request;
+        self.loss.check_batch(batch)?;
+        let request = &self.plan.core.request;
         self.check_length("classes", batch.classes, request.classes)?;
         self.check_length("rows", batch.rows(), request.rows)?;
         if batch.targets.kind() != request.targets {
@@ -287,12 +286,12 @@ impl Session {
         }
         let what = "gates";
         match (&self.dense, dense) {
-            (Some(blocks), Some(values)) => blocks.write(&self.plan.kernels, values)?,
+            (Some(blocks), Some(values)) => blocks.write(&self.plan.core.kernels, values)?,
             (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
             (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
             (None, None) => {}
         }
-        self.logits.write(&self.plan.kernels, batch.logits)?;
+        self.logits.write(&self.plan.core.kernels, batch.logits)?;
         for (buffer, bytes) in parts {
             if let Some(buffer) = buffer.filter(|_| !bytes.is_empty()) {
                 self.write(buffer, bytes)?;
@@ -302,7 +301,7 @@ impl Session {
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
-        self.plan.kernels.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+        self.plan.core.kernels.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
     /// A view of the first `elements` of a buffer, which has at least one.
@@ -316,9 +315,9 @@ impl Session {
     }
 
     fn inputs<'a>(&'a self, logits: &'a [View<'a>], dense: &'a [View<'a>]) -> Inputs<'a> {
-        let rows = self.plan.extent.rows;
-        let soft = self.plan.request.targets == TargetKind::Soft;
-        let targets = match (self.plan.request.targets, self.targets.as_slice()) {
+        let rows = self.plan.core.extent.rows;
+        let soft = self.plan.core.request.targets == TargetKind::Soft;
+        let targets = match (self.plan.core.request.targets, self.targets.as_slice()) {
             (TargetKind::Mixed, [first, second, lambda]) => TargetViews::Mixed {
                 first: self.part(first, rows),
                 second: self.part(second, rows),
@@ -337,26 +336,26 @@ impl Session {
     }
 
     fn outputs(&self) -> Outputs<'_> {
-        let bytes = 4 * self.plan.extent.rows;
+        let bytes = 4 * self.plan.core.extent.rows;
         let field = |index: u64| Some(View::new(&self.rows, index * bytes, bytes));
         Outputs {
             loss: Some(View::new(&self.rows, 4 * bytes, 4)),
             row_loss: field(0),
             log_sum_exp: field(1),
             target_probability: field(2),
-            argmax: field(3).filter(|_| self.plan.request.argmax),
+            argmax: field(3).filter(|_| self.plan.core.request.argmax),
         }
     }
 
     async fn finish(&self, encoder: wgpu::CommandEncoder) -> Result<Output> {
-        let kernels = &self.plan.kernels;
+        let kernels = &self.plan.core.kernels;
         kernels.scoped("submitting a batch", || {
             kernels.queue.submit([encoder.finish()]);
             Ok(())
         })?;
-        let rows = 4 * self.plan.extent.rows;
+        let rows = 4 * self.plan.core.extent.rows;
         let mut ranges = vec![
-            (&self.plan.memory.scalars, 0, self.plan.memory.scalars.size()),
+            (&self.plan.core.memory.scalars, 0, self.plan.core.memory.scalars.size()),
             (&self.rows, 0, 4 * rows + 4),
         ];
         let blocks = self.logits.views();
@@ -367,7 +366,7 @@ impl Session {
         let parts = readback::read(kernels, &ranges).await?;
         let mut parts = parts.iter().map(Vec::as_slice);
         let mut next = || parts.next().unwrap_or(&[]);
-        self.plan.check_status(&readback::words(next()))?;
+        self.plan.core.check_status(&readback::words(next()))?;
         let outputs = next();
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);

@@ -1,6 +1,6 @@
 //! The buffers of a plan: arrays over rows and classes in regions, each of which can be bound as a whole.
 
-use super::kernels::Kernels;
+use crate::gpu::kernels::Kernels;
 use crate::{Error, Result};
 
 /// Regions start at multiples of this: the strictest alignment that WebGPU allows a device to ask for.

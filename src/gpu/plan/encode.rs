@@ -1,17 +1,12 @@
 //! Recording a plan's passes into the caller's encoder: views are checked, nothing is decided or allocated.
 
-mod record;
-mod shard;
-mod views;
-
-pub use shard::Statistics;
-
-use super::plan::Plan;
-use super::request::Mode;
-use super::view::{Inputs, MatrixView, Outputs, View};
+use super::memory::SCALAR_LOSS;
+use super::views::{Bound, check_apart};
+use super::{Plan, Recorder};
+use crate::gpu::request::Mode;
+use crate::gpu::shader::SAVED_OUTPUTS;
+use crate::gpu::view::{Inputs, MatrixView, Outputs, View};
 use crate::{Error, Result};
-use record::Recorder;
-use views::check_apart;
 
 impl Plan {
     /// Records loss and gradient. `gradient` is `None` for a plan in place; `class_scale_gradient` (`[K]`, f32) is
@@ -36,11 +31,11 @@ impl Plan {
         self.check_gradient(&mut bound, gradient)?;
         self.check_class_scale(&mut bound, class_scale_gradient)?;
         check_apart(&bound, outputs)?;
-        self.kernels.scoped("loss and gradient", || {
+        self.core.kernels.scoped("loss and gradient", || {
             {
-                let mut recorder = Recorder::begin(self, encoder, &bound, "longtail loss and gradient");
-                recorder.forward();
-                recorder.backward();
+                let mut recorder = self.record(encoder, &bound, "longtail loss and gradient");
+                self.passes.forward(&mut recorder);
+                self.passes.backward(&mut recorder);
             }
             self.copy_outputs(encoder, outputs);
             Ok(())
@@ -62,8 +57,8 @@ impl Plan {
         let bound = self.check_inputs(inputs)?;
         self.check_outputs(outputs)?;
         check_apart(&bound, outputs)?;
-        self.kernels.scoped("the forward pass", || {
-            Recorder::begin(self, encoder, &bound, "longtail forward").forward();
+        self.core.kernels.scoped("the forward pass", || {
+            self.passes.forward(&mut self.record(encoder, &bound, "longtail forward"));
             self.copy_outputs(encoder, outputs);
             Ok(())
         })
@@ -88,14 +83,45 @@ impl Plan {
         self.check_upstream(&mut bound, upstream)?;
         self.check_gradient(&mut bound, gradient)?;
         self.check_class_scale(&mut bound, class_scale_gradient)?;
-        self.kernels.scoped("the backward pass", || {
-            Recorder::begin(self, encoder, &bound, "longtail backward").backward();
+        self.core.kernels.scoped("the backward pass", || {
+            self.passes.backward(&mut self.record(encoder, &bound, "longtail backward"));
             Ok(())
         })
     }
 
-    fn expect_mode(&self, mode: Mode) -> Result<()> {
-        match (self.request.mode == mode, mode) {
+    /// Begins one compute pass.
+    pub(crate) fn record<'a>(
+        &'a self,
+        encoder: &'a mut wgpu::CommandEncoder,
+        bound: &'a Bound<'a>,
+        label: &str,
+    ) -> Recorder<'a> {
+        Recorder::begin(&self.core, self.passes.as_ref(), encoder, bound, label)
+    }
+
+    pub(crate) fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder, outputs: &Outputs<'_>) {
+        let core = &self.core;
+        let mut list = outputs.list(core.per_row()).into_iter().map(|(_, view, _)| view);
+        if let Some(view) = list.next().flatten() {
+            let scalars = &core.memory.scalars;
+            encoder.copy_buffer_to_buffer(scalars, 4 * SCALAR_LOSS, view.buffer, view.offset, 4);
+        }
+        // The fields of `saved` follow in the order of the list.
+        for (field, view) in (0..SAVED_OUTPUTS).zip(list) {
+            let Some(view) = view else { continue };
+            for (region, rows) in core.cut.ranges.rows.iter().enumerate() {
+                if let Some((buffer, offset)) = core.memory.saved.place(region) {
+                    let bytes = 4 * u64::from(rows.rows);
+                    let from = offset + field * bytes;
+                    let to = view.offset + 4 * rows.row;
+                    encoder.copy_buffer_to_buffer(buffer, from, view.buffer, to, bytes);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn expect_mode(&self, mode: Mode) -> Result<()> {
+        match (self.core.request.mode == mode, mode) {
             (true, _) => Ok(()),
             (false, Mode::LossAndGrad) => {
                 Err(Error::Unexpected { what: "a fused pass", planned: "for forward and backward passes" })
@@ -108,7 +134,7 @@ impl Plan {
     }
 
     fn expect_whole(&self) -> Result<()> {
-        match self.request.shard {
+        match self.core.request.shard {
             None => Ok(()),
             Some(_) => Err(Error::Unexpected {
                 what: "a pass over all classes",

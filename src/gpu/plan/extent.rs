@@ -1,12 +1,12 @@
 //! The shape of a plan: what the request says, checked, and cut into windows.
 
+use super::windows::{Bounds, Matrix, Part, Shape, Windows};
 use crate::element::Element;
 use crate::gpu::choice::RowChoice;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::params::ClassColumns;
 use crate::gpu::request::PlanRequest;
-use crate::gpu::shader::{KernelKey, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, Storage};
-use crate::gpu::windows::{Bounds, Matrix, Part, Shape, Windows};
+use crate::gpu::shader::Storage;
+use crate::gpu::view::View;
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -112,29 +112,25 @@ impl Extent {
         both_packed && self.logits.stride % 2 != self.gradient.stride % 2
     }
 
+    /// From one row of a workgroup to the next: rows of a workgroup start on the same half of a word.
+    pub(crate) fn row_step(&self) -> u64 {
+        let odd = |matrix: &Matrix| matrix.bytes == 2 && matrix.stride % 2 == 1;
+        if odd(&self.logits) || odd(&self.gradient) { 2 } else { 1 }
+    }
+
     /// Cuts the batch.
     ///
     /// # Errors
     /// [`Error::Limit`] where nothing fits.
-    pub(crate) fn cut(
-        &self,
-        kernels: &Kernels,
-        key: &KernelKey,
-        columns: &ClassColumns,
-        choice: RowChoice,
-        inputs: Inputs,
-    ) -> Result<Cut> {
+    pub(crate) fn cut(&self, kernels: &Kernels, choice: RowChoice, needs: &Needs) -> Result<Cut> {
         let limits = kernels.device.limits();
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
         let most = u64::from(limits.max_compute_workgroups_per_dimension.max(1));
         let bounds = Bounds { binding: kernels.max_binding(), alignment, groups: most * most };
         let mut matrices = vec![self.logits, self.gradient];
-        if inputs.dense {
+        if needs.dense {
             matrices.push(self.dense);
         }
-        let layout = Layout::new(key);
-        let fields = layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS;
-        let counts = if inputs.counts { 8 } else { 0 };
         let block = 4 * u64::from(choice.workgroup);
         // Rows may start in the middle of a word: one more column.
         let blocks_of = |width: u64| (width + 1).div_ceil(block).max(1);
@@ -143,11 +139,11 @@ impl Extent {
             blocks: self.blocks.clone(),
             classes: self.width(),
             matrices,
-            class_bytes: counts.max(4 * columns.len()),
-            row_bytes: 4 * fields.max(2 * FIELDS_PER_LABEL),
-            row_bytes_per_range: 4 * split * layout.slot,
+            class_bytes: needs.class_bytes,
+            row_bytes: 4 * needs.saved_fields.max(needs.row_fields),
+            row_bytes_per_range: 4 * split * needs.slot_fields,
             row_groups: split,
-            most_rows: if inputs.rows_in_a_loop { LONGEST_LOOP } else { 0 },
+            most_rows: if needs.rows_in_a_loop { LONGEST_LOOP } else { 0 },
         };
         let windows = Windows::new(&shape, bounds)?;
         let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
@@ -184,13 +180,19 @@ impl Extent {
     }
 }
 
-/// What else a plan's windows have to bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Inputs {
-    /// Soft targets or given gates.
+/// What a family binds for each row and class of a window, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    /// Whether there is a matrix of targets or gates.
     pub dense: bool,
-    /// Cumulative class counts.
-    pub counts: bool,
+    /// Bytes of one class in the widest array over classes.
+    pub class_bytes: u64,
+    /// Fields that a row is prepared with.
+    pub row_fields: u64,
+    /// Fields that a row leaves, slots aside.
+    pub saved_fields: u64,
+    /// Fields of one slot of a row that is split.
+    pub slot_fields: u64,
     /// Whether some kernel goes through a window's rows one after another.
     pub rows_in_a_loop: bool,
 }
@@ -198,9 +200,6 @@ pub(crate) struct Inputs {
 /// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends every loop after 65,535 without a word, and
 /// drivers of displays end what runs too long.
 const LONGEST_LOOP: u64 = 32_768;
-
-/// Fields per row that the prepare kernel writes, for one label.
-pub(crate) const FIELDS_PER_LABEL: u64 = 7;
 
 /// A batch in windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +235,12 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// The window's classes of an array with so many bytes a class.
+    pub(crate) fn classes_of<'a>(&self, view: View<'a>, bytes: u64) -> Option<wgpu::BufferBinding<'a>> {
+        let offset = view.offset + bytes * u64::from(self.classes.start);
+        View::new(view.buffer, offset, bytes * u64::from(self.width())).binding()
+    }
+
     pub(crate) fn width(&self) -> u32 {
         self.classes.end - self.classes.start
     }

@@ -1,28 +1,25 @@
 //! The buffers of a plan: O(N + K) bytes.
 
-use super::extent::{Cut, Extent, FIELDS_PER_LABEL};
-use crate::batch::TargetKind;
-use crate::gpu::counts::DeviceCounts;
+use super::arena::{Arena, storage};
+use super::extent::Cut;
+use super::numbers::WindowNumbers;
+use crate::Result;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::memory::{Arena, storage};
-use crate::gpu::params::{ClassColumns, Params};
-use crate::gpu::shader::{KernelKey, Layout, SAVED_COEFFICIENTS, SAVED_LABELS};
-use crate::softmax::SoftmaxLoss;
-use crate::{Error, Result};
 use std::ops::Range;
 
-/// Words in the block of scalars, and their places (the twins of `shaders/params.wgsl`).
+/// Words in the block of scalars, and their places (the twins of `shaders/fields.wgsl`).
 const SCALARS: usize = 16;
 pub(crate) const SCALAR_LOSS: u64 = 1;
 pub(crate) const SCALAR_STEP: u64 = 4;
 pub(crate) const SCALAR_STATUS: usize = 6;
 /// From one window's numbers to the next: the strictest alignment of uniform bindings.
-pub(crate) const PARAMS_STEP: u64 = 256;
-/// Rows of one sum, words of one (`shaders/params.wgsl`).
+pub(crate) const WINDOW_STEP: u64 = 256;
+/// Rows of one sum, words of one (`shaders/fields.wgsl`).
 pub(crate) const SUM_ITEMS: u64 = 8192;
 const SUM_WORDS: u64 = 5;
 
-const PARAMS: &str = "longtail params";
+const WINDOWS: &str = "longtail windows";
+const SPEC: &str = "longtail spec";
 const SCALARS_LABEL: &str = "longtail scalars";
 const ONE: &str = "longtail one";
 const SHARED_ONE: &str = "longtail shared one";
@@ -40,7 +37,9 @@ pub(crate) fn sums_of(rows: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// The numbers of each window.
-    pub params: wgpu::Buffer,
+    pub windows: wgpu::Buffer,
+    /// The numbers of the loss.
+    pub spec: wgpu::Buffer,
     pub scalars: wgpu::Buffer,
     /// A region for each range of rows: what the prepare kernel lays down.
     pub rows: Arena,
@@ -55,14 +54,17 @@ pub(crate) struct Memory {
     pub shared_one: wgpu::Buffer,
 }
 
-/// What a plan keeps for its rows.
-#[derive(Debug, Clone, Copy)]
+/// What a family keeps in a plan's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Kept {
-    pub targets: TargetKind,
-    /// Whether a backward pass needs its coefficients.
-    pub coefficients: bool,
-    /// Slots of one row, where rows are split.
-    pub slots: Option<u32>,
+    /// Fields that a row is prepared with.
+    pub row_fields: u64,
+    /// Fields that a row leaves.
+    pub saved_fields: u64,
+    /// Numbers for each class.
+    pub class_columns: u64,
+    /// Bytes of the spec's uniform block.
+    pub spec: u64,
     pub many_rows: bool,
 }
 
@@ -71,39 +73,28 @@ impl Memory {
     ///
     /// # Errors
     /// Those of [`Arena::new`].
-    pub(crate) fn new(
-        kernels: &Kernels,
-        cut: &Cut,
-        key: &KernelKey,
-        columns: &ClassColumns,
-        kept: Kept,
-    ) -> Result<Self> {
-        let layout = Layout::new(key);
-        let mut fields = layout.extra;
-        if kept.coefficients {
-            fields += SAVED_COEFFICIENTS;
-        }
-        if let Some(slots) = kept.slots {
-            fields += SAVED_LABELS + u64::from(slots) * layout.slot;
-        }
-        let labels = if kept.targets == TargetKind::Mixed { 2 } else { 1 };
+    pub(crate) fn new(kernels: &Kernels, cut: &Cut, kept: Kept) -> Result<Self> {
         let per_row = |fields: u64| -> Vec<u64> {
             cut.ranges.rows.iter().map(|rows| 4 * fields * u64::from(rows.rows)).collect()
         };
-        let params = PARAMS_STEP * (cut.windows.len() as u64).max(1);
+        let windows = WINDOW_STEP * (cut.windows.len() as u64).max(1);
         let sums: u64 = cut.ranges.rows.iter().map(|rows| sums_of(u64::from(rows.rows))).sum();
-        let memory = Self {
-            rows: Arena::new(kernels, ROW_FIELDS, &per_row(FIELDS_PER_LABEL * labels))?,
-            saved: Arena::new(kernels, SAVED, &per_row(fields))?,
-            classes: class_arena(kernels, cut, columns)?,
-            params: kernels.scoped("a plan's numbers", || {
+        let uniform = |label, size| {
+            kernels.scoped("a plan's numbers", || {
                 Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(PARAMS),
-                    size: params,
+                    label: Some(label),
+                    size,
                     usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 }))
-            })?,
+            })
+        };
+        let memory = Self {
+            rows: Arena::new(kernels, ROW_FIELDS, &per_row(kept.row_fields))?,
+            saved: Arena::new(kernels, SAVED, &per_row(kept.saved_fields))?,
+            classes: class_arena(kernels, cut, kept.class_columns)?,
+            windows: uniform(WINDOWS, windows)?,
+            spec: uniform(SPEC, kept.spec.max(16))?,
             scalars: kernels
                 .scoped("a plan's scalars", || Ok(storage(kernels, SCALARS_LABEL, 4 * SCALARS as u64)))?,
             sums: match kept.many_rows && sums > 0 {
@@ -128,7 +119,8 @@ impl Memory {
     /// Name and bytes of each buffer.
     pub(crate) fn buffers(&self) -> Vec<(&'static str, u64)> {
         let single = [
-            (PARAMS, &self.params),
+            (WINDOWS, &self.windows),
+            (SPEC, &self.spec),
             (SCALARS_LABEL, &self.scalars),
             (ONE, &self.one),
             (SHARED_ONE, &self.shared_one),
@@ -141,33 +133,48 @@ impl Memory {
     }
 
     /// Writes the numbers of every window, one after another.
-    pub(crate) fn write_params(&self, kernels: &Kernels, windows: &[Params]) -> Result<()> {
-        let step = usize::try_from(PARAMS_STEP).unwrap_or(256);
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    pub(crate) fn write_windows(&self, kernels: &Kernels, windows: &[WindowNumbers]) -> Result<()> {
+        let step = usize::try_from(WINDOW_STEP).unwrap_or(256);
         let mut bytes = vec![0u8; step * windows.len()];
-        for (slot, params) in bytes.chunks_exact_mut(step).zip(windows) {
-            for (to, from) in slot.iter_mut().zip(bytemuck::bytes_of(params)) {
+        for (slot, numbers) in bytes.chunks_exact_mut(step).zip(windows) {
+            for (to, from) in slot.iter_mut().zip(bytemuck::bytes_of(numbers)) {
                 *to = *from;
             }
         }
         kernels.scoped("a plan's numbers", || {
-            kernels.queue.write_buffer(&self.params, 0, &bytes);
+            kernels.queue.write_buffer(&self.windows, 0, &bytes);
             Ok(())
         })
     }
 
-    /// Writes the class table, range by range.
+    /// Writes the spec's uniform block.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    pub(crate) fn write_spec(&self, kernels: &Kernels, numbers: &[u8]) -> Result<()> {
+        kernels.scoped("a plan's numbers", || {
+            kernels.queue.write_buffer(&self.spec, 0, numbers);
+            Ok(())
+        })
+    }
+
+    /// Writes the class table: `table` gives the columns of each range, one after another.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
     pub(crate) fn write_classes(
         &self,
         kernels: &Kernels,
-        spec: &SoftmaxLoss,
-        columns: &ClassColumns,
         ranges: &[Range<usize>],
+        table: impl Fn(Range<usize>) -> Vec<f32>,
     ) -> Result<()> {
         kernels.scoped("a plan's class table", || {
             for (region, range) in ranges.iter().enumerate() {
                 if let Some((buffer, offset)) = self.classes.place(region) {
-                    let table = columns.table(spec, range.clone());
-                    kernels.queue.write_buffer(buffer, offset, bytemuck::cast_slice(&table));
+                    kernels.queue.write_buffer(buffer, offset, bytemuck::cast_slice(&table(range.clone())));
                 }
             }
             Ok(())
@@ -179,37 +186,8 @@ impl Memory {
 ///
 /// # Errors
 /// Those of [`Arena::new`].
-pub(crate) fn class_arena(kernels: &Kernels, cut: &Cut, columns: &ClassColumns) -> Result<Arena> {
+pub(crate) fn class_arena(kernels: &Kernels, cut: &Cut, columns: u64) -> Result<Arena> {
     let width = |classes: &Range<u32>| u64::from(classes.end - classes.start);
-    let sizes: Vec<u64> = cut.ranges.classes.iter().map(|range| 4 * columns.len() * width(range)).collect();
+    let sizes: Vec<u64> = cut.ranges.classes.iter().map(|range| 4 * columns * width(range)).collect();
     Arena::new(kernels, CLASS_TABLE, &sizes)
-}
-
-/// The cumulative counts of a plan with seesaw: shared ones, or new ones from the spec.
-///
-/// # Errors
-/// [`Error::Length`] for shared counts of another K, and those of [`DeviceCounts::new`].
-pub(crate) fn counts_for(
-    kernels: &Kernels,
-    spec: &SoftmaxLoss,
-    extent: &Extent,
-    shared: Option<&DeviceCounts>,
-) -> Result<Option<DeviceCounts>> {
-    let Some(seesaw) = &spec.seesaw else { return Ok(None) };
-    let width = extent.width();
-    match shared {
-        Some(shared) if shared.classes() as u64 != width => Err(Error::Length {
-            what: "shared class counts",
-            expected: width,
-            found: shared.classes() as u64,
-        }),
-        Some(shared) => Ok(Some(shared.clone())),
-        None => {
-            let start = usize::try_from(extent.classes.start).unwrap_or(usize::MAX);
-            let end = usize::try_from(extent.classes.end).unwrap_or(usize::MAX);
-            let counts = seesaw.counts.get(start..end).unwrap_or(&[]);
-            // A shard without classes counts nothing, and has a place for it.
-            DeviceCounts::new(kernels, if counts.is_empty() { &[0] } else { counts }).map(Some)
-        }
-    }
 }

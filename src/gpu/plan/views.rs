@@ -1,16 +1,16 @@
 //! The caller's views against what the plan was made for.
 
+use super::Plan;
+use super::windows::Matrix;
 use crate::batch::TargetKind;
-use crate::gpu::plan::Plan;
 use crate::gpu::shader::Storage;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, TargetViews, View};
-use crate::gpu::windows::Matrix;
 use crate::{Error, Result};
 use wgpu::BufferUsages;
 
 /// The views of one pass over the logits, resolved.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Bound<'a> {
+pub(crate) struct Bound<'a> {
     pub labels: Option<View<'a>>,
     pub second_labels: Option<View<'a>>,
     pub lambda: Option<View<'a>>,
@@ -43,29 +43,21 @@ impl<'a> Bound<'a> {
 }
 
 impl Plan {
-    pub(super) fn alignment(&self) -> u64 {
-        u64::from(self.kernels.device.limits().min_storage_buffer_offset_alignment).max(4)
-    }
-
-    pub(super) fn per_row(&self) -> u64 {
-        4 * self.extent.rows
-    }
-
     fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
-        let (views, blocks) = (view.views(), &self.extent.blocks);
+        let (views, blocks) = (view.views(), &self.core.extent.blocks);
         if views.len() != blocks.len() {
             return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
         }
         for (view, rows) in views.iter().zip(blocks) {
-            let bytes = matrix.size(*rows, self.extent.width()).unwrap_or(u64::MAX);
-            view.check(what, bytes, self.alignment(), BufferUsages::STORAGE)?;
+            let bytes = matrix.size(*rows, self.core.extent.width()).unwrap_or(u64::MAX);
+            view.check(what, bytes, self.core.alignment(), BufferUsages::STORAGE)?;
         }
         Ok(())
     }
 
-    pub(super) fn check_inputs<'a>(&self, inputs: &Inputs<'a>) -> Result<Bound<'a>> {
-        let alignment = self.alignment();
-        let per_row = self.per_row();
+    pub(crate) fn check_inputs<'a>(&self, inputs: &Inputs<'a>) -> Result<Bound<'a>> {
+        let alignment = self.core.alignment();
+        let per_row = self.core.per_row();
         let check = |what, view: View<'a>| {
             view.check(what, per_row, alignment, BufferUsages::STORAGE).map(|()| Some(view))
         };
@@ -78,11 +70,12 @@ impl Plan {
             wanted(what, needed_by, view.is_some(), want, planned)?;
             view.map_or(Ok(None), |view| check(what, view))
         };
-        self.check_matrix("logits", &inputs.logits, self.extent.logits)?;
-        let (gates, given) = (inputs.gates, self.terms.gate_given);
-        wanted("gates", "the gate's source `Given`", gates.is_some(), given, "without given gates")?;
+        self.check_matrix("logits", &inputs.logits, self.core.extent.logits)?;
+        let (gates, wants) = (inputs.gates, self.passes.wants());
+        let needed_by = wants.gates.unwrap_or_default();
+        wanted("gates", needed_by, gates.is_some(), wants.gates.is_some(), "without given gates")?;
         if let Some(gates) = &gates {
-            self.check_matrix("gates", gates, self.extent.dense)?;
+            self.check_matrix("gates", gates, self.core.extent.dense)?;
         }
         let mut bound = Bound {
             logits: Some(inputs.logits),
@@ -90,20 +83,20 @@ impl Plan {
                 "row weights",
                 "the plan",
                 inputs.row_weights,
-                self.request.row_weights,
+                self.core.request.row_weights,
                 "without row weights",
             )?,
             feature_norms: optional(
                 "feature norms",
-                "the influence-balanced loss",
+                wants.feature_norms.unwrap_or_default(),
                 inputs.feature_norms,
-                self.influence,
+                wants.feature_norms.is_some(),
                 "without influence balancing",
             )?,
             dense: gates,
             ..Bound::default()
         };
-        match (inputs.targets, self.request.targets) {
+        match (inputs.targets, self.core.request.targets) {
             (TargetViews::Hard(labels), TargetKind::Hard) => bound.labels = check("labels", labels)?,
             (TargetViews::Mixed { first, second, lambda }, TargetKind::Mixed) => {
                 bound.labels = check("first labels", first)?;
@@ -111,7 +104,7 @@ impl Plan {
                 bound.lambda = check("lambda", lambda)?;
             }
             (TargetViews::Soft(targets), TargetKind::Soft) => {
-                self.check_matrix("soft targets", &targets, self.extent.dense)?;
+                self.check_matrix("soft targets", &targets, self.core.extent.dense)?;
                 bound.dense = Some(targets);
             }
             _ => {
@@ -124,34 +117,34 @@ impl Plan {
         Ok(bound)
     }
 
-    pub(super) fn check_upstream<'a>(&self, bound: &mut Bound<'a>, upstream: Option<View<'a>>) -> Result<()> {
+    pub(crate) fn check_upstream<'a>(&self, bound: &mut Bound<'a>, upstream: Option<View<'a>>) -> Result<()> {
         if let Some(view) = upstream {
-            let bytes = if view.size == 4 { 4 } else { self.per_row() };
-            view.check("the upstream gradient", bytes, self.alignment(), BufferUsages::STORAGE)?;
+            let bytes = if view.size == 4 { 4 } else { self.core.per_row() };
+            view.check("the upstream gradient", bytes, self.core.alignment(), BufferUsages::STORAGE)?;
             bound.upstream = Some(view);
         }
         Ok(())
     }
 
-    pub(super) fn check_outputs(&self, outputs: &Outputs<'_>) -> Result<()> {
-        for (what, view, bytes) in outputs.list(self.per_row()) {
+    pub(crate) fn check_outputs(&self, outputs: &Outputs<'_>) -> Result<()> {
+        for (what, view, bytes) in outputs.list(self.core.per_row()) {
             if let Some(view) = view {
                 view.check(what, bytes, 4, BufferUsages::COPY_DST)?;
             }
         }
-        match (outputs.argmax, self.request.argmax) {
+        match (outputs.argmax, self.core.request.argmax) {
             (Some(_), false) => Err(Error::Unexpected { what: "argmax", planned: "without argmax" }),
             _ => Ok(()),
         }
     }
 
     /// Where the gradient goes, and whether the plan's storage allows it.
-    pub(super) fn check_gradient<'a>(
+    pub(crate) fn check_gradient<'a>(
         &self,
         bound: &mut Bound<'a>,
         gradient: Option<MatrixView<'a>>,
     ) -> Result<()> {
-        if self.request.storage == Storage::InPlace {
+        if self.core.request.storage == Storage::InPlace {
             return match (gradient, bound.logits) {
                 (None, Some(logits)) => self.check_written("the gradient", &logits, bound),
                 (None, None) => Ok(()),
@@ -161,17 +154,22 @@ impl Plan {
         let Some(view) = gradient else {
             return Err(Error::Missing { what: "the gradient", needed_by: "a plan that is not in place" });
         };
-        self.check_matrix("the gradient", &view, self.extent.gradient)?;
+        self.check_matrix("the gradient", &view, self.core.extent.gradient)?;
         self.check_written("the gradient", &view, bound)?;
         bound.gradient = Some(view);
         Ok(())
     }
 
-    pub(super) fn check_class_scale<'a>(&self, bound: &mut Bound<'a>, view: Option<View<'a>>) -> Result<()> {
-        match (view, self.request.class_scale_gradient) {
+    pub(crate) fn check_class_scale<'a>(&self, bound: &mut Bound<'a>, view: Option<View<'a>>) -> Result<()> {
+        match (view, self.core.request.class_scale_gradient) {
             (Some(view), true) => {
-                let bytes = 4 * self.extent.width();
-                view.check("the class scales' gradient", bytes, self.alignment(), BufferUsages::STORAGE)?;
+                let bytes = 4 * self.core.extent.width();
+                view.check(
+                    "the class scales' gradient",
+                    bytes,
+                    self.core.alignment(),
+                    BufferUsages::STORAGE,
+                )?;
                 self.check_written("the class scales' gradient", &MatrixView::Whole(view), bound)?;
                 bound.class_scale = Some(view);
                 Ok(())
@@ -187,12 +185,14 @@ impl Plan {
 
     /// A matrix that kernels over the logits write, against every other view of the pass.
     fn check_written(&self, what: &'static str, view: &MatrixView<'_>, bound: &Bound<'_>) -> Result<()> {
-        let in_place = self.request.storage == Storage::InPlace;
+        let in_place = self.core.request.storage == Storage::InPlace;
         let own = |name: &str, other: &MatrixView<'_>| in_place && name == "logits" && other == view;
         // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
         for (other, read) in bound.read().into_iter().take(3) {
             let Some(read) = read.filter(|read| !own(other, read)) else { continue };
-            if !view.overlaps(&read) && view.shares_buffer(&read) && self.request.storage == Storage::Separate
+            if !view.overlaps(&read)
+                && view.shares_buffer(&read)
+                && self.core.request.storage == Storage::Separate
             {
                 let cure = "views in one buffer need a plan with `Storage::Shared`";
                 return Err(Error::Overlap { first: what, second: other, cure });
@@ -213,7 +213,7 @@ impl Plan {
 
 impl<'a> Outputs<'a> {
     /// Name, view and bytes of each, in the order in which they are kept.
-    pub(super) fn list(&self, per_row: u64) -> [(&'static str, Option<View<'a>>, u64); 5] {
+    pub(crate) fn list(&self, per_row: u64) -> [(&'static str, Option<View<'a>>, u64); 5] {
         [
             ("the loss", self.loss, 4),
             ("row losses", self.row_loss, per_row),
@@ -225,7 +225,7 @@ impl<'a> Outputs<'a> {
 }
 
 /// Outputs share no bytes with each other, the gradients or what is read.
-pub(super) fn check_apart(bound: &Bound<'_>, outputs: &Outputs<'_>) -> Result<()> {
+pub(crate) fn check_apart(bound: &Bound<'_>, outputs: &Outputs<'_>) -> Result<()> {
     let cure = "give each output bytes of its own";
     let list = outputs.list(0);
     let written = [

@@ -9,8 +9,8 @@ mod header;
 mod matrices;
 
 pub use bindings::{Access, Binding};
-pub(crate) use matrices::Matrices;
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
+pub(crate) use matrices::Matrices;
 
 use crate::batch::TargetKind;
 use crate::element::Element;
@@ -317,7 +317,8 @@ impl KernelKey {
         Matrices {
             // A stitch writes whole words of one matrix, and reads no other.
             storage: self.storage,
-            logits: (self.driver.over_logits() || self.driver == Driver::Stitch && self.storage == Storage::InPlace)
+            logits: (self.driver.over_logits()
+                || self.driver == Driver::Stitch && self.storage == Storage::InPlace)
                 .then_some(self.logits),
             gradient: self.writes_gradient().then_some(written),
             may_replace: self.driver != Driver::ClassScaleGradient,
@@ -393,14 +394,6 @@ impl KernelKey {
             Driver::Finish | Driver::LossSums => (4 + 8 + 8) * self.workgroup,
             _ => 0,
         }
-    }
-
-    /// Whether the kernel needs the device feature `SHADER_F16`.
-    pub fn needs_f16(&self) -> bool {
-        let logits = self.driver.over_logits() && self.logits == Cell::NativeF16;
-        logits
-            || self.in_place() && self.logits == Cell::NativeF16
-            || self.writes_gradient() && self.written_cell() == Cell::NativeF16
     }
 
     /// A short readable name: the label of the pipeline.

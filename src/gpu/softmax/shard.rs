@@ -7,15 +7,50 @@
 //! then                      encode_shard_loss_and_grad, or encode_shard_forward and encode_backward
 //! ```
 
-use super::record::Recorder;
-use super::views::check_apart;
-use crate::gpu::plan::Plan;
-use crate::gpu::plan::steps::{RowSteps, ShardSteps, SplitSteps};
+use super::SoftmaxPasses;
+use super::steps::{RowSteps, ShardSteps, SplitSteps};
+use crate::gpu::plan::{Plan, Recorder, check_apart};
 use crate::gpu::request::Mode;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, View};
 use crate::{Error, Result};
 use std::ops::Range;
 use wgpu::BufferUsages;
+
+/// The passes of a plan that works on one shard of the classes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShardPasses<'a> {
+    passes: &'a SoftmaxPasses,
+    split: &'a SplitSteps,
+    steps: &'a ShardSteps,
+}
+
+impl<'a> ShardPasses<'a> {
+    /// `None` for a plan that is no shard.
+    pub(super) fn new(passes: &'a SoftmaxPasses) -> Option<Self> {
+        match &passes.steps.rows {
+            RowSteps::Split(split) => {
+                split.shard.as_ref().map(|steps| Self { passes, split: split.as_ref(), steps })
+            }
+            RowSteps::Whole(_) => None,
+        }
+    }
+
+    fn close(&self, recorder: &mut Recorder<'_>) {
+        // With two rounds, the second one has adopted the labels.
+        if self.split.rounds() == 1 {
+            self.adopt(recorder);
+        }
+        self.passes.denominator(recorder);
+        recorder.over_rows(&self.split.close);
+        self.passes.finish(recorder);
+    }
+
+    fn adopt(&self, recorder: &mut Recorder<'_>) {
+        if let Some(step) = &self.steps.adopt {
+            recorder.over_rows(step);
+        }
+    }
+}
 
 /// What the shards of a plan exchange: 32-bit words, a region for each round, in it a slot for each shard.
 ///
@@ -86,13 +121,11 @@ impl Statistics {
 impl Plan {
     /// What this plan exchanges with the other shards; `None` for a plan that is no shard.
     pub fn statistics(&self) -> Option<Statistics> {
-        let shard = self.request.shard.as_ref()?;
-        let slot = 4 * self.layout.statistics * self.extent.rows;
+        let shard = self.core.request.shard.as_ref()?;
+        let passes = self.passes.shard()?;
+        let slot = 4 * passes.passes.layout.statistics * self.core.extent.rows;
         let region = (slot * shard.shards as u64).next_multiple_of(REGION_STEP);
-        let rounds = match &self.steps.rows {
-            RowSteps::Split(split) => split.rounds(),
-            RowSteps::Whole(_) => 0,
-        };
+        let rounds = passes.split.rounds();
         Some(Statistics { rounds, shards: shard.shards, slot, region })
     }
 
@@ -110,8 +143,8 @@ impl Plan {
         round: usize,
         statistics: View<'_>,
     ) -> Result<()> {
-        let (split, shard) = self.shard_steps()?;
-        let rounds = split.rounds();
+        let shard = self.shard_passes()?;
+        let rounds = shard.split.rounds();
         if round >= rounds {
             #[expect(clippy::cast_precision_loss, reason = "only for the message")]
             let value = round as f64;
@@ -125,31 +158,31 @@ impl Plan {
         let region = |round| region_of(&whole, statistics, round);
         let mut bound = self.check_inputs(inputs)?;
         let usage = BufferUsages::COPY_DST;
-        statistics.check("the statistics", whole.bytes(), self.alignment(), usage)?;
+        statistics.check("the statistics", whole.bytes(), self.core.alignment(), usage)?;
         let own = region(round);
         bound.statistics = Some(own);
         // Another name for the region that the round before has left.
         let mut before = bound;
         before.statistics = Some(region(round.saturating_sub(1)));
-        self.kernels.scoped("a shard's statistics", || {
+        self.core.kernels.scoped("a shard's statistics", || {
             if own.size > 0 {
                 encoder.clear_buffer(own.buffer, own.offset, Some(own.size));
             }
             if round > 0 {
-                let mut recorder = Recorder::begin(self, encoder, &before, "longtail labels of shards");
-                self.adopt(&mut recorder, shard);
-                recorder.threshold(split);
+                let mut recorder = self.record(encoder, &before, "longtail labels of shards");
+                shard.adopt(&mut recorder);
+                shard.passes.threshold(&mut recorder, shard.split);
             }
-            let mut recorder = Recorder::begin(self, encoder, &bound, "longtail partial");
+            let mut recorder = self.record(encoder, &bound, "longtail partial");
             if round == 0 {
-                recorder.start();
-                recorder.labels(split);
+                shard.passes.start(&mut recorder);
+                shard.passes.labels(&mut recorder, shard.split);
             }
-            match &shard.gather_labels {
+            match &shard.steps.gather_labels {
                 Some(gather) if round == 0 => recorder.over_rows(gather),
                 _ => {
-                    recorder.over_windows(&split.partial);
-                    recorder.over_rows(&shard.gather);
+                    recorder.over_windows(&shard.split.partial);
+                    recorder.over_rows(&shard.steps.gather);
                 }
             }
             Ok(())
@@ -171,19 +204,19 @@ impl Plan {
         outputs: &Outputs<'_>,
     ) -> Result<()> {
         self.expect_mode(Mode::LossAndGrad)?;
-        let (split, shard) = self.shard_steps()?;
+        let shard = self.shard_passes()?;
         let whole = self.check_statistics(statistics)?;
         let mut bound = self.check_inputs(inputs)?;
-        bound.statistics = Some(region_of(&whole, statistics, split.rounds() - 1));
+        bound.statistics = Some(region_of(&whole, statistics, shard.split.rounds() - 1));
         self.check_outputs(outputs)?;
         self.check_gradient(&mut bound, gradient)?;
         self.check_class_scale(&mut bound, class_scale_gradient)?;
         check_apart(&bound, outputs)?;
-        self.kernels.scoped("a shard's loss and gradient", || {
+        self.core.kernels.scoped("a shard's loss and gradient", || {
             {
-                let mut recorder = Recorder::begin(self, encoder, &bound, "longtail loss and gradient");
-                self.close_shard(&mut recorder, split, shard);
-                recorder.backward();
+                let mut recorder = self.record(encoder, &bound, "longtail loss and gradient");
+                shard.close(&mut recorder);
+                self.passes.backward(&mut recorder);
             }
             self.copy_outputs(encoder, outputs);
             Ok(())
@@ -203,50 +236,28 @@ impl Plan {
         outputs: &Outputs<'_>,
     ) -> Result<()> {
         self.expect_mode(Mode::ForwardBackward)?;
-        let (split, shard) = self.shard_steps()?;
+        let shard = self.shard_passes()?;
         let whole = self.check_statistics(statistics)?;
         let mut bound = self.check_inputs(inputs)?;
-        bound.statistics = Some(region_of(&whole, statistics, split.rounds() - 1));
+        bound.statistics = Some(region_of(&whole, statistics, shard.split.rounds() - 1));
         self.check_outputs(outputs)?;
         check_apart(&bound, outputs)?;
-        self.kernels.scoped("a shard's forward pass", || {
-            let mut recorder = Recorder::begin(self, encoder, &bound, "longtail forward");
-            self.close_shard(&mut recorder, split, shard);
-            drop(recorder);
+        self.core.kernels.scoped("a shard's forward pass", || {
+            shard.close(&mut self.record(encoder, &bound, "longtail forward"));
             self.copy_outputs(encoder, outputs);
             Ok(())
         })
     }
 
-    fn close_shard(&self, recorder: &mut Recorder<'_>, split: &SplitSteps, shard: &ShardSteps) {
-        // With two rounds, the second one has adopted the labels.
-        if split.rounds() == 1 {
-            self.adopt(recorder, shard);
-        }
-        recorder.denominator();
-        recorder.over_rows(&split.close);
-        recorder.finish();
-    }
-
-    fn adopt(&self, recorder: &mut Recorder<'_>, shard: &ShardSteps) {
-        if let Some(step) = &shard.adopt {
-            recorder.over_rows(step);
-        }
-    }
-
-    fn shard_steps(&self) -> Result<(&SplitSteps, &ShardSteps)> {
-        match &self.steps.rows {
-            RowSteps::Split(split) => split.shard.as_ref().map(|shard| (split.as_ref(), shard)),
-            RowSteps::Whole(_) => None,
-        }
-        .ok_or(Error::Unexpected { what: "a pass of a shard", planned: "for all classes" })
+    fn shard_passes(&self) -> Result<ShardPasses<'_>> {
+        self.passes.shard().ok_or(Error::Unexpected { what: "a pass of a shard", planned: "for all classes" })
     }
 
     fn check_statistics(&self, view: View<'_>) -> Result<Statistics> {
         let statistics = self
             .statistics()
             .ok_or(Error::Unexpected { what: "statistics of shards", planned: "for all classes" })?;
-        view.check("the statistics", statistics.bytes(), self.alignment(), BufferUsages::STORAGE)?;
+        view.check("the statistics", statistics.bytes(), self.core.alignment(), BufferUsages::STORAGE)?;
         Ok(statistics)
     }
 }

@@ -1,41 +1,16 @@
 //! A spec's numbers as the kernels read them: the uniform block and the class table.
 
-use super::shader::{Column, InnerTerms};
 use crate::Reduction;
 use crate::batch::TargetKind;
+use crate::gpu::shader::{Column, InnerTerms};
 use crate::softmax::{GateSource, SoftmaxLoss};
 use std::ops::Range;
 
-/// The uniform block of a window, the twin of `Params` in `shaders/params.wgsl`.
+/// The uniform block of a loss, the twin of `Spec` in `shaders/softmax_spec.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[expect(missing_docs, reason = "the fields are the shader's, and are described there and in the spec")]
-pub struct Params {
-    pub rows: u32,
-    pub classes: u32,
-    pub total_classes: u32,
-    pub first_class: u32,
-    pub batch_rows: u32,
-    pub batch_row: u32,
-    pub first_row: u32,
-    pub row_shift: u32,
-    pub logits_origin: u32,
-    pub logits_stride: u32,
-    pub gradient_origin: u32,
-    pub gradient_stride: u32,
-    pub dense_origin: u32,
-    pub dense_stride: u32,
-    pub row_step: u32,
-    pub pieces: u32,
-    pub piece_blocks: u32,
-    pub first_slot: u32,
-    pub slots: u32,
-    pub shard: u32,
-    pub shards: u32,
-    pub own_first_class: u32,
-    pub own_classes: u32,
-    pub first_sum: u32,
-    pub sums: u32,
+pub struct SoftmaxNumbers {
     pub weight_column: u32,
     pub margin_column: u32,
     pub smoothing_column: u32,
@@ -58,22 +33,15 @@ pub struct Params {
     pub seed_high: u32,
     pub ignore_index: i32,
     pub flags: u32,
-    pub infinity: u32,
-    pub nan: u32,
 }
 
-/// Bits of `Params::flags`, as in `shaders/params.wgsl`.
-pub(crate) mod flags {
-    pub(crate) const ROW_WEIGHTS: u32 = 1;
-    pub(crate) const FEATURE_NORMS: u32 = 2;
-    pub(crate) const IGNORE_INDEX: u32 = 4;
-    pub(crate) const FIRST_WINDOW: u32 = 8;
-    pub(crate) const FIRST_OF_ROWS: u32 = 16;
-    pub(crate) const FIRST_OF_CLASSES: u32 = 32;
-}
+/// Bits of [`SoftmaxNumbers::flags`], as in `shaders/softmax_spec.wgsl`.
+const ROW_WEIGHTS: u32 = 1;
+const FEATURE_NORMS: u32 = 2;
+const IGNORE_INDEX: u32 = 4;
 
 /// Which terms a spec needs in the inner loops.
-pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms {
+pub(super) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms {
     let seesaw = spec.seesaw.as_ref();
     let compensation = seesaw.is_some_and(|seesaw| seesaw.q > 0.0);
     let given = |gate: &crate::softmax::Gate| gate.source == GateSource::Given;
@@ -99,10 +67,9 @@ fn flag(present: bool, bit: u32) -> u32 {
     if present { bit } else { 0 }
 }
 
-impl Params {
-    /// The spec's part of the block, for a spec that has passed [`SoftmaxLoss::check`] and a batch of `rows`; the
-    /// window's part is 0.
-    pub(crate) fn of_spec(spec: &SoftmaxLoss, rows: u64) -> Self {
+impl SoftmaxNumbers {
+    /// The numbers of a spec that has passed [`SoftmaxLoss::check`], for a batch of `rows`.
+    pub(super) fn new(spec: &SoftmaxLoss, rows: u64, columns: &ClassColumns, row_weights: bool) -> Self {
         let inverse = |denominator: f64| if denominator > 0.0 { narrow(1.0 / denominator) } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "an f32 denominator has fewer bits")]
         let batch = rows as f64;
@@ -121,6 +88,9 @@ impl Params {
         let gate = spec.gate.as_ref();
         let seed = gate.map_or(0, |gate| gate.seed);
         Self {
+            weight_column: columns.place(LabelColumn::Weight),
+            margin_column: columns.place(LabelColumn::Margin),
+            smoothing_column: columns.place(LabelColumn::Smoothing),
             reduction,
             scale: narrow(spec.scale),
             label_smoothing: narrow(spec.label_smoothing),
@@ -144,18 +114,16 @@ impl Params {
             seed_low: (seed & 0xffff_ffff) as u32,
             seed_high: (seed >> 32) as u32,
             ignore_index: spec.ignore_index.unwrap_or(0),
-            flags: flag(influence.is_some(), flags::FEATURE_NORMS)
-                | flag(spec.ignore_index.is_some(), flags::IGNORE_INDEX),
-            infinity: f32::INFINITY.to_bits(),
-            nan: f32::NAN.to_bits(),
-            ..bytemuck::Zeroable::zeroed()
+            flags: flag(row_weights, ROW_WEIGHTS)
+                | flag(influence.is_some(), FEATURE_NORMS)
+                | flag(spec.ignore_index.is_some(), IGNORE_INDEX),
         }
     }
 }
 
 /// A column of the class table that only the labels' own values are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LabelColumn {
+pub(super) enum LabelColumn {
     Weight,
     Margin,
     Smoothing,
@@ -163,13 +131,13 @@ pub(crate) enum LabelColumn {
 
 /// The columns of a spec's class table: first those of the inner loops, then those for labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClassColumns {
+pub(super) struct ClassColumns {
     inner: Vec<Column>,
     labels: Vec<LabelColumn>,
 }
 
 impl ClassColumns {
-    pub(crate) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
+    pub(super) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
         let labels = [
             (spec.class_weights.is_some() && !terms.dense, LabelColumn::Weight),
             (spec.margin.is_some(), LabelColumn::Margin),
@@ -181,12 +149,12 @@ impl ClassColumns {
         }
     }
 
-    pub(crate) fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         (self.inner.len() + self.labels.len()) as u64
     }
 
     /// With the columns that `other` has for labels as well.
-    pub(crate) fn with(mut self, other: &Self) -> Self {
+    pub(super) fn with(mut self, other: &Self) -> Self {
         for column in &other.labels {
             if !self.labels.contains(column) {
                 self.labels.push(*column);
@@ -196,20 +164,20 @@ impl ClassColumns {
     }
 
     /// The place of a column for labels in the table, as the kernels are told.
-    pub(crate) fn place(&self, column: LabelColumn) -> u32 {
+    pub(super) fn place(&self, column: LabelColumn) -> u32 {
         let inner = self.inner.iter().position(|inner| *inner == Column::Weight);
         let label = self.labels.iter().position(|label| *label == column);
         let place = match (column, inner) {
             (LabelColumn::Weight, Some(place)) => Some(place),
             _ => label.map(|place| self.inner.len() + place),
         };
-        // NO_COLUMN of `shaders/params.wgsl`.
+        // NO_COLUMN of `shaders/softmax_spec.wgsl`.
         place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)
     }
 
     /// The table of a range of classes, column after column. The counts' powers are 1 here: the device writes them
     /// from its cumulative counts.
-    pub(crate) fn table(&self, spec: &SoftmaxLoss, classes: Range<usize>) -> Vec<f32> {
+    pub(super) fn table(&self, spec: &SoftmaxLoss, classes: Range<usize>) -> Vec<f32> {
         let width = classes.len();
         let mut table = Vec::with_capacity((self.inner.len() + self.labels.len()) * width);
         let labels = self.labels.iter().map(|column| match column {

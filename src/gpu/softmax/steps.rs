@@ -1,28 +1,33 @@
 //! The kernels of a plan, in the order in which they run.
 
-use super::extent::Extent;
 use crate::Result;
 use crate::gpu::choice::{RowChoice, RowRequest};
-use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::kernels::Kernels;
+use crate::gpu::plan::{Extent, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, InnerTerms, KernelKey, Look, Storage};
-use std::sync::Arc;
 
-/// Threads per workgroup of the kernels that are not over logits.
-pub(crate) const SMALL_WORKGROUP: u32 = 128;
-/// Threads per workgroup of the kernels that have a workgroup for each row, and of the class scales' gradient.
-pub(crate) const ROW_WORKGROUP: u32 = 64;
-
-/// A kernel, compiled.
-#[derive(Debug)]
-pub(crate) struct Step {
-    pub key: KernelKey,
-    pub pipeline: Arc<Pipeline>,
+/// A kernel, with what its workgroups lie over.
+fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
+    let lanes = key.lanes;
+    let launch = match key.driver {
+        Driver::Prepare | Driver::CountLabels | Driver::Adopt | Driver::Stitch | Driver::LabelLogits => {
+            Launch::RowThreads
+        }
+        Driver::RefreshCounts | Driver::ClassScaleGradient => Launch::ClassThreads,
+        Driver::ShareSums | Driver::LossSums => Launch::Sums,
+        Driver::Denominator | Driver::Finish => Launch::Once,
+        Driver::RowStream | Driver::RowChip => Launch::RowGroups { lanes },
+        Driver::Partial | Driver::Backward => Launch::Pieces { lanes },
+        Driver::Threshold | Driver::CloseSlots | Driver::Gather => Launch::Rows,
+    };
+    let step = Step::new(kernels, key, launch)?;
+    Ok(Step { of_classes: key.driver == Driver::ClassScaleGradient, ..step })
 }
 
 /// The kernels of a plan.
 #[derive(Debug)]
-pub(crate) struct Steps {
+pub(super) struct Steps {
     pub count_labels: Option<Step>,
     pub refresh_counts: Option<Step>,
     pub prepare: Step,
@@ -38,7 +43,7 @@ pub(crate) struct Steps {
 
 /// How rows get from logits to their results.
 #[derive(Debug)]
-pub(crate) enum RowSteps {
+pub(super) enum RowSteps {
     /// A workgroup has the whole of its rows.
     Whole(Step),
     /// Rows are shared by workgroups, windows or shards.
@@ -47,7 +52,7 @@ pub(crate) enum RowSteps {
 
 /// The kernels of rows that are split.
 #[derive(Debug)]
-pub(crate) struct SplitSteps {
+pub(super) struct SplitSteps {
     /// Absent for soft targets.
     pub label_logits: Option<Step>,
     /// Seesaw with a floor: the first look.
@@ -61,7 +66,7 @@ pub(crate) struct SplitSteps {
 
 /// The kernels between shards.
 #[derive(Debug)]
-pub(crate) struct ShardSteps {
+pub(super) struct ShardSteps {
     /// Two rounds of statistics: seesaw's labels come first.
     pub gather_labels: Option<Step>,
     pub gather: Step,
@@ -71,7 +76,7 @@ pub(crate) struct ShardSteps {
 
 /// What decides the kernels beside the rows' request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(super) struct Manner {
     pub split: bool,
     pub counted: bool,
     pub many_rows: bool,
@@ -82,7 +87,7 @@ impl Steps {
     ///
     /// # Errors
     /// Those of [`Kernels::pipeline`].
-    pub(crate) fn new(
+    pub(super) fn new(
         kernels: &Kernels,
         rows: &RowRequest,
         choice: RowChoice,
@@ -90,7 +95,7 @@ impl Steps {
         extent: &Extent,
         manner: Manner,
     ) -> Result<Self> {
-        let step = |key: KernelKey| Ok::<_, crate::Error>(Step { key, pipeline: kernels.pipeline(&key)? });
+        let step = |key: KernelKey| step(kernels, key);
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         // Kernels that are not over rows: only what their text depends on.
         let small = |driver| KernelKey::new(driver, rows.targets, SMALL_WORKGROUP);
@@ -144,7 +149,7 @@ impl Steps {
     }
 
     /// Every kernel, in the order in which a plan runs them.
-    pub(crate) fn all(&self) -> Vec<&Step> {
+    pub(super) fn all(&self) -> Vec<&Step> {
         let mut all: Vec<Option<&Step>> = vec![
             self.count_labels.as_ref(),
             self.refresh_counts.as_ref(),
@@ -177,7 +182,7 @@ impl Steps {
 
 impl SplitSteps {
     fn new(kernels: &Kernels, rows: &RowRequest, choice: RowChoice, request: &PlanRequest) -> Result<Self> {
-        let step = |key: KernelKey| Ok::<_, crate::Error>(Step { key, pipeline: kernels.pipeline(&key)? });
+        let step = |key: KernelKey| step(kernels, key);
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         let sharded = request.shard.is_some();
         let terms = rows.terms;
@@ -241,7 +246,7 @@ impl SplitSteps {
     }
 
     /// Rounds of statistics that shards exchange.
-    pub(crate) fn rounds(&self) -> usize {
+    pub(super) fn rounds(&self) -> usize {
         match &self.shard {
             None => 0,
             Some(shard) if shard.gather_labels.is_some() => 2,

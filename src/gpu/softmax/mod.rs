@@ -1,0 +1,306 @@
+//! The softmax family's plans.
+
+mod shard;
+mod spec;
+mod steps;
+
+pub(crate) use shard::ShardPasses;
+pub use shard::Statistics;
+pub use spec::SoftmaxNumbers;
+
+use super::choice::{RowChoice, RowRequest, choose};
+use super::counts::DeviceCounts;
+use super::kernels::Kernels;
+use super::plan::{
+    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window, check_choice,
+    class_arena, narrow,
+};
+use super::request::{Mode, PlanRequest};
+use super::shader::{Driver, InnerTerms, Layout, SAVED_COEFFICIENTS, SAVED_LABELS};
+use super::view::View;
+use crate::batch::TargetKind;
+use crate::loss::Loss;
+use crate::softmax::SoftmaxLoss;
+use crate::{Error, Result};
+use spec::{ClassColumns, inner_terms};
+use steps::{Manner, RowSteps, SplitSteps, Steps};
+
+/// Fields per row that the prepare kernel writes, for one label.
+const FIELDS_PER_LABEL: u64 = 7;
+
+/// A plan's passes.
+#[derive(Debug)]
+pub(crate) struct SoftmaxPasses {
+    terms: InnerTerms,
+    columns: ClassColumns,
+    layout: Layout,
+    influence: bool,
+    label_denominator: bool,
+    count_batch: bool,
+    steps: Steps,
+    counts: Option<DeviceCounts>,
+    fused: bool,
+}
+
+/// Plans a loss that has passed its check.
+///
+/// # Errors
+/// As [`Kernels::plan`].
+pub(crate) fn plan(
+    kernels: &Kernels,
+    spec: &SoftmaxLoss,
+    request: &PlanRequest,
+) -> Result<(Core, Box<dyn Passes>)> {
+    let extent = Extent::new(request)?;
+    let terms = inner_terms(spec, request.targets);
+    let rows = RowRequest {
+        terms,
+        targets: request.targets,
+        storage: request.storage,
+        logits: request.logits,
+        gradient: request.gradient,
+        straddle: extent.straddles(),
+        argmax: request.argmax,
+    };
+    let width = narrow(extent.width());
+    let choice = match request.choice {
+        Some(choice) => choice,
+        None => choose(kernels.adapter, &rows, narrow(extent.rows), width.max(1)),
+    };
+    check_choice(choice, width, rows.row_key(choice, true, true).width())?;
+    let counts = counts_for(kernels, spec, &extent, request.counts.as_ref())?;
+    let columns = ClassColumns::new(spec, &terms);
+    let layout = Layout::new(&rows.key(Driver::Partial, choice));
+    let needs = Needs {
+        dense: request.targets == TargetKind::Soft || terms.gate_given,
+        class_bytes: (4 * columns.len()).max(if counts.is_some() { 8 } else { 0 }),
+        row_fields: 2 * FIELDS_PER_LABEL,
+        saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
+        slot_fields: layout.slot,
+        rows_in_a_loop: request.class_scale_gradient,
+    };
+    let cut = extent.cut(kernels, choice, &needs)?;
+    let split = cut.split || request.shard.is_some();
+    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let manner = Manner { split, counted: counts.is_some(), many_rows };
+    let steps = Steps::new(kernels, &rows, choice, request, &extent, manner)?;
+    let mut saved_fields = layout.extra;
+    if steps.backward.is_some() || split {
+        saved_fields += SAVED_COEFFICIENTS;
+    }
+    if split {
+        saved_fields += SAVED_LABELS + u64::from(cut.slots) * layout.slot;
+    }
+    let kept = Kept {
+        row_fields: FIELDS_PER_LABEL * if request.targets == TargetKind::Mixed { 2 } else { 1 },
+        saved_fields,
+        class_columns: columns.len(),
+        spec: std::mem::size_of::<SoftmaxNumbers>() as u64,
+        many_rows,
+    };
+    let memory = Memory::new(kernels, &cut, kept)?;
+    let core = Core::new(kernels, request, choice, extent, cut, memory)?;
+    let fused = request.mode == Mode::LossAndGrad && steps.backward.is_none();
+    let passes = SoftmaxPasses {
+        terms,
+        columns,
+        layout,
+        influence: false,
+        label_denominator: false,
+        count_batch: false,
+        steps,
+        counts,
+        fused,
+    };
+    Ok((core, Box::new(passes)))
+}
+
+impl Passes for SoftmaxPasses {
+    fn steps(&self) -> Vec<&Step> {
+        let unused = |step: &&Step| {
+            let same = |other: &Option<Step>| other.as_ref().is_some_and(|other| std::ptr::eq(*step, other));
+            let of_denominator =
+                same(&self.steps.share_sums) || std::ptr::eq(*step, &raw const self.steps.denominator);
+            !self.count_batch && same(&self.steps.count_labels) || !self.label_denominator && of_denominator
+        };
+        self.steps.all().into_iter().filter(|step| !unused(step)).collect()
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            gates: self.terms.gate_given.then_some("the gate's source `Given`"),
+            feature_norms: self.influence.then_some("the influence-balanced loss"),
+            outputs: 4,
+        }
+    }
+
+    fn forward(&self, recorder: &mut Recorder<'_>) {
+        self.start(recorder);
+        match &self.steps.rows {
+            RowSteps::Whole(step) => {
+                self.denominator(recorder);
+                recorder.over_windows(step);
+                if self.fused {
+                    self.stitch(recorder);
+                }
+            }
+            RowSteps::Split(split) => {
+                self.labels(recorder, split);
+                self.threshold(recorder, split);
+                recorder.over_windows(&split.partial);
+                self.denominator(recorder);
+                recorder.over_rows(&split.close);
+            }
+        }
+        self.finish(recorder);
+    }
+
+    fn backward(&self, recorder: &mut Recorder<'_>) {
+        // The class scales first: in place, the backward pass leaves no logits.
+        if let Some(step) = &self.steps.class_scale {
+            recorder.over_columns(step);
+        }
+        if let Some(step) = &self.steps.backward {
+            recorder.over_elements(step);
+            self.stitch(recorder);
+        }
+    }
+
+    fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
+        let planned = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
+        let Loss::Softmax(spec) = loss;
+        let terms = inner_terms(spec, core.request.targets);
+        if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
+            return Err(Error::Unexpected { what: "a spec with other terms", planned });
+        }
+        let columns = self.columns.clone().with(&ClassColumns::new(spec, &self.terms));
+        if columns != self.columns {
+            core.memory.classes = class_arena(&core.kernels, &core.cut, columns.len())?;
+            self.columns = columns;
+        }
+        let numbers = SoftmaxNumbers::new(spec, core.extent.rows, &self.columns, core.request.row_weights);
+        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
+        let table = |range| self.columns.table(spec, range);
+        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
+        self.influence = spec.influence.is_some();
+        self.label_denominator = numbers.reduction != 0;
+        self.count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
+        Ok(())
+    }
+
+    fn resource<'a>(
+        &'a self,
+        _core: &'a Core,
+        _bound: &'a Bound<'a>,
+        name: &str,
+        window: &Window,
+    ) -> Option<wgpu::BufferBinding<'a>> {
+        match name {
+            "counts" => window.classes_of(View::whole(&self.counts.as_ref()?.buffer), 8),
+            _ => None,
+        }
+    }
+
+    fn buffers(&self) -> Vec<(&'static str, u64)> {
+        self.counts.iter().map(|counts| (DeviceCounts::LABEL, counts.bytes())).collect()
+    }
+
+    fn manner(&self, core: &Core) -> String {
+        let RowChoice { lanes, workgroup, chip, split, .. } = core.choice;
+        let manner = match (&self.steps.rows, chip) {
+            (RowSteps::Split(_), _) => format!("shared by {} workgroups each", core.cut.slots.max(split)),
+            (RowSteps::Whole(_), 0) => "streamed".to_owned(),
+            (RowSteps::Whole(_), chip) => format!("held on chip, {chip} columns per thread"),
+        };
+        format!("rows {manner}, {lanes} per workgroup of {workgroup} threads")
+    }
+
+    fn counts(&self) -> Option<&DeviceCounts> {
+        self.counts.as_ref()
+    }
+
+    fn shard(&self) -> Option<ShardPasses<'_>> {
+        ShardPasses::new(self)
+    }
+}
+
+impl SoftmaxPasses {
+    /// Counts, labels and the gates' key.
+    fn start(&self, recorder: &mut Recorder<'_>) {
+        if let Some(step) = self.steps.count_labels.as_ref().filter(|_| self.count_batch) {
+            recorder.over_windows(step);
+        }
+        if let Some(step) = &self.steps.refresh_counts {
+            recorder.over_classes(step);
+        }
+        recorder.over_windows(&self.steps.prepare);
+    }
+
+    /// What rows that are split know of their labels, and the raw mass where seesaw's floor needs it.
+    fn labels(&self, recorder: &mut Recorder<'_>, split: &SplitSteps) {
+        if let Some(step) = &split.label_logits {
+            recorder.over_windows(step);
+        }
+        if let Some(step) = &split.raw {
+            recorder.over_windows(step);
+        }
+    }
+
+    fn threshold(&self, recorder: &mut Recorder<'_>, split: &SplitSteps) {
+        if let Some(step) = &split.threshold {
+            recorder.over_rows(step);
+        }
+    }
+
+    fn denominator(&self, recorder: &mut Recorder<'_>) {
+        if !self.label_denominator {
+            return;
+        }
+        if let Some(step) = &self.steps.share_sums {
+            recorder.over_rows(step);
+        }
+        recorder.once(&self.steps.denominator);
+    }
+
+    fn finish(&self, recorder: &mut Recorder<'_>) {
+        if let Some(step) = &self.steps.loss_sums {
+            recorder.over_rows(step);
+        }
+        recorder.once(&self.steps.finish);
+    }
+
+    fn stitch(&self, recorder: &mut Recorder<'_>) {
+        if let Some(step) = &self.steps.stitch {
+            recorder.over_elements(step);
+        }
+    }
+}
+
+/// The cumulative counts of a plan with seesaw: shared ones, or new ones from the spec.
+///
+/// # Errors
+/// [`Error::Length`] for shared counts of another K, and those of [`DeviceCounts::new`].
+fn counts_for(
+    kernels: &Kernels,
+    spec: &SoftmaxLoss,
+    extent: &Extent,
+    shared: Option<&DeviceCounts>,
+) -> Result<Option<DeviceCounts>> {
+    let Some(seesaw) = &spec.seesaw else { return Ok(None) };
+    let width = extent.width();
+    match shared {
+        Some(shared) if shared.classes() as u64 != width => Err(Error::Length {
+            what: "shared class counts",
+            expected: width,
+            found: shared.classes() as u64,
+        }),
+        Some(shared) => Ok(Some(shared.clone())),
+        None => {
+            let start = usize::try_from(extent.classes.start).unwrap_or(usize::MAX);
+            let end = usize::try_from(extent.classes.end).unwrap_or(usize::MAX);
+            let counts = seesaw.counts.get(start..end).unwrap_or(&[]);
+            // A shard without classes counts nothing, and has a place for it.
+            DeviceCounts::new(kernels, if counts.is_empty() { &[0] } else { counts }).map(Some)
+        }
+    }
+}
