@@ -21,12 +21,6 @@ impl<'a> From<&'a SoftmaxLoss> for Loss<'a> {
     }
 }
 
-impl From<SoftmaxLoss> for Loss<'_> {
-    fn from(loss: SoftmaxLoss) -> Self {
-        Self::Softmax(Cow::Owned(loss))
-    }
-}
-
 impl<'a> From<&'a Loss<'_>> for Loss<'a> {
     fn from(loss: &'a Loss<'_>) -> Self {
         match loss {
