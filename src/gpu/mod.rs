@@ -8,6 +8,7 @@ mod choice;
 mod context;
 mod counts;
 mod encode;
+pub mod head;
 mod kernels;
 pub mod matmul;
 mod memory;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::request::Layout;
 use super::tile::{Manner, Tile};
+use crate::gpu::head::HeadKey;
 use crate::gpu::shader::{Access, Binding};
 
 /// Which kernel.
@@ -21,6 +22,8 @@ pub enum MatmulKernel {
         /// Whether the gradient is overwritten; else B is read and C written.
         in_place: bool,
     },
+    /// One of a head's kernels, which has its own text and parameters.
+    Head(HeadKey),
 }
 
 /// How a matrix is read or written.
@@ -81,7 +84,7 @@ macro_rules! shader {
 
 impl Words {
     /// What an element of the binding is in WGSL.
-    fn alias(self) -> &'static str {
+    pub(in crate::gpu) fn alias(self) -> &'static str {
         match self {
             Words::F32 => "f32",
             Words::F32x4 => "vec4<f32>",
@@ -92,7 +95,7 @@ impl Words {
     }
 
     /// Bytes of one.
-    pub(super) fn bytes(self) -> u64 {
+    pub(in crate::gpu) fn bytes(self) -> u64 {
         match self {
             Words::F32 | Words::F16 | Words::Bf16 => 4,
             Words::F32x4 => 16,
@@ -101,11 +104,11 @@ impl Words {
         }
     }
 
-    fn is_bf16(self) -> bool {
+    pub(in crate::gpu) fn is_bf16(self) -> bool {
         matches!(self, Words::Bf16 | Words::Bf16x4)
     }
 
-    fn load_a(self) -> File {
+    pub(in crate::gpu) fn load_a(self) -> File {
         match self {
             Words::F32 => shader!("load_a_f32.wgsl"),
             Words::F32x4 => shader!("load_a_f32x4.wgsl"),
@@ -123,7 +126,7 @@ impl Words {
         }
     }
 
-    fn store(self) -> Vec<File> {
+    pub(in crate::gpu) fn store(self) -> Vec<File> {
         let mut files = vec![match self {
             Words::F32 => shader!("store_f32.wgsl"),
             Words::F32x4 => shader!("store_f32x4.wgsl"),
@@ -194,6 +197,8 @@ impl MatmulKey {
         }
         match self.kernel {
             MatmulKernel::Product => files.extend(self.product_files()),
+            // A head's kernel has its own text.
+            MatmulKernel::Head(_) => {}
             MatmulKernel::Norms => {
                 files.extend([
                     shader!("rows_of_a.wgsl"),
@@ -337,6 +342,9 @@ impl MatmulKey {
     /// The kernel's text, entry point `main`: neutral WGSL, but for cooperative products. Broadcast ones use subgroups,
     /// for which other compilers than naga want `enable subgroups;` before the text, and naga wants nothing.
     pub fn wgsl(&self) -> String {
+        if let MatmulKernel::Head(key) = &self.kernel {
+            return key.wgsl();
+        }
         let mut text = self.header();
         for (name, file) in self.files() {
             let _ = write!(text, "\n// ---- {name}\n{file}");
@@ -361,6 +369,9 @@ impl MatmulKey {
 
     /// The bindings of group 0.
     pub fn bindings(&self) -> Vec<Binding> {
+        if let MatmulKernel::Head(key) = &self.kernel {
+            return key.bindings();
+        }
         let input = if self.shared { Access::ReadWrite } else { Access::Read };
         let norms = self.kernel == MatmulKernel::Norms;
         let sums = matches!(self.kernel, MatmulKernel::ThroughNorm { .. });
@@ -383,6 +394,7 @@ impl MatmulKey {
     pub fn workgroup_bytes(&self) -> u32 {
         match self.kernel {
             MatmulKernel::Product => self.tile.workgroup_bytes(),
+            MatmulKernel::Head(key) => key.workgroup_bytes(),
             _ => 4 * self.tile.workgroup(),
         }
     }
@@ -393,6 +405,7 @@ impl MatmulKey {
             MatmulKernel::Product => "matmul",
             MatmulKernel::Norms => "norms",
             MatmulKernel::ThroughNorm { .. } => "through_norm",
+            MatmulKernel::Head(key) => return key.label(),
         };
         let mut label = format!("longtail.{kernel}.{}", self.a.label());
         if self.reads_b() {
@@ -435,7 +448,7 @@ impl MatmulKey {
 }
 
 impl Words {
-    fn label(self) -> &'static str {
+    pub(in crate::gpu) fn label(self) -> &'static str {
         match self {
             Words::F32 => "f32",
             Words::F32x4 => "f32x4",

@@ -241,9 +241,9 @@ impl MatmulRequest {
 }
 
 /// A matrix's numbers as the kernels take them.
-pub(super) struct Place {
-    pub(super) stride: u32,
-    pub(super) origin: u32,
+pub(in crate::gpu) struct Place {
+    pub(in crate::gpu) stride: u32,
+    pub(in crate::gpu) origin: u32,
 }
 
 impl MatrixSpec {
@@ -256,7 +256,7 @@ impl MatrixSpec {
         if self.stride == 0 { columns } else { self.stride }
     }
 
-    pub(super) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<Place> {
+    pub(in crate::gpu) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<Place> {
         let stride = self.row_stride(columns);
         if stride < columns {
             return Err(Error::Length { what, expected: columns as u64, found: stride as u64 });
@@ -276,14 +276,14 @@ impl MatrixSpec {
     }
 
     /// Bytes of the binding that the matrix needs, whole words.
-    pub(super) fn bytes(&self, shape: (usize, usize)) -> u64 {
+    pub(in crate::gpu) fn bytes(&self, shape: (usize, usize)) -> u64 {
         (self.elements(shape).unwrap_or(usize::MAX) as u64)
             .saturating_mul(self.elem.bytes())
             .next_multiple_of(4)
     }
 
     /// How the kernels read it: by fours where every row begins and ends on one.
-    pub(super) fn words(&self, (_, columns): (usize, usize)) -> Words {
+    pub(in crate::gpu) fn words(&self, (_, columns): (usize, usize)) -> Words {
         let fours = [columns, self.row_stride(columns), self.origin].iter().all(|n| n.is_multiple_of(4));
         match (self.elem, fours) {
             (Elem::F32, false) => Words::F32,
@@ -319,14 +319,14 @@ impl MatrixSpec {
 }
 
 /// Factors' numbers as the kernels take them.
-pub(super) struct FactorPlace {
-    pub(super) origin: u32,
-    pub(super) part: u32,
-    pub(super) parts: u32,
+pub(in crate::gpu) struct FactorPlace {
+    pub(in crate::gpu) origin: u32,
+    pub(in crate::gpu) part: u32,
+    pub(in crate::gpu) parts: u32,
 }
 
 impl RowFactors {
-    pub(super) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<FactorPlace> {
+    pub(in crate::gpu) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<FactorPlace> {
         if self.parts == 0 || !columns.is_multiple_of(self.parts) {
             let value = self.parts as f64;
             let expected = "at least 1 and a divisor of the number of columns";
@@ -341,7 +341,7 @@ impl RowFactors {
     }
 
     /// Bytes of the binding that they need.
-    pub(super) fn bytes(&self, rows: usize) -> u64 {
+    pub(in crate::gpu) fn bytes(&self, rows: usize) -> u64 {
         let count = if rows == 0 { 0 } else { self.origin + rows * self.parts };
         4 * count as u64
     }
@@ -362,6 +362,6 @@ fn index(what: &'static str, value: Option<usize>) -> Result<u32> {
 }
 
 /// A dimension, which tiles may round up.
-pub(super) fn dimension(what: &'static str, value: usize) -> Result<u32> {
+pub(in crate::gpu) fn dimension(what: &'static str, value: usize) -> Result<u32> {
     index(what, Some(value))
 }
