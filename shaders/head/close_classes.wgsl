@@ -5,17 +5,17 @@
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) thread: u32) {
   var sum = 0.0;
-  for (var class = thread; class < params.classes; class += WG) {
-    let slope = columns[class];
-    let along = columns[4u * params.classes + class];
-    let factor = class_scale_of(class);
+  for (var column = thread; column < params.classes; column += WG) {
+    let slope = columns[column];
+    let along = columns[4u * params.classes + column];
+    let factor = class_scale_of(column);
     sum += factor * along;
     if (SCALES_BIAS) {
-      write_bias(class, slope * factor);
-      write_class_scale(class, params.scale * along + slope * bias_of(class));
+      write_bias(column, slope * factor);
+      write_class_scale(column, params.scale * along + slope * bias_of(column));
     } else {
-      write_bias(class, slope);
-      write_class_scale(class, params.scale * along);
+      write_bias(column, slope);
+      write_class_scale(column, params.scale * along);
     }
   }
   let total = sum_over_threads(thread, sum);

@@ -19,16 +19,16 @@ fn main(
   if (index >= params.tiles) {
     return;
   }
-  let class = index * COLUMNS + thread % COLUMNS;
+  let column = index * COLUMNS + thread % COLUMNS;
   let lane = thread / COLUMNS;
   var sum = vec4<f32>(0.0);
-  if (class < params.classes) {
+  if (column < params.classes) {
     for (var i = lane; i < params.m; i += LANES) {
       let row = params.first_row + i;
-      let at = i * params.classes + class;
+      let at = i * params.classes + column;
       let slope = logits[at];
-      let inner = slope * label_slope(row, class);
-      sum += vec4<f32>(slope, inner, inner * row_square(row), slope * label_rest(row, class));
+      let inner = slope * label_slope(row, column);
+      sum += vec4<f32>(slope, inner, inner * row_square(row), slope * label_rest(row, column));
       if (HAS_MARGIN) {
         logits[at] = inner;
       }
@@ -42,12 +42,12 @@ fn main(
     }
     workgroupBarrier();
   }
-  if (lane > 0u || class >= params.classes) {
+  if (lane > 0u || column >= params.classes) {
     return;
   }
   sum = column_sums[thread];
   for (var field = 0u; field < 4u; field += 1u) {
-    let at = field * params.classes + class;
+    let at = field * params.classes + column;
     if (params.accumulate != 0u) {
       columns[at] += sum[field];
     } else {

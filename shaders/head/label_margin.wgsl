@@ -1,7 +1,7 @@
 // The margin of a row's label, whose slope and rest are kept for the way back.
 
-fn target_of(row: u32, class: u32, similarity: f32) -> f32 {
-  if (!is_label(row, class)) {
+fn target_of(row: u32, column: u32, similarity: f32) -> f32 {
+  if (!is_label(row, column)) {
     return similarity;
   }
   let slope = with_margin(similarity);

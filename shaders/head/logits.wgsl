@@ -18,8 +18,8 @@ fn main(
   let start = (index % blocks) * SPAN;
   let row = params.first_row + index / blocks;
   let line = (index / blocks) * params.n;
-  for (var class = start + thread; class < min(start + SPAN, params.n); class += WG) {
-    let similarity = similarity_of(row, class, logits[line + class]);
-    logits[line + class] = logit_of(class, target_of(row, class, similarity));
+  for (var column = start + thread; column < min(start + SPAN, params.n); column += WG) {
+    let similarity = similarity_of(row, column, logits[line + column]);
+    logits[line + column] = logit_of(column, target_of(row, column, similarity));
   }
 }

@@ -7,8 +7,8 @@ struct RowTerms {
 
 fn row_terms(row: u32, thread: u32) -> RowTerms {
   var sum = 0.0;
-  for (var class = thread; class < params.classes; class += WG) {
-    sum += logits[row * params.classes + class] * class_scale_of(class);
+  for (var column = thread; column < params.classes; column += WG) {
+    sum += logits[row * params.classes + column] * class_scale_of(column);
   }
   return RowTerms(1.0, 2.0 * params.scale * sum_over_threads(thread, sum));
 }

@@ -7,9 +7,7 @@ use super::params::HeadParams;
 use super::plan::{PRODUCT_BYTES, Parts, backward_alpha, count, forward_alpha, set_alpha};
 use super::step::{STEP_BYTES, Step};
 use crate::Result;
-use crate::gpu::matmul::{
-    Layout, Matmul, MatmulRequest, MatrixSpec, RowFactors, RowNorms, RowNormsRequest,
-};
+use crate::gpu::matmul::{Layout, Matmul, MatmulRequest, MatrixSpec, RowFactors, RowNorms, RowNormsRequest};
 use crate::head::{ClassScale, Head};
 
 /// What is recorded for one chunk.

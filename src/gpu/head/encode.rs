@@ -43,7 +43,8 @@ impl HeadPlan {
         used.push(self.scratch(steps, scratch));
         check(&self.kernels, &self.request, &used)?;
         let features = self.features(pass, steps, views)?;
-        if let (Some(norms), Some(sums), Some(factors)) = (&steps.norms, self.row_sums(), self.row_factors()) {
+        if let (Some(norms), Some(sums), Some(factors)) = (&steps.norms, self.row_sums(), self.row_factors())
+        {
             norms.encode(pass, features, sums, factors)?;
         }
         let mut product = MatmulViews::new(features, views.weights, scratch);
@@ -209,12 +210,7 @@ impl HeadPlan {
         let words = |rows: usize, columns: usize| 4 * rows as u64 * columns as u64;
         let (rows, classes, dim) = (request.rows, request.classes, request.dim);
         let all = [
-            (
-                "the features' gradient",
-                gradients.features,
-                request.feature_gradient,
-                words(rows, dim),
-            ),
+            ("the features' gradient", gradients.features, request.feature_gradient, words(rows, dim)),
             ("the weights' gradient", gradients.weights, request.weight_gradient, words(classes, dim)),
             ("the biases' gradient", gradients.bias, request.bias_gradient, words(classes, 1)),
             (

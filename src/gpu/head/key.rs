@@ -139,8 +139,9 @@ impl HeadTerms {
             HeadKernel::MovedRows => Self { centred, effect, ..none },
             HeadKernel::CloseFeatures => Self { class_scale: none.class_scale, distance, ..none }
                 .with_weights_scale(distance && class_scale != ClassScale::None),
-            HeadKernel::CloseWeights => Self { distance, columns, ..none }
-                .with_weights_scale(class_scale != ClassScale::None),
+            HeadKernel::CloseWeights => {
+                Self { distance, columns, ..none }.with_weights_scale(class_scale != ClassScale::None)
+            }
             HeadKernel::CloseClasses => Self { bias, class_scale, outputs, ..none },
         }
     }

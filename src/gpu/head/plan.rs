@@ -284,8 +284,7 @@ impl HeadPlan {
     /// Those of [`Head::check`]; [`Error::Unexpected`] for a head that differs in anything else; [`Error::Device`].
     pub fn update(&mut self, head: &Head) -> Result<()> {
         let needs = Needs::new(head, &self.request);
-        let (new, old) =
-            (terms(head, &needs, &self.request), terms(&self.head, &self.needs, &self.request));
+        let (new, old) = (terms(head, &needs, &self.request), terms(&self.head, &self.needs, &self.request));
         let same = new == old
             && needs == self.needs
             && (head.features, head.weights, head.parts)
@@ -298,8 +297,9 @@ impl HeadPlan {
         }
         head.check(self.request.classes, self.request.dim)?;
         self.head = head.clone();
-        let steps =
-            [&mut self.scaled_factors, &mut self.close_weights, &mut self.close_classes].into_iter().flatten();
+        let steps = [&mut self.scaled_factors, &mut self.close_weights, &mut self.close_classes]
+            .into_iter()
+            .flatten();
         for step in steps.chain(self.chunks.iter_mut().flat_map(Chunk::steps_mut)) {
             step.update(|params| params.with_head(head))?;
         }

@@ -131,7 +131,9 @@ impl HeadRequest {
     pub(super) fn chunks(&self) -> Vec<std::ops::Range<usize>> {
         let count = self.rows.div_ceil(self.chunk.max(1)).max(1);
         (0..count)
-            .map(|index| index * self.chunk..((index + 1) * self.chunk).min(self.rows).max(index * self.chunk))
+            .map(|index| {
+                index * self.chunk..((index + 1) * self.chunk).min(self.rows).max(index * self.chunk)
+            })
             .collect()
     }
 }
@@ -187,10 +189,9 @@ pub(super) fn terms(head: &Head, needs: &Needs, request: &HeadRequest) -> HeadTe
         margin: match head.margin {
             TargetMargin::None => MarginKind::None,
             TargetMargin::Cosine { .. } => MarginKind::Cosine,
-            TargetMargin::Angle { beyond, gradient, .. } => MarginKind::Angle {
-                beyond,
-                straight_through: gradient == MarginGradient::StraightThrough,
-            },
+            TargetMargin::Angle { beyond, gradient, .. } => {
+                MarginKind::Angle { beyond, straight_through: gradient == MarginGradient::StraightThrough }
+            }
         },
         centred: head.centred,
         effect: false,

@@ -326,7 +326,11 @@ pub(in crate::gpu) struct FactorPlace {
 }
 
 impl RowFactors {
-    pub(in crate::gpu) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<FactorPlace> {
+    pub(in crate::gpu) fn place(
+        &self,
+        what: &'static str,
+        (rows, columns): (usize, usize),
+    ) -> Result<FactorPlace> {
         if self.parts == 0 || !columns.is_multiple_of(self.parts) {
             let value = self.parts as f64;
             let expected = "at least 1 and a divisor of the number of columns";
