@@ -15,7 +15,7 @@ impl HeadPlan {
     /// [`Error::Length`], [`Error::Alignment`], [`Error::Overlap`], [`Error::BufferUsage`], [`Error::Missing`],
     /// [`Error::Unexpected`], [`Error::Limit`] for views; [`Error::Device`], [`Error::DeviceLost`].
     pub fn begin(&self, pass: &mut wgpu::ComputePass<'_>, views: &HeadViews<'_>) -> Result<()> {
-        check(&self.kernels, &self.request, &self.inputs(views)?)?;
+        check(&self.kernels, self.request.shared, &self.inputs(views)?)?;
         if let (Some(norms), Some(sums), Some(factors)) =
             (&self.weight_norms, self.class_sums(), self.class_factors())
         {
@@ -41,7 +41,7 @@ impl HeadPlan {
         let steps = self.chunk(chunk)?;
         let mut used = self.inputs(views)?;
         used.push(self.scratch(steps, scratch));
-        check(&self.kernels, &self.request, &used)?;
+        check(&self.kernels, self.request.shared, &used)?;
         let features = self.features(pass, steps, views)?;
         if let (Some(norms), Some(sums), Some(factors)) = (&steps.norms, self.row_sums(), self.row_factors())
         {
@@ -78,7 +78,7 @@ impl HeadPlan {
         let mut used = self.inputs(views)?;
         used.push(self.scratch(steps, scratch));
         self.outputs(&mut used, gradients)?;
-        check(&self.kernels, &self.request, &used)?;
+        check(&self.kernels, self.request.shared, &used)?;
         if let Some(step) = &steps.columns {
             step.record(pass, |name| self.view(name, views, Some(scratch), None))?;
         }
@@ -116,7 +116,7 @@ impl HeadPlan {
     ) -> Result<()> {
         let mut used = self.inputs(views)?;
         self.outputs(&mut used, gradients)?;
-        check(&self.kernels, &self.request, &used)?;
+        check(&self.kernels, self.request.shared, &used)?;
         if let (Some(step), Some(gradient)) = (&self.close_weights, gradients.weights) {
             step.record(pass, |name| match name {
                 "a" => Some(views.weights),

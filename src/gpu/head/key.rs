@@ -26,11 +26,19 @@ pub enum HeadKernel {
     CloseWeights,
     /// The gradients of biases and scales.
     CloseClasses,
+    /// The largest logits of each row.
+    Top,
+    /// A running mean of features.
+    RunningMean,
+    /// Sums of each class's features.
+    ClassSums,
+    /// Means of each class's features.
+    ClassMeans,
 }
 
 impl HeadKernel {
     /// Every kernel.
-    pub const ALL: [HeadKernel; 7] = [
+    pub const ALL: [HeadKernel; 11] = [
         HeadKernel::Logits,
         HeadKernel::Columns,
         HeadKernel::ScaledFactors,
@@ -38,6 +46,10 @@ impl HeadKernel {
         HeadKernel::CloseFeatures,
         HeadKernel::CloseWeights,
         HeadKernel::CloseClasses,
+        HeadKernel::Top,
+        HeadKernel::RunningMean,
+        HeadKernel::ClassSums,
+        HeadKernel::ClassMeans,
     ];
 
     fn name(self) -> &'static str {
@@ -49,6 +61,10 @@ impl HeadKernel {
             HeadKernel::CloseFeatures => "close_features",
             HeadKernel::CloseWeights => "close_weights",
             HeadKernel::CloseClasses => "close_classes",
+            HeadKernel::Top => "top",
+            HeadKernel::RunningMean => "running_mean",
+            HeadKernel::ClassSums => "class_sums",
+            HeadKernel::ClassMeans => "class_means",
         }
     }
 }
@@ -86,6 +102,10 @@ pub struct HeadTerms {
     pub centred: bool,
     /// Whether a direction's effect is taken out.
     pub effect: bool,
+    /// Whether something is subtracted from the logits at test time.
+    pub adjustment: bool,
+    /// Whether features have factors that normalise them.
+    pub normalised: bool,
     /// Whether sums over rows for each class have been made.
     pub columns: bool,
     /// Which gradients are asked for: biases, class scales, scale.
@@ -111,6 +131,9 @@ pub struct HeadKey {
     pub lanes: u32,
 }
 
+/// The most classes that a row can be asked for, as `top.wgsl` has it.
+pub(super) const MOST_TOP: u32 = 64;
+
 /// The name and the text of one file.
 type File = (&'static str, &'static str);
 
@@ -129,7 +152,18 @@ macro_rules! row_shader {
 impl HeadTerms {
     /// What of the terms a kernel's text depends on.
     fn of(self, kernel: HeadKernel) -> Self {
-        let Self { bias, class_scale, distance, margin, centred, effect, columns, outputs } = self;
+        let Self {
+            bias,
+            class_scale,
+            distance,
+            margin,
+            centred,
+            effect,
+            adjustment,
+            normalised,
+            columns,
+            outputs,
+        } = self;
         let none = Self::default();
         match kernel {
             HeadKernel::Logits => Self { bias, class_scale, distance, margin, ..none },
@@ -143,6 +177,9 @@ impl HeadTerms {
                 Self { distance, columns, ..none }.with_weights_scale(class_scale != ClassScale::None)
             }
             HeadKernel::CloseClasses => Self { bias, class_scale, outputs, ..none },
+            HeadKernel::Top => Self { bias, class_scale, distance, adjustment, ..none },
+            HeadKernel::ClassSums => Self { normalised, ..none },
+            HeadKernel::RunningMean | HeadKernel::ClassMeans => none,
         }
     }
 
@@ -201,8 +238,8 @@ impl HeadKey {
     }
 
     fn reads_rows(&self) -> bool {
-        use HeadKernel::{CloseFeatures, CloseWeights, MovedRows};
-        matches!(self.kernel, MovedRows | CloseFeatures | CloseWeights)
+        use HeadKernel::{ClassSums, CloseFeatures, CloseWeights, MovedRows, RunningMean};
+        matches!(self.kernel, MovedRows | CloseFeatures | CloseWeights | RunningMean | ClassSums)
     }
 
     fn writes_rows(&self) -> bool {
@@ -210,7 +247,7 @@ impl HeadKey {
     }
 
     fn sums_over_threads(&self) -> bool {
-        self.reads_rows() || self.kernel == HeadKernel::CloseClasses
+        matches!(self.kernel, HeadKernel::MovedRows | HeadKernel::CloseClasses) || self.writes_rows()
     }
 
     /// The files after the header, in order.
@@ -218,7 +255,10 @@ impl HeadKey {
         let terms = &self.terms;
         let mut files = vec![shader!("params.wgsl")];
         if self.reads_rows() {
-            files.extend([self.a.load_a(), row_shader!("rows_of_a.wgsl"), row_shader!("row_factor.wgsl")]);
+            files.extend([self.a.load_a(), row_shader!("rows_of_a.wgsl")]);
+        }
+        if self.writes_rows() || self.kernel == HeadKernel::MovedRows {
+            files.push(row_shader!("row_factor.wgsl"));
         }
         if self.writes_rows() {
             files.extend(self.c.store());
@@ -291,6 +331,30 @@ impl HeadKey {
                     shader!("close_classes.wgsl"),
                 ]);
             }
+            HeadKernel::Top => {
+                files.extend([
+                    terms.bias_file(),
+                    terms.class_scale_file(),
+                    terms.row_square_file(),
+                    terms.class_square_file(),
+                    shader!("logit.wgsl"),
+                    match terms.adjustment {
+                        true => shader!("adjustment.wgsl"),
+                        false => shader!("no_adjustment.wgsl"),
+                    },
+                    shader!("top.wgsl"),
+                ]);
+            }
+            HeadKernel::RunningMean => files.push(shader!("running_mean.wgsl")),
+            HeadKernel::ClassSums => {
+                let normalised = terms.normalised;
+                files.extend([
+                    shader!("labels.wgsl"),
+                    if normalised { shader!("factor.wgsl") } else { shader!("no_factor.wgsl") },
+                    shader!("class_sums.wgsl"),
+                ]);
+            }
+            HeadKernel::ClassMeans => files.push(shader!("class_means.wgsl")),
         }
         files
     }
@@ -303,7 +367,8 @@ impl HeadKey {
         let (margin, scaled) = (terms.has_margin(), terms.scaled());
         let [bias_out, class_scale_out, scale_out] = terms.outputs;
         let kernel = self.kernel;
-        let over_logits = matches!(kernel, HeadKernel::Logits | HeadKernel::Columns);
+        let over_logits = matches!(kernel, HeadKernel::Logits | HeadKernel::Columns | HeadKernel::Top);
+        let (class_sums, class_means) = (kernel == HeadKernel::ClassSums, kernel == HeadKernel::ClassMeans);
         let closes = kernel == HeadKernel::CloseFeatures;
         let state = |kernel| if kernel == HeadKernel::ScaledFactors { ReadWrite } else { Read };
         let slopes = if kernel == HeadKernel::Logits { ReadWrite } else { Read };
@@ -316,15 +381,15 @@ impl HeadKey {
             ("logits", if over_logits { ReadWrite } else { input }, over_logits || closes && terms.distance),
             ("bias", input, terms.bias),
             ("class_scale", input, scaled),
-            ("labels", input, margin),
+            ("labels", input, margin || class_sums),
             ("centre", input, terms.centred),
             ("direction", input, terms.effect),
-            ("row_state", slopes, over_logits && (margin || terms.distance) || closes),
+            ("row_state", slopes, over_logits && (margin || terms.distance) || closes || terms.normalised),
             (
                 "class_state",
                 state(kernel),
                 matches!(kernel, HeadKernel::ScaledFactors | HeadKernel::CloseWeights)
-                    || kernel == HeadKernel::Logits && terms.distance,
+                    || matches!(kernel, HeadKernel::Logits | HeadKernel::Top) && terms.distance,
             ),
             (
                 "columns",
@@ -334,6 +399,13 @@ impl HeadKey {
             ("bias_gradient", ReadWrite, bias_out),
             ("class_scale_gradient", ReadWrite, class_scale_out),
             ("scale_gradient", ReadWrite, scale_out),
+            ("adjustment", input, terms.adjustment),
+            ("top_logits", ReadWrite, kernel == HeadKernel::Top),
+            ("top_classes", ReadWrite, kernel == HeadKernel::Top),
+            ("mean", ReadWrite, kernel == HeadKernel::RunningMean),
+            ("sums", if class_sums { ReadWrite } else { input }, class_sums || class_means),
+            ("counts", if class_sums { ReadWrite } else { input }, class_sums || class_means),
+            ("means", ReadWrite, class_means),
         ];
         let bound = all.into_iter().filter(|(.., bound)| *bound);
         (0..).zip(bound).map(|(number, (name, access, _))| Binding { number, name, access }).collect()
@@ -388,6 +460,7 @@ impl HeadKey {
                 "a" => "WordA",
                 "c" => "WordC",
                 "labels" => "i32",
+                "top_classes" | "counts" => "u32",
                 _ => "f32",
             };
             let _ = writeln!(
@@ -410,11 +483,12 @@ impl HeadKey {
     /// Bytes of workgroup memory, as declared.
     pub fn workgroup_bytes(&self) -> u32 {
         match self.kernel {
-            HeadKernel::Logits | HeadKernel::ScaledFactors => 0,
             HeadKernel::Columns => 16 * self.workgroup,
+            HeadKernel::Top => 8 * self.workgroup + 8 * MOST_TOP,
             HeadKernel::MovedRows if !self.terms.effect => 0,
             HeadKernel::CloseFeatures | HeadKernel::CloseWeights => 4 * self.workgroup,
-            HeadKernel::MovedRows | HeadKernel::CloseClasses => 4 * self.workgroup,
+            HeadKernel::MovedRows | HeadKernel::CloseClasses | HeadKernel::RunningMean => 4 * self.workgroup,
+            _ => 0,
         }
     }
 
@@ -446,6 +520,8 @@ impl HeadKey {
             (terms.has_margin(), margin),
             (terms.centred, "centred"),
             (terms.effect, "effect"),
+            (terms.adjustment, "adjusted"),
+            (terms.normalised, "normalised"),
             (terms.columns, "columns"),
             (terms.outputs[0], "to_bias"),
             (terms.outputs[1], "to_class_scale"),

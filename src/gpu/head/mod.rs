@@ -7,14 +7,18 @@
 mod chunk;
 mod encode;
 mod key;
+mod means;
 mod params;
 mod plan;
+mod predict;
 mod request;
 mod step;
 mod views;
 
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};
+pub use means::{ClassMeans, ClassMeansRequest, RunningMean, RunningMeanRequest};
 pub use params::HeadParams;
 pub use plan::HeadPlan;
+pub use predict::{HeadPredict, PredictRequest, PredictViews};
 pub use request::HeadRequest;
 pub use views::{HeadGradients, HeadViews};

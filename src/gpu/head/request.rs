@@ -195,6 +195,8 @@ pub(super) fn terms(head: &Head, needs: &Needs, request: &HeadRequest) -> HeadTe
         },
         centred: head.centred,
         effect: false,
+        adjustment: false,
+        normalised: false,
         columns: needs.columns,
         outputs: [request.bias_gradient, request.class_scale_gradient, request.scale_gradient],
     }

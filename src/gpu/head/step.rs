@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::key::HeadKey;
 use super::params::HeadParams;
 use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::shader::Access;
 use crate::gpu::view::View;
 use crate::{Error, Result};
 use wgpu::BufferUsages;
@@ -19,12 +20,12 @@ pub(super) struct Step {
     grid: (u32, u32),
     pipeline: Arc<Pipeline>,
     uniform: wgpu::Buffer,
-    /// Stands for arrays without elements, which cannot be bound.
-    nothing: wgpu::Buffer,
+    /// Stand for arrays without elements, which cannot be bound: read ones and written ones.
+    nothing: [wgpu::Buffer; 2],
 }
 
 /// Bytes that a step has on the device.
-pub(super) const STEP_BYTES: u64 = size_of::<HeadParams>() as u64 + 16;
+pub(super) const STEP_BYTES: u64 = size_of::<HeadParams>() as u64 + 32;
 
 impl Step {
     /// Compiles a kernel for a grid of `groups` workgroups.
@@ -68,7 +69,8 @@ impl Step {
             };
             let size = size_of::<HeadParams>() as u64;
             let uniform = buffer("longtail head", size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-            Ok((uniform, buffer("longtail nothing", 16, BufferUsages::STORAGE)))
+            let nothing = [0; 2].map(|_| buffer("longtail nothing", 16, BufferUsages::STORAGE));
+            Ok((uniform, nothing))
         })?;
         let step = Self { kernels: kernels.clone(), key, params, grid, pipeline, uniform, nothing };
         step.upload()?;
@@ -116,7 +118,9 @@ impl Step {
                     "params" => Some(View::whole(&self.uniform)),
                     name => view(name).filter(|view| view.size >= word(name)),
                 };
-                let resource = view.unwrap_or(View::whole(&self.nothing)).binding()?;
+                let [read, written] = &self.nothing;
+                let nothing = if binding.access == Access::Read { read } else { written };
+                let resource = view.unwrap_or(View::whole(nothing)).binding()?;
                 Some(wgpu::BindGroupEntry {
                     binding: binding.number,
                     resource: wgpu::BindingResource::Buffer(resource),

@@ -1,6 +1,5 @@
 //! The caller's buffers of a head, and their checks.
 
-use super::request::HeadRequest;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::view::View;
 use crate::{Error, Result};
@@ -100,7 +99,7 @@ pub(super) fn optional<'a>(
 }
 
 /// Checks every view by itself, and those that are written against all others.
-pub(super) fn check(kernels: &Kernels, request: &HeadRequest, used: &[Used<'_>]) -> Result<()> {
+pub(super) fn check(kernels: &Kernels, shared: bool, used: &[Used<'_>]) -> Result<()> {
     let alignment = u64::from(kernels.device.limits().min_storage_buffer_offset_alignment).max(4);
     let allowed = kernels.max_binding();
     for &Used { what, view, bytes, .. } in used {
@@ -123,7 +122,7 @@ pub(super) fn check(kernels: &Kernels, request: &HeadRequest, used: &[Used<'_>])
             if written.view.overlaps(&other.view) {
                 return Err(Error::Overlap { first, second, cure: "give them bytes of their own" });
             }
-            if written.view.buffer == other.view.buffer && !other.written && !request.shared {
+            if written.view.buffer == other.view.buffer && !other.written && !shared {
                 let cure = "views in one buffer need a request that is shared";
                 return Err(Error::Overlap { first, second, cure });
             }
