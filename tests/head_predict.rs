@@ -7,6 +7,7 @@ mod inputs;
 
 use gpu::{Arena, GUARD, bits, context, floats};
 use inputs::Draws;
+use longtail::gpu::Kernels;
 use longtail::gpu::head::{ClassMeansRequest, PredictRequest, PredictViews, RunningMeanRequest};
 use longtail::head::{ClassScale, Head, HeadInput, Inference, RowNorm, RunningMean, class_means};
 use longtail::method::HEADS;
@@ -56,7 +57,10 @@ impl Batch {
     }
 
     fn run(&self) -> longtail::Result<(Vec<u32>, Vec<f32>)> {
-        let kernels = context().kernels();
+        self.run_on(context().kernels())
+    }
+
+    fn run_on(&self, kernels: &Kernels) -> longtail::Result<(Vec<u32>, Vec<f32>)> {
         let plan = kernels.head_predict(&self.head, &self.request)?;
         let mut arena = Arena::new(false);
         let all = [
@@ -309,4 +313,48 @@ fn means_of_classes() {
         cases += 1;
     }
     report(cases as usize);
+}
+
+/// Small wrong edits that the comparison with whole numbers has to notice.
+#[test]
+fn mutants_are_noticed() {
+    let kernels = context().kernels();
+    let request = PredictRequest::new(7, 40, 3, 20).with_chunks(3, 13);
+    let plain = Batch::new(Head::linear().with_bias(), request.with_adjustment(), 5);
+    let effect = Batch::new(Head::causal(1, 4.0, 0.25), request.with_effect(1.5), 5);
+    let right = |batch: &Batch, kernels: &Kernels| {
+        let Ok((classes, logits)) = batch.run_on(kernels) else { return false };
+        let expected = batch.expected();
+        let near = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() <= 1e-4;
+        let same = classes == expected.classes || batch.request.effect.is_some();
+        same && logits.iter().zip(&expected.top_logits).all(near)
+    };
+    let mutants = [
+        (&plain, "a.kind < b.kind", "a.kind > b.kind"),
+        (&plain, "a.logit > b.logit ||", "a.logit >= b.logit ||"),
+        (&plain, "- adjustment_of(kind)", ""),
+        (&plain, "return adjustment[column];", "return adjustment[0];"),
+        (&plain, "if (params.accumulate != 0u) {\n      found_before", "if (false) {\n      found_before"),
+        (&plain, "params.first_class + column;", "column;"),
+        (&plain, "Found(logit, params.first_class + column)", "Found(logit, column)"),
+        (&plain, "(params.first_row + row) * params.top", "row * params.top"),
+        (&plain, "turn == 0u || before(last, candidate)", "true"),
+        (&plain, "best = better(best, found_before[i], last, turn);", ""),
+        (&plain, "before(found_by[thread + half], found_by[thread])", "false"),
+        (&effect, "effect.factor * x", "x"),
+        (&effect, "effect.along * direction_of(column)", "0.0"),
+        (&effect, "params.effect * (product", "(product"),
+        (&effect, "/ sqrt(direction_square)) / sqrt(direction_square)", "/ sqrt(direction_square))"),
+    ];
+    let mut missed = String::new();
+    for (batch, from, to) in mutants {
+        assert!(right(batch, kernels), "`{from}`: the unedited kernels fail");
+        let plan = kernels.head_predict(&batch.head, &batch.request).unwrap();
+        assert!(plan.keys().iter().any(|key| key.wgsl().contains(from)), "`{from}` is in no kernel that ran");
+        if right(batch, &kernels.edited(&[(from, to)])) {
+            missed.push_str(&format!("`{from}` -> `{to}`: not noticed\n"));
+        }
+    }
+    assert!(missed.is_empty(), "{missed}");
+    report(mutants.len());
 }

@@ -4,7 +4,7 @@
 
 use crate::gpu::{Arena, GUARD, bits, floats};
 use crate::inputs::Draws;
-use crate::matrix::{Matrix, U};
+use crate::matrix::{Matrix, U, rounded};
 use longtail::gpu::head::{HeadGradients, HeadPlan, HeadRequest, HeadViews};
 use longtail::gpu::{Kernels, View};
 use longtail::head::{
@@ -70,8 +70,18 @@ impl HeadCase {
             Matrix::new(spec, rows, dim, values)
         };
         let (n, k, d) = (request.rows, request.classes, request.dim);
-        let features = rows(request.features, n, d);
+        let mut features = rows(request.features, n, d);
         let weights = rows(request.weights, k, d);
+        if matches!(head.margin, TargetMargin::Angle { .. }) && n > 2 && d >= 8 {
+            // Row 2 lies nearly opposite of its label's weights, where an angular margin ends.
+            let label = 15 % k;
+            let opposite = weights.values[label * d..(label + 1) * d].iter().map(|w| -2.0 * w);
+            let mut values = features.values.clone();
+            values[2 * d..3 * d].iter_mut().zip(opposite).for_each(|(x, w)| {
+                *x = rounded(request.features.elem, w + 0.125 * *x);
+            });
+            features = Matrix::new(request.features, n, d, values);
+        }
         let mut vector = |count: usize| (0..count).map(|_| f64::from(draws.normal())).collect::<Vec<f64>>();
         let (bias, class_scale) = (vector(k), vector(k));
         let centre = vector(d).iter().map(|value| 0.125 * value).collect::<Vec<f64>>();
