@@ -11,9 +11,10 @@ mod matrix;
 
 use gpu::context;
 use head_case::HeadCase;
+use longtail::Element;
 use longtail::Error;
 use longtail::gpu::head::HeadRequest;
-use longtail::gpu::matmul::{Elem, MatrixSpec};
+use longtail::gpu::matmul::MatrixSpec;
 use longtail::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
 use longtail::method::HEADS;
 use matrix::Matrix;
@@ -60,7 +61,7 @@ fn every_head_in_every_dimension() {
 #[test]
 fn every_place_and_element_type() {
     let mut cases = 0;
-    let elems = [Elem::F32, Elem::F16, Elem::Bf16];
+    let elems = [Element::F32, Element::F16, Element::Bf16];
     for (turn, (features, weights)) in elems.into_iter().flat_map(|a| elems.map(|b| (a, b))).enumerate() {
         for (dim, gap) in [(8, 4), (6, 1)] {
             for head in

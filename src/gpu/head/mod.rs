@@ -13,6 +13,7 @@ mod plan;
 mod predict;
 mod request;
 mod step;
+mod text;
 mod views;
 
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};

@@ -3,27 +3,7 @@
 use super::key::{MatmulKernel, MatmulKey, Words};
 use super::params::MatmulParams;
 use super::tile::Tile;
-use crate::{Error, Result};
-
-/// The type of a matrix's elements in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Elem {
-    /// 32-bit floats. The default.
-    #[default]
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// The upper half of an f32.
-    Bf16,
-}
-
-impl Elem {
-    /// Bytes of one element.
-    pub fn bytes(self) -> u64 {
-        if self == Elem::F32 { 4 } else { 2 }
-    }
-}
+use crate::{Element, Error, Result};
 
 /// Which rows are multiplied with which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -43,7 +23,7 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MatrixSpec {
     /// The type of its elements.
-    pub elem: Elem,
+    pub elem: Element,
     /// Elements between the starts of two rows; 0 is the number of columns.
     pub stride: usize,
     /// The element of the binding with which it begins.
@@ -120,7 +100,7 @@ impl MatmulRequest {
 
     /// Sets the types of the elements of A, B and C.
     #[must_use]
-    pub fn with_elems(mut self, a: Elem, b: Elem, c: Elem) -> Self {
+    pub fn with_elems(mut self, a: Element, b: Element, c: Element) -> Self {
         (self.a.elem, self.b.elem, self.c.elem) = (a, b, c);
         self
     }
@@ -248,7 +228,7 @@ pub(in crate::gpu) struct Place {
 
 impl MatrixSpec {
     /// Contiguous from the start of the binding.
-    pub fn new(elem: Elem) -> Self {
+    pub fn new(elem: Element) -> Self {
         Self { elem, stride: 0, origin: 0 }
     }
 
@@ -286,12 +266,12 @@ impl MatrixSpec {
     pub(in crate::gpu) fn words(&self, (_, columns): (usize, usize)) -> Words {
         let fours = [columns, self.row_stride(columns), self.origin].iter().all(|n| n.is_multiple_of(4));
         match (self.elem, fours) {
-            (Elem::F32, false) => Words::F32,
-            (Elem::F32, true) => Words::F32x4,
-            (Elem::F16, false) => Words::F16,
-            (Elem::F16, true) => Words::F16x4,
-            (Elem::Bf16, false) => Words::Bf16,
-            (Elem::Bf16, true) => Words::Bf16x4,
+            (Element::F32, false) => Words::F32,
+            (Element::F32, true) => Words::F32x4,
+            (Element::F16, false) => Words::F16,
+            (Element::F16, true) => Words::F16x4,
+            (Element::Bf16, false) => Words::Bf16,
+            (Element::Bf16, true) => Words::Bf16x4,
         }
     }
 
