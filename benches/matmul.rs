@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use longtail::gpu::matmul::{
-    Elem, Layout, MatmulRequest, MatmulViews, RowNormsRequest, ThroughNormRequest, Tile,
-};
+use longtail::Element;
+use longtail::gpu::matmul::{Layout, MatmulRequest, MatmulViews, RowNormsRequest, ThroughNormRequest, Tile};
 use longtail::gpu::{Context, View};
 use longtail::head::RowNorm;
 
@@ -74,7 +73,7 @@ fn products(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("matmul");
     group.sample_size(10).measurement_time(Duration::from_secs(3));
-    let elems: &[Elem] = &[Elem::F32, Elem::F16];
+    let elems: &[Element] = &[Element::F32, Element::F16];
     for &(batch, dim, classes) in shapes {
         for (name, layout, m, n, k) in [
             ("logits", Layout::Nt, batch, classes, dim),
@@ -82,7 +81,7 @@ fn products(criterion: &mut Criterion) {
             ("weights", Layout::Tn, classes, dim, batch),
         ] {
             for elem in elems {
-                let request = MatmulRequest::new(layout, m, n, k).with_elems(*elem, *elem, Elem::F32);
+                let request = MatmulRequest::new(layout, m, n, k).with_elems(*elem, *elem, Element::F32);
                 group.throughput(Throughput::Elements((m * n * k) as u64));
                 group.bench_function(format!("{name}/{batch}x{dim}x{classes}/{elem:?}"), |bencher| {
                     bencher.iter_custom(|times| product(&context, &request, times));

@@ -9,12 +9,13 @@ mod inputs;
 mod matrix;
 
 use gpu::context;
-use longtail::gpu::matmul::{Elem, Layout, Manner, MatmulRequest, MatrixSpec, RowFactors, Tile, Words};
+use longtail::Element;
+use longtail::gpu::matmul::{Layout, Manner, MatmulRequest, MatrixSpec, RowFactors, Tile, Words};
 use matrix::{Case, Matrix, bits, number, rounded};
 
 const LAYOUTS: [Layout; 3] = [Layout::Nt, Layout::Nn, Layout::Tn];
 const SIZES: [usize; 6] = [1, 3, 17, 64, 65, 257];
-const ELEMS: [Elem; 3] = [Elem::F32, Elem::F16, Elem::Bf16];
+const ELEMS: [Element; 3] = [Element::F32, Element::F16, Element::Bf16];
 
 /// Small tiles of every manner, which compile fast and fit every device.
 fn tiles() -> Vec<Tile> {
@@ -107,7 +108,7 @@ fn every_tile() {
             }
             if layout == LAYOUTS[cases as usize % 3] {
                 let request = MatmulRequest::new(layout, 33, 68, 36).with_tile(tile);
-                Case::new(request.with_elems(Elem::F16, Elem::Bf16, Elem::F16), cases)
+                Case::new(request.with_elems(Element::F16, Element::Bf16, Element::F16), cases)
                     .check(context().kernels());
                 cases += 1;
             }
@@ -182,14 +183,14 @@ fn odd_rows_of_16_bits() {
     let kernels = context().kernels();
     let native = kernels.device().features().contains(wgpu::Features::SHADER_F16);
     let mut cases = 0;
-    for elem in [Elem::F16, Elem::Bf16] {
+    for elem in [Element::F16, Element::Bf16] {
         for (stride, origin) in [(0, 0), (7, 0), (8, 1), (0, 1)] {
             let mut request = MatmulRequest::new(Layout::Nt, 5, 7, 6).with_tile(Tile::direct(4, 1, 8));
             request.c = MatrixSpec { elem, stride, origin };
             request.accumulate = origin == 1;
             let case = Case::new(request, cases);
             cases += 1;
-            if elem == Elem::F16 && native {
+            if elem == Element::F16 && native {
                 assert_eq!(case.check(kernels).key().c, Words::F16Native);
             } else {
                 assert!(matches!(
@@ -246,7 +247,7 @@ fn rounding_to_16_bits() {
     .to_vec();
     let n = values.len();
     let wide: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
-    for elem in [Elem::F16, Elem::Bf16] {
+    for elem in [Element::F16, Element::Bf16] {
         for stride in [n, n + 2] {
             let mut request = MatmulRequest::new(Layout::Nn, 1, n, 1).with_tile(Tile::direct(4, 1, 8));
             request.c = MatrixSpec { elem, stride, origin: 0 };

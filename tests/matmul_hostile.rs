@@ -6,8 +6,9 @@ mod gpu;
 mod inputs;
 
 use gpu::{Arena, context};
+use longtail::Element;
 use longtail::Error;
-use longtail::gpu::matmul::{Elem, Layout, Matmul, MatmulRequest, MatmulViews, RowFactors, Tile};
+use longtail::gpu::matmul::{Layout, Matmul, MatmulRequest, MatmulViews, RowFactors, Tile};
 use longtail::gpu::{Kernels, View};
 
 fn kernels() -> &'static Kernels {
@@ -102,7 +103,7 @@ fn tiles() {
     let info = kernels().device().adapter_info();
     let halves = |subgroup| {
         let tile = Tile::cooperative(16, subgroup);
-        refused(request().with_elems(Elem::F16, Elem::F16, Elem::F32).with_tile(tile))
+        refused(request().with_elems(Element::F16, Element::F16, Element::F32).with_tile(tile))
     };
     if !kernels().device().features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
         && info.subgroup_min_size == info.subgroup_max_size

@@ -13,9 +13,10 @@ mod matrix_rows;
 use std::panic::AssertUnwindSafe;
 
 use gpu::context;
+use longtail::Element;
 use longtail::gpu::Kernels;
 use longtail::gpu::matmul::{
-    Elem, Layout, MatmulRequest, MatrixSpec, RowFactors, RowNormsRequest, ThroughNormRequest, Tile,
+    Layout, MatmulRequest, MatrixSpec, RowFactors, RowNormsRequest, ThroughNormRequest, Tile,
 };
 use longtail::head::RowNorm;
 use matrix::{Case, Matrix};
@@ -116,13 +117,13 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
     let strided = Subject::Product(product(Layout::Nn).with_strides(23, 70, 71).with_origins(3, 1, 5));
     let updated = Subject::Product(product(Layout::Nt).with_accumulate().with_alpha(-0.5));
     let halves = |c, stride| {
-        let mut request = product(Layout::Nt).with_elems(Elem::F16, Elem::Bf16, c);
+        let mut request = product(Layout::Nt).with_elems(Element::F16, Element::Bf16, c);
         request.c.stride = stride;
         Subject::Product(request)
     };
     let half_fours = |c| {
         let request = MatmulRequest::new(Layout::Nt, 36, 72, 20).with_tile(DIRECT);
-        Subject::Product(request.with_elems(Elem::Bf16, Elem::F16, c))
+        Subject::Product(request.with_elems(Element::Bf16, Element::F16, c))
     };
     let factors = Subject::Product(
         product(Layout::Nn)
@@ -209,33 +210,33 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (handed(Layout::Nt), "place.y + 4u * lane", "place.y + 8u * lane"),
         (handed(Layout::Nt), "store_eight(m + 16u, n, c2)", "store_eight(m + 16u, n, c1)"),
         // 16 bits.
-        (halves(Elem::F32, 69), "16u * (at & 1u)", "16u * (1u - (at & 1u))"),
-        (halves(Elem::F32, 69), "let bits = (b[at >> 1u]", "let bits = (b[(at + 2u) >> 1u]"),
+        (halves(Element::F32, 69), "16u * (at & 1u)", "16u * (1u - (at & 1u))"),
+        (halves(Element::F32, 69), "let bits = (b[at >> 1u]", "let bits = (b[(at + 2u) >> 1u]"),
         (
-            half_fours(Elem::F32),
+            half_fours(Element::F32),
             "vec4<f32>(low.x, high.x, low.y, high.y)",
             "vec4<f32>(low.x, low.y, high.x, high.y)",
         ),
         (
-            half_fours(Elem::F32),
+            half_fours(Element::F32),
             "unpack2x16float(words.x), unpack2x16float(words.y)",
             "unpack2x16float(words.y), unpack2x16float(words.x)",
         ),
-        (halves(Elem::F16, 70), "size + 0xfffu + ((size >> 13u) & 1u)", "size"),
-        (halves(Elem::Bf16, 70), "bits + 0x7fffu + ((bits >> 16u) & 1u)", "bits"),
-        (halves(Elem::F16, 70), "(word & 0xffffu) | (c[at] & 0xffff0000u)", "word"),
+        (halves(Element::F16, 70), "size + 0xfffu + ((size >> 13u) & 1u)", "size"),
+        (halves(Element::Bf16, 70), "bits + 0x7fffu + ((bits >> 16u) & 1u)", "bits"),
+        (halves(Element::F16, 70), "(word & 0xffffu) | (c[at] & 0xffff0000u)", "word"),
         (
-            halves(Elem::F16, 70),
+            halves(Element::F16, 70),
             "write_pair(at + 1u, column + 2u, end, value.zw)",
             "write_pair(at + 1u, column + 2u, end, value.xy)",
         ),
         (
-            half_fours(Elem::F16),
+            half_fours(Element::F16),
             "encode_16(value.xy), encode_16(value.zw)",
             "encode_16(value.xy), encode_16(value.xy)",
         ),
         (
-            half_fours(Elem::Bf16),
+            half_fours(Element::Bf16),
             "f16_bits(value.x) | (bf16_bits(value.y) << 16u)",
             "f16_bits(value.y) | (bf16_bits(value.x) << 16u)",
         ),

@@ -11,7 +11,8 @@ mod matrix_rows;
 
 use gpu::context;
 use inputs::Draws;
-use longtail::gpu::matmul::{Elem, MatrixSpec, RowFactors, RowNormsRequest, ThroughNormRequest};
+use longtail::Element;
+use longtail::gpu::matmul::{MatrixSpec, RowFactors, RowNormsRequest, ThroughNormRequest};
 use longtail::head::{Head, HeadBatch, HeadInput, HeadLoss, RowNorm};
 use longtail::{Error, SoftmaxLoss, Targets, Upstream, reference};
 use matrix::Matrix;
@@ -43,7 +44,7 @@ fn norms_and_gradients_of_every_shape() {
             let mut request = RowNormsRequest::new(rows, columns, norm);
             request.factors = RowFactors { parts, origin: cases % 3 };
             if cases % 2 == 1 {
-                request.x = MatrixSpec { elem: Elem::F32, stride: columns + 3, origin: 5 };
+                request.x = MatrixSpec { elem: Element::F32, stride: columns + 3, origin: 5 };
             }
             let case = Rows::new(request, cases as u32);
             case.check(context().kernels(), &ThroughNormRequest::in_place(request));
@@ -55,7 +56,7 @@ fn norms_and_gradients_of_every_shape() {
 
 #[test]
 fn every_element_type() {
-    let elems = [Elem::F32, Elem::F16, Elem::Bf16];
+    let elems = [Element::F32, Element::F16, Element::Bf16];
     let mut cases = 0;
     for x in elems {
         for gradient in elems {
@@ -90,12 +91,12 @@ fn every_element_type() {
 fn odd_parts_of_16_bits() {
     let kernels = context().kernels();
     let native = kernels.device().features().contains(wgpu::Features::SHADER_F16);
-    for elem in [Elem::F16, Elem::Bf16] {
+    for elem in [Element::F16, Element::Bf16] {
         let mut request = RowNormsRequest::new(4, 6, RowNorm::unit());
         request.factors.parts = 2;
         let mut through = ThroughNormRequest::in_place(request);
         through.result.elem = elem;
-        if elem == Elem::F16 && native {
+        if elem == Element::F16 && native {
             Rows::new(request, 1).check(kernels, &through);
         } else {
             let found = kernels.through_norm(&through);

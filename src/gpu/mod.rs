@@ -7,6 +7,7 @@
 mod choice;
 mod context;
 mod counts;
+pub mod head;
 mod kernels;
 pub mod matmul;
 mod plan;

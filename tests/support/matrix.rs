@@ -3,17 +3,18 @@
 
 use crate::gpu::{Arena, GUARD};
 use crate::inputs::Draws;
+use longtail::Element;
 use longtail::gpu::Kernels;
-use longtail::gpu::matmul::{Elem, Layout, Matmul, MatmulRequest, MatmulViews, MatrixSpec};
+use longtail::gpu::matmul::{Layout, Matmul, MatmulRequest, MatmulViews, MatrixSpec};
 
 /// Half a unit in the last place of f32, relative.
 pub const U: f64 = 1.0 / 16_777_216.0;
 
 /// The nearest number of an element type, ties to even, by the definition of its unit in the last place.
-pub fn rounded(elem: Elem, value: f64) -> f64 {
+pub fn rounded(elem: Element, value: f64) -> f64 {
     let (digits, lowest) = match elem {
-        Elem::F16 => (10, -14),
-        Elem::Bf16 => (7, -126),
+        Element::F16 => (10, -14),
+        Element::Bf16 => (7, -126),
         _ => return f64::from(value as f32),
     };
     if value == 0.0 || !value.is_finite() {
@@ -22,24 +23,24 @@ pub fn rounded(elem: Elem, value: f64) -> f64 {
     let exponent = (value.abs().log2().floor() as i32).max(lowest);
     let unit = 2f64.powi(exponent - digits);
     let near = (value / unit).round_ties_even() * unit;
-    let largest = if elem == Elem::F16 { 65504.0 } else { f64::from(f32::MAX) };
+    let largest = if elem == Element::F16 { 65504.0 } else { f64::from(f32::MAX) };
     if near.abs() > largest { f64::INFINITY.copysign(near) } else { near }
 }
 
 /// How far the nearest number of an element type may be from one of this size.
-pub fn rounding(elem: Elem, size: f64) -> f64 {
+pub fn rounding(elem: Element, size: f64) -> f64 {
     match elem {
-        Elem::F16 => size / 2048.0 + 2f64.powi(-25),
-        Elem::Bf16 => size / 256.0,
+        Element::F16 => size / 2048.0 + 2f64.powi(-25),
+        Element::Bf16 => size / 256.0,
         _ => size * U,
     }
 }
 
 /// The bits of a number that the type has.
-pub fn bits(elem: Elem, value: f64) -> u32 {
+pub fn bits(elem: Element, value: f64) -> u32 {
     let single = (value as f32).to_bits();
     match elem {
-        Elem::F16 => {
+        Element::F16 => {
             let sign = u32::from(value.is_sign_negative()) << 15;
             let size = value.abs();
             let magnitude = if size < 2f64.powi(-14) {
@@ -54,15 +55,15 @@ pub fn bits(elem: Elem, value: f64) -> u32 {
             };
             sign | if size.is_nan() { 0x7e00 } else { magnitude }
         }
-        Elem::Bf16 => single >> 16,
+        Element::Bf16 => single >> 16,
         _ => single,
     }
 }
 
 /// The number that bits stand for.
-pub fn number(elem: Elem, bits: u32) -> f64 {
+pub fn number(elem: Element, bits: u32) -> f64 {
     match elem {
-        Elem::F16 => {
+        Element::F16 => {
             let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
             let (exponent, fraction) = (bits >> 10 & 31, f64::from(bits & 1023));
             sign * match exponent {
@@ -72,7 +73,7 @@ pub fn number(elem: Elem, bits: u32) -> f64 {
                 _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent as i32 - 15),
             }
         }
-        Elem::Bf16 => f64::from(f32::from_bits(bits << 16)),
+        Element::Bf16 => f64::from(f32::from_bits(bits << 16)),
         _ => f64::from(f32::from_bits(bits)),
     }
 }
@@ -104,7 +105,7 @@ impl Matrix {
         assert_eq!(values.len(), rows * columns);
         let mut matrix = Self { spec, rows, columns, values, memory: Vec::new() };
         let length = if rows * columns == 0 { 0 } else { matrix.place(rows - 1, columns) };
-        let per_word = if spec.elem == Elem::F32 { 1 } else { 2 };
+        let per_word = if spec.elem == Element::F32 { 1 } else { 2 };
         matrix.memory = vec![guard(spec.elem); length.next_multiple_of(per_word)];
         for row in 0..rows {
             for column in 0..columns {
@@ -129,7 +130,7 @@ impl Matrix {
     /// The memory in 32-bit words.
     pub fn words(&self) -> Vec<u32> {
         match self.spec.elem {
-            Elem::F32 => self.memory.clone(),
+            Element::F32 => self.memory.clone(),
             _ => self.memory.chunks(2).map(|pair| pair[0] | pair[1] << 16).collect(),
         }
     }
@@ -137,7 +138,7 @@ impl Matrix {
     /// The values in memory that came back; panics if an element outside of the matrix has changed.
     pub fn read(&self, words: &[u32]) -> Vec<f64> {
         let memory: Vec<u32> = match self.spec.elem {
-            Elem::F32 => words.to_vec(),
+            Element::F32 => words.to_vec(),
             _ => words.iter().flat_map(|word| [word & 0xffff, word >> 16]).collect(),
         };
         let mut owned = vec![false; memory.len()];
@@ -157,10 +158,10 @@ impl Matrix {
 }
 
 /// What fills elements that no kernel may touch, NaN in every type.
-fn guard(elem: Elem) -> u32 {
+fn guard(elem: Element) -> u32 {
     match elem {
-        Elem::F16 => 0x7e5a,
-        Elem::Bf16 => 0x7fca,
+        Element::F16 => 0x7e5a,
+        Element::Bf16 => 0x7fca,
         _ => GUARD,
     }
 }

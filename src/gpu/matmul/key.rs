@@ -81,7 +81,7 @@ macro_rules! shader {
 
 impl Words {
     /// What an element of the binding is in WGSL.
-    fn alias(self) -> &'static str {
+    pub(in crate::gpu) fn alias(self) -> &'static str {
         match self {
             Words::F32 => "f32",
             Words::F32x4 => "vec4<f32>",
@@ -92,7 +92,7 @@ impl Words {
     }
 
     /// Bytes of one.
-    pub(super) fn bytes(self) -> u64 {
+    pub(in crate::gpu) fn bytes(self) -> u64 {
         match self {
             Words::F32 | Words::F16 | Words::Bf16 => 4,
             Words::F32x4 => 16,
@@ -101,11 +101,11 @@ impl Words {
         }
     }
 
-    fn is_bf16(self) -> bool {
+    pub(in crate::gpu) fn is_bf16(self) -> bool {
         matches!(self, Words::Bf16 | Words::Bf16x4)
     }
 
-    fn load_a(self) -> File {
+    pub(in crate::gpu) fn load_a(self) -> File {
         match self {
             Words::F32 => shader!("load_a_f32.wgsl"),
             Words::F32x4 => shader!("load_a_f32x4.wgsl"),
@@ -123,7 +123,7 @@ impl Words {
         }
     }
 
-    fn store(self) -> Vec<File> {
+    pub(in crate::gpu) fn store(self) -> Vec<File> {
         let mut files = vec![match self {
             Words::F32 => shader!("store_f32.wgsl"),
             Words::F32x4 => shader!("store_f32x4.wgsl"),
@@ -194,6 +194,7 @@ impl MatmulKey {
         }
         match self.kernel {
             MatmulKernel::Product => files.extend(self.product_files()),
+            // A head's kernel has its own text.
             MatmulKernel::Norms => {
                 files.extend([
                     shader!("rows_of_a.wgsl"),
@@ -425,7 +426,7 @@ impl MatmulKey {
 }
 
 impl Words {
-    fn label(self) -> &'static str {
+    pub(in crate::gpu) fn label(self) -> &'static str {
         match self {
             Words::F32 => "f32",
             Words::F32x4 => "f32x4",

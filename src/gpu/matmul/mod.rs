@@ -69,6 +69,6 @@ mod tile;
 pub use key::{MatmulKernel, MatmulKey, Words};
 pub use params::MatmulParams;
 pub use product::{Matmul, MatmulViews};
-pub use request::{Elem, Layout, MatmulRequest, MatrixSpec, RowFactors};
+pub use request::{Layout, MatmulRequest, MatrixSpec, RowFactors};
 pub use rows::{RowNorms, RowNormsRequest, ThroughNorm, ThroughNormRequest};
 pub use tile::{Manner, Tile};

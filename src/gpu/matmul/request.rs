@@ -3,27 +3,7 @@
 use super::key::{MatmulKernel, MatmulKey, Words};
 use super::params::MatmulParams;
 use super::tile::Tile;
-use crate::{Error, Result};
-
-/// The type of a matrix's elements in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Elem {
-    /// 32-bit floats. The default.
-    #[default]
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// The upper half of an f32.
-    Bf16,
-}
-
-impl Elem {
-    /// Bytes of one element.
-    pub fn bytes(self) -> u64 {
-        if self == Elem::F32 { 4 } else { 2 }
-    }
-}
+use crate::{Element, Error, Result};
 
 /// Which rows are multiplied with which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -43,7 +23,7 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MatrixSpec {
     /// The type of its elements.
-    pub elem: Elem,
+    pub elem: Element,
     /// Elements between the starts of two rows; 0 is the number of columns.
     pub stride: usize,
     /// The element of the binding with which it begins.
@@ -120,7 +100,7 @@ impl MatmulRequest {
 
     /// Sets the types of the elements of A, B and C.
     #[must_use]
-    pub fn with_elems(mut self, a: Elem, b: Elem, c: Elem) -> Self {
+    pub fn with_elems(mut self, a: Element, b: Element, c: Element) -> Self {
         (self.a.elem, self.b.elem, self.c.elem) = (a, b, c);
         self
     }
@@ -241,14 +221,14 @@ impl MatmulRequest {
 }
 
 /// A matrix's numbers as the kernels take them.
-pub(super) struct Place {
-    pub(super) stride: u32,
-    pub(super) origin: u32,
+pub(in crate::gpu) struct Place {
+    pub(in crate::gpu) stride: u32,
+    pub(in crate::gpu) origin: u32,
 }
 
 impl MatrixSpec {
     /// Contiguous from the start of the binding.
-    pub fn new(elem: Elem) -> Self {
+    pub fn new(elem: Element) -> Self {
         Self { elem, stride: 0, origin: 0 }
     }
 
@@ -256,7 +236,7 @@ impl MatrixSpec {
         if self.stride == 0 { columns } else { self.stride }
     }
 
-    pub(super) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<Place> {
+    pub(in crate::gpu) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<Place> {
         let stride = self.row_stride(columns);
         if stride < columns {
             return Err(Error::Length { what, expected: columns as u64, found: stride as u64 });
@@ -276,22 +256,22 @@ impl MatrixSpec {
     }
 
     /// Bytes of the binding that the matrix needs, whole words.
-    pub(super) fn bytes(&self, shape: (usize, usize)) -> u64 {
+    pub(in crate::gpu) fn bytes(&self, shape: (usize, usize)) -> u64 {
         (self.elements(shape).unwrap_or(usize::MAX) as u64)
             .saturating_mul(self.elem.bytes())
             .next_multiple_of(4)
     }
 
     /// How the kernels read it: by fours where every row begins and ends on one.
-    pub(super) fn words(&self, (_, columns): (usize, usize)) -> Words {
+    pub(in crate::gpu) fn words(&self, (_, columns): (usize, usize)) -> Words {
         let fours = [columns, self.row_stride(columns), self.origin].iter().all(|n| n.is_multiple_of(4));
         match (self.elem, fours) {
-            (Elem::F32, false) => Words::F32,
-            (Elem::F32, true) => Words::F32x4,
-            (Elem::F16, false) => Words::F16,
-            (Elem::F16, true) => Words::F16x4,
-            (Elem::Bf16, false) => Words::Bf16,
-            (Elem::Bf16, true) => Words::Bf16x4,
+            (Element::F32, false) => Words::F32,
+            (Element::F32, true) => Words::F32x4,
+            (Element::F16, false) => Words::F16,
+            (Element::F16, true) => Words::F16x4,
+            (Element::Bf16, false) => Words::Bf16,
+            (Element::Bf16, true) => Words::Bf16x4,
         }
     }
 
@@ -319,14 +299,18 @@ impl MatrixSpec {
 }
 
 /// Factors' numbers as the kernels take them.
-pub(super) struct FactorPlace {
-    pub(super) origin: u32,
-    pub(super) part: u32,
-    pub(super) parts: u32,
+pub(in crate::gpu) struct FactorPlace {
+    pub(in crate::gpu) origin: u32,
+    pub(in crate::gpu) part: u32,
+    pub(in crate::gpu) parts: u32,
 }
 
 impl RowFactors {
-    pub(super) fn place(&self, what: &'static str, (rows, columns): (usize, usize)) -> Result<FactorPlace> {
+    pub(in crate::gpu) fn place(
+        &self,
+        what: &'static str,
+        (rows, columns): (usize, usize),
+    ) -> Result<FactorPlace> {
         if self.parts == 0 || !columns.is_multiple_of(self.parts) {
             let value = self.parts as f64;
             let expected = "at least 1 and a divisor of the number of columns";
@@ -341,7 +325,7 @@ impl RowFactors {
     }
 
     /// Bytes of the binding that they need.
-    pub(super) fn bytes(&self, rows: usize) -> u64 {
+    pub(in crate::gpu) fn bytes(&self, rows: usize) -> u64 {
         let count = if rows == 0 { 0 } else { self.origin + rows * self.parts };
         4 * count as u64
     }
@@ -362,6 +346,6 @@ fn index(what: &'static str, value: Option<usize>) -> Result<u32> {
 }
 
 /// A dimension, which tiles may round up.
-pub(super) fn dimension(what: &'static str, value: usize) -> Result<u32> {
+pub(in crate::gpu) fn dimension(what: &'static str, value: usize) -> Result<u32> {
     index(what, Some(value))
 }

@@ -2,14 +2,14 @@
 
 use super::key::{MatmulKernel, MatmulKey, Words};
 use super::params::MatmulParams;
-use super::request::{Elem, Layout, MatrixSpec, RowFactors, dimension};
+use super::request::{Layout, MatrixSpec, RowFactors, dimension};
 use super::step::Step;
 use super::tile::Tile;
 use crate::gpu::choice::AdapterClass;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::view::View;
 use crate::head::RowNorm;
-use crate::{Error, Result};
+use crate::{Element, Error, Result};
 
 /// Norms of the rows of a matrix `x` `[rows, columns]`, each row cut into equal parts with norms of their own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -173,10 +173,10 @@ impl Kernels {
             false => MatrixSpec { stride: 1, ..*spec }.words((0, 1)),
         };
         let mut c = by_part(&request.result, request.result.written("the result", shape, native)?);
-        if request.result.elem != Elem::F32 && !part.is_multiple_of(2) && request.rows.factors.parts > 1 {
+        if request.result.elem != Element::F32 && !part.is_multiple_of(2) && request.rows.factors.parts > 1 {
             // Two parts meet in a word.
             c = match (request.result.elem, native) {
-                (Elem::F16, true) => Words::F16Native,
+                (Element::F16, true) => Words::F16Native,
                 _ => {
                     return Err(Error::Alignment {
                         what: "the result",

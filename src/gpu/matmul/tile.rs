@@ -1,8 +1,8 @@
 //! Which tile for which product on which adapter: the one place where that is decided.
 
-use super::request::{Elem, MatmulRequest};
+use super::request::MatmulRequest;
 use crate::gpu::choice::AdapterClass;
-use crate::{Error, Result};
+use crate::{Element, Error, Result};
 
 /// How a product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,7 +135,9 @@ impl Tile {
         if !right {
             return bad("a tile's subgroup", self.subgroup, expected);
         }
-        if self.manner == Manner::Cooperative && (request.a.elem, request.b.elem) != (Elem::F16, Elem::F16) {
+        if self.manner == Manner::Cooperative
+            && (request.a.elem, request.b.elem) != (Element::F16, Element::F16)
+        {
             return Err(Error::Combination {
                 first: "cooperative matrices",
                 second: "elements that are no f16",

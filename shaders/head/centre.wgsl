@@ -1,0 +1,5 @@
+// What is taken off the features.
+
+fn centre_of(column: u32) -> f32 {
+  return centre[column];
+}

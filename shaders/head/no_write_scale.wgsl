@@ -1,0 +1,4 @@
+// Nobody asks for the gradient by the head's scale.
+
+fn write_scale(value: f32) {
+}

@@ -1,0 +1,18 @@
+// A row of features has all its scales from the product.
+
+struct RowTerms {
+  multiplier: f32,
+  own: f32,
+}
+
+fn row_terms(row: u32, thread: u32) -> RowTerms {
+  return RowTerms(1.0, 0.0);
+}
+
+// The part of a chunk's row among those of the batch.
+fn square_of_part(index: u32) -> f32 {
+  return row_state[params.first_row * params.a_parts + index];
+}
+
+fn close_row(row: u32, total: f32) {
+}

@@ -1,0 +1,203 @@
+//! What is asked of a head on the device, and its checks.
+
+use super::key::{HeadTerms, MarginKind};
+use crate::gpu::matmul::MatrixSpec;
+use crate::head::{ClassScale, Head, MarginGradient, RowNorm, Similarity, TargetMargin};
+use crate::{Error, Result};
+
+/// A head's shapes and places: made by [`new`](Self::new), changed by `with_` methods or directly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct HeadRequest {
+    /// N. 0 is legal.
+    pub rows: usize,
+    /// K, at least 1.
+    pub classes: usize,
+    /// D, at least 1.
+    pub dim: usize,
+    /// Rows of a chunk, whose logits are in the scratch buffer together: at least 1; the last chunk may have fewer.
+    /// Default N.
+    pub chunk: usize,
+    /// Where the features are. Default f32, contiguous.
+    pub features: MatrixSpec,
+    /// Where the weights are. Default f32, contiguous.
+    pub weights: MatrixSpec,
+    /// The label of rows that have none; their similarity gets no margin. Default none.
+    pub ignore_index: Option<i32>,
+    /// Whether there is a way back, or logits only. Default yes.
+    pub backward: bool,
+    /// Whether the features' gradient is asked for. Default yes.
+    pub feature_gradient: bool,
+    /// Whether the weights' gradient is asked for. Default yes.
+    pub weight_gradient: bool,
+    /// Whether the biases' gradient is asked for, where the head has biases. Default yes.
+    pub bias_gradient: bool,
+    /// Whether the learned scales' gradient is asked for, where the head has them. Needs the weights'. Default yes.
+    pub class_scale_gradient: bool,
+    /// Whether the gradient by the head's scale is asked for. Needs the weights'. Default no.
+    pub scale_gradient: bool,
+    /// Whether what is read may share a buffer with what is written, apart from it (pooled engines). Default no.
+    pub shared: bool,
+}
+
+impl HeadRequest {
+    /// A batch of `rows` features of dimension `dim` for `classes` classes, in one chunk, with every gradient but that by
+    /// the scale.
+    pub fn new(rows: usize, classes: usize, dim: usize) -> Self {
+        Self {
+            rows,
+            classes,
+            dim,
+            chunk: rows.max(1),
+            features: MatrixSpec::default(),
+            weights: MatrixSpec::default(),
+            ignore_index: None,
+            backward: true,
+            feature_gradient: true,
+            weight_gradient: true,
+            bias_gradient: true,
+            class_scale_gradient: true,
+            scale_gradient: false,
+            shared: false,
+        }
+    }
+
+    /// Sets the number of rows in a chunk.
+    #[must_use]
+    pub fn with_chunk(mut self, chunk: usize) -> Self {
+        self.chunk = chunk;
+        self
+    }
+
+    /// Sets where features and weights are.
+    #[must_use]
+    pub fn with_places(mut self, features: MatrixSpec, weights: MatrixSpec) -> Self {
+        (self.features, self.weights) = (features, weights);
+        self
+    }
+
+    /// Sets the label of rows without one.
+    #[must_use]
+    pub fn with_ignore_index(mut self, ignore_index: i32) -> Self {
+        self.ignore_index = Some(ignore_index);
+        self
+    }
+
+    /// Logits only.
+    #[must_use]
+    pub fn forward_only(mut self) -> Self {
+        self.backward = false;
+        self
+    }
+
+    /// Asks for the gradient by the head's scale.
+    #[must_use]
+    pub fn with_scale_gradient(mut self) -> Self {
+        self.scale_gradient = true;
+        self
+    }
+
+    /// Lets what is read share a buffer with what is written.
+    #[must_use]
+    pub fn with_shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// What the request is for a head: nothing that it has no use for.
+    pub(super) fn for_head(mut self, head: &Head) -> Result<Self> {
+        head.check(self.classes, self.dim)?;
+        if self.chunk == 0 {
+            return Err(Error::Parameter { name: "rows of a chunk", value: 0.0, expected: "at least 1" });
+        }
+        self.chunk = self.chunk.min(self.rows.max(1));
+        let backward = self.backward;
+        self.feature_gradient &= backward;
+        self.weight_gradient &= backward;
+        self.bias_gradient &= backward && head.bias;
+        self.class_scale_gradient &= backward && head.class_scale != ClassScale::None;
+        self.scale_gradient &= backward;
+        if (self.class_scale_gradient || self.scale_gradient) && !self.weight_gradient {
+            return Err(Error::Combination {
+                first: "a gradient by scales",
+                second: "no gradient by weights",
+                cure: "ask for the weights' gradient: the scales' is computed from it",
+            });
+        }
+        Ok(self)
+    }
+
+    /// The first rows of each chunk and their numbers.
+    pub(super) fn chunks(&self) -> Vec<std::ops::Range<usize>> {
+        let count = self.rows.div_ceil(self.chunk.max(1)).max(1);
+        (0..count)
+            .map(|index| {
+                index * self.chunk..((index + 1) * self.chunk).min(self.rows).max(index * self.chunk)
+            })
+            .collect()
+    }
+}
+
+/// What a head needs on the device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Needs {
+    /// Norms of the features.
+    pub(super) feature_norms: bool,
+    /// Norms of the weights.
+    pub(super) weight_norms: bool,
+    /// What a product cannot do for the logits.
+    pub(super) logits: bool,
+    /// Sums over rows.
+    pub(super) columns: bool,
+    /// More than products for the features' gradient.
+    pub(super) close_features: bool,
+    /// More than products for the weights' gradient.
+    pub(super) close_weights: bool,
+    /// Gradients of biases or scales.
+    pub(super) close_classes: bool,
+}
+
+impl Needs {
+    pub(super) fn new(head: &Head, request: &HeadRequest) -> Self {
+        let distance = head.similarity == Similarity::NegativeSquaredDistance;
+        let margin = head.margin != TargetMargin::None;
+        let scaled = head.class_scale != ClassScale::None;
+        let normalised = |norm: RowNorm| norm.power != 0.0;
+        let scales = request.class_scale_gradient || request.scale_gradient;
+        let has_scale = head.scale.to_bits() != 1f64.to_bits();
+        let close_weights = request.weight_gradient
+            && (normalised(head.weights) || distance || scaled || has_scale || scales);
+        let columns = request.backward && (request.bias_gradient || scales || margin || distance);
+        Self {
+            feature_norms: normalised(head.features) || distance,
+            weight_norms: normalised(head.weights) || distance || scaled || close_weights,
+            logits: head.bias || distance || margin || scaled,
+            columns,
+            close_features: request.feature_gradient && (normalised(head.features) || distance),
+            close_weights,
+            close_classes: request.bias_gradient || scales,
+        }
+    }
+}
+
+/// The terms of a head that its texts depend on.
+pub(super) fn terms(head: &Head, needs: &Needs, request: &HeadRequest) -> HeadTerms {
+    HeadTerms {
+        bias: head.bias,
+        class_scale: head.class_scale,
+        distance: head.similarity == Similarity::NegativeSquaredDistance,
+        margin: match head.margin {
+            TargetMargin::None => MarginKind::None,
+            TargetMargin::Cosine { .. } => MarginKind::Cosine,
+            TargetMargin::Angle { beyond, gradient, .. } => {
+                MarginKind::Angle { beyond, straight_through: gradient == MarginGradient::StraightThrough }
+            }
+        },
+        centred: head.centred,
+        effect: false,
+        adjustment: false,
+        normalised: false,
+        columns: needs.columns,
+        outputs: [request.bias_gradient, request.class_scale_gradient, request.scale_gradient],
+    }
+}

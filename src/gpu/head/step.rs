@@ -1,0 +1,128 @@
+//! One dispatch of a head's kernel: compiled, with its parameters and its grid.
+
+use std::sync::Arc;
+
+use super::key::HeadKey;
+use super::params::HeadParams;
+use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::shader::Access;
+use crate::gpu::view::View;
+use crate::{Error, Result};
+use wgpu::BufferUsages;
+
+/// A kernel ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Step {
+    kernels: Kernels,
+    key: HeadKey,
+    params: HeadParams,
+    /// Nothing to do where it has no workgroups.
+    grid: (u32, u32),
+    pipeline: Arc<Pipeline>,
+    uniform: wgpu::Buffer,
+    /// Stand for arrays without elements, which cannot be bound: read ones and written ones.
+    nothing: [wgpu::Buffer; 2],
+}
+
+/// Bytes that a step has on the device.
+pub(super) const STEP_BYTES: u64 = size_of::<HeadParams>() as u64 + 32;
+
+impl Step {
+    /// Compiles a kernel for a grid of `groups` workgroups.
+    pub(super) fn new(kernels: &Kernels, key: HeadKey, mut params: HeadParams, groups: u64) -> Result<Self> {
+        let across = kernels.device.limits().max_compute_workgroups_per_dimension.clamp(1, 65_535);
+        let allowed = (u64::from(across) * u64::from(across)).min(1 << 31);
+        params.tiles =
+            u32::try_from(groups).ok().filter(|groups| u64::from(*groups) <= allowed).ok_or_else(|| {
+                Error::Limit {
+                    what: "workgroups in one dispatch".into(),
+                    needed: groups,
+                    allowed,
+                    cure: "use fewer rows at a time",
+                }
+            })?;
+        let width = params.tiles.min(across);
+        let grid = (width, params.tiles.div_ceil(width.max(1)));
+        let pipeline = kernels.pipeline(key)?;
+        let (uniform, nothing) = kernels.scoped("a head's parameters", || {
+            let buffer = |label, size, usage| {
+                kernels.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let size = size_of::<HeadParams>() as u64;
+            let uniform = buffer("longtail head", size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+            let nothing = [0; 2].map(|_| buffer("longtail nothing", 16, BufferUsages::STORAGE));
+            Ok((uniform, nothing))
+        })?;
+        let step = Self { kernels: kernels.clone(), key, params, grid, pipeline, uniform, nothing };
+        step.upload()?;
+        Ok(step)
+    }
+
+    /// Changes the parameters; passes submitted from now on use them.
+    pub(super) fn update(&mut self, change: impl FnOnce(HeadParams) -> HeadParams) -> Result<()> {
+        self.params = change(self.params);
+        self.upload()
+    }
+
+    fn upload(&self) -> Result<()> {
+        self.kernels.scoped("a head's parameters", || {
+            self.kernels.queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&self.params));
+            Ok(())
+        })
+    }
+
+    /// The kernel's key.
+    pub(super) fn key(&self) -> HeadKey {
+        self.key
+    }
+
+    /// Records the dispatch with a view for each of the key's bindings by name. The views have been checked.
+    pub(super) fn record<'a>(
+        &'a self,
+        pass: &mut wgpu::ComputePass<'_>,
+        view: impl Fn(&str) -> Option<View<'a>>,
+    ) -> Result<()> {
+        if self.grid.0 == 0 {
+            return Ok(());
+        }
+        let word = |name: &str| match name {
+            "a" => self.key.a.bytes(),
+            "c" => self.key.c.bytes(),
+            _ => 4,
+        };
+        let entries: Vec<_> = self
+            .key
+            .bindings()
+            .into_iter()
+            .filter_map(|binding| {
+                let view = match binding.name {
+                    "params" => Some(View::whole(&self.uniform)),
+                    name => view(name).filter(|view| view.size >= word(name)),
+                };
+                let [read, written] = &self.nothing;
+                let nothing = if binding.access == Access::Read { read } else { written };
+                let resource = view.unwrap_or(View::whole(nothing)).binding()?;
+                Some(wgpu::BindGroupEntry {
+                    binding: binding.number,
+                    resource: wgpu::BindingResource::Buffer(resource),
+                })
+            })
+            .collect();
+        self.kernels.scoped(&self.key.label(), || {
+            let bind_group = self.kernels.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("longtail head"),
+                layout: &self.pipeline.layout,
+                entries: &entries,
+            });
+            pass.set_pipeline(&self.pipeline.pipeline);
+            pass.set_bind_group(0, &bind_group, &[]);
+            pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+            Ok(())
+        })
+    }
+}

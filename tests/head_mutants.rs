@@ -1,0 +1,134 @@
+//! Head kernels with a small wrong edit, each of which the comparisons have to notice: a comparison that cannot fail proves
+//! nothing.
+
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/head_case.rs"]
+mod head_case;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/matrix.rs"]
+mod matrix;
+
+use std::panic::AssertUnwindSafe;
+
+use gpu::context;
+use head_case::HeadCase;
+use longtail::gpu::Kernels;
+use longtail::gpu::head::HeadRequest;
+use longtail::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
+
+/// Every term at once.
+fn everything() -> Head {
+    let mut head = Head::causal(2, 6.0, 0.25).with_bias().with_margin(TargetMargin::Cosine { margin: 0.25 });
+    head.features = RowNorm { power: 0.6, eps: 1e-12, offset: 0.5 };
+    head.class_scale = ClassScale::Logits;
+    head.similarity = Similarity::NegativeSquaredDistance;
+    head.centred = true;
+    head
+}
+
+fn conforms(kernels: &Kernels, head: &Head) -> (String, bool) {
+    let mut request = HeadRequest::new(13, 19, 8).with_ignore_index(-100).with_chunk(6);
+    request.scale_gradient = true;
+    let case = HeadCase::new(head.clone(), request, 5);
+    let text = kernels.head(head, &request).map(|plan| plan.keys().iter().map(|key| key.wgsl()).collect());
+    let slopes = case.expected().loss.gradient;
+    let run = std::panic::catch_unwind(AssertUnwindSafe(|| case.run(kernels, &slopes)));
+    let right = matches!(run, Ok(Ok((plan, found))) if case.ratio(&plan, &found) <= 1.0);
+    (text.unwrap_or_default(), right)
+}
+
+fn mutants() -> Vec<(Head, &'static str, &'static str)> {
+    let all = everything;
+    let arc = || Head::arcface(0.5, 8.0);
+    let easy = || Head::arcface_easy(0.5, 8.0);
+    let through = || Head::arcface_straight_through(0.5, 8.0);
+    let weights = || Head::learnable_weight_scaling().with_bias();
+    vec![
+        (all(), "2.0 * product - row_square(row)", "product - row_square(row)"),
+        (all(), "- row_square(row) - class_square(column);", "- row_square(row);"),
+        (all(), "- row_square(row) - class_square(column);", "- class_square(column);"),
+        (all(), "square += row_state[part] * factor * factor;", "square += row_state[part] * factor;"),
+        (all(), "square += class_state[part] * factor * factor;", "square += class_state[part] * factor;"),
+        (all(), "(row + 1u) * params.a_parts; part += 1u", "row * params.a_parts + 1u; part += 1u"),
+        (
+            all(),
+            "class_scale_of(column) * (scaled + bias_of(column))",
+            "class_scale_of(column) * scaled + bias_of(column)",
+        ),
+        (
+            weights(),
+            "class_scale_of(column) * scaled + bias_of(column)",
+            "class_scale_of(column) * (scaled + bias_of(column))",
+        ),
+        (all(), "params.scale * similarity;", "similarity;"),
+        (all(), "similarity - params.margin, 1.0", "similarity + params.margin, 1.0"),
+        (all(), "label == i32(column) && !ignored", "label == i32(column + 1u) && !ignored"),
+        (all(), "slope.value - slope.derivative * similarity", "slope.value"),
+        (arc(), "cosine > params.margin_limit", "cosine > 0.0"),
+        (arc(), "cosine - params.margin_drop", "cosine"),
+        (arc(), "- sine * params.margin_sin", "+ sine * params.margin_sin"),
+        (
+            arc(),
+            "params.margin_cos + params.margin_sin * cosine",
+            "params.margin_cos - params.margin_sin * cosine",
+        ),
+        (arc(), "logits[at] = inner;", ""),
+        (arc(), "slope * label_slope(row, column)", "slope"),
+        (easy(), "applies = cosine > 0.0;", "applies = true;"),
+        (through(), "if (!STRAIGHT_THROUGH)", "if (STRAIGHT_THROUGH)"),
+        (all(), "let row = params.first_row + index / blocks;", "let row = index / blocks;"),
+        (all(), "let row = params.first_row + i;", "let row = i;"),
+        (all(), "inner * row_square(row)", "inner"),
+        (all(), "slope * label_rest(row, column)", "0.0"),
+        (all(), "columns[at] += sum[field];", "columns[at] = sum[field];"),
+        (all(), "field < 4u", "field < 3u"),
+        (all(), "class_state[params.class_factors + part] * class_scale_of", "class_scale_of"),
+        (all(), "class_scale_of(part / params.a_parts)", "class_scale_of(part)"),
+        (all(), "load_a(part.row, column).x - centre_of(column)", "load_a(part.row, column).x"),
+        (all(), "return centre[column];", "return centre[0];"),
+        (all(), "let own = terms.own * factor.scale;", "let own = 0.0;"),
+        (all(), "terms.multiplier * product - own * square", "terms.multiplier * product"),
+        (all(), "terms.multiplier * load_c(row, column)", "load_c(row, column)"),
+        (all(), "factor.scale * slope", "slope"),
+        (all(), "total += factor.scale * product;", "total += product;"),
+        (all(), "let square = square_of_part(index);", "let square = square_of_part(row * params.a_parts);"),
+        (all(), "params.first_row * params.a_parts + index", "index"),
+        (all(), "* class_scale_of(column);\n  }\n  return RowTerms", ";\n  }\n  return RowTerms"),
+        (all(), "2.0 * params.scale * sum_over_threads", "params.scale * sum_over_threads"),
+        (all(), "let scale = params.scale * class_scale_of(row);", "let scale = params.scale;"),
+        (all(), "class_square(row) * columns[params.classes + row]", "columns[params.classes + row]"),
+        (all(), "- columns[2u * params.classes + row]", ""),
+        (all(), "sum += columns[3u * params.classes + row];", ""),
+        (all(), "sum += factor * along;", "sum += along;"),
+        (all(), "write_bias(column, slope * factor);", "write_bias(column, slope);"),
+        (all(), "+ slope * bias_of(column)", ""),
+        (weights(), "write_bias(column, slope);", "write_bias(column, slope * factor);"),
+        (weights(), "write_class_scale(column, params.scale * along);", "write_class_scale(column, slope);"),
+        (weights(), "scale_gradient[0] = value;", "scale_gradient[0] = 0.0;"),
+    ]
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let kernels = context().kernels();
+    let mut missed = String::new();
+    let mut cases = 0;
+    // What a mutant does to the comparison may be a panic; its text is of no interest.
+    std::panic::set_hook(Box::new(|_| {}));
+    for (head, from, to) in mutants() {
+        let (text, right) = conforms(kernels, &head);
+        if !right {
+            missed.push_str(&format!("`{from}`: the unedited kernels fail\n"));
+        } else if !text.contains(from) {
+            missed.push_str(&format!("`{from}`: not in the kernels that ran\n"));
+        } else if conforms(&kernels.edited(&[(from, to)]), &head).1 {
+            missed.push_str(&format!("`{from}` -> `{to}`: not noticed\n"));
+        }
+        cases += 1;
+    }
+    drop(std::panic::take_hook());
+    println!("{cases} mutants on the GPU");
+    assert!(missed.is_empty(), "{missed}");
+}
