@@ -70,6 +70,8 @@ pub struct PlanRequest {
     pub row_blocks: Vec<usize>,
     /// The part of the classes that this plan works on. Default all of them.
     pub shard: Option<Shard>,
+    /// Whether the blocks of logits follow each other in one scratch buffer, while dense targets and gates are whole.
+    pub(crate) scratch: bool,
 }
 
 impl PlanRequest {
@@ -93,6 +95,7 @@ impl PlanRequest {
             counts: None,
             row_blocks: Vec::new(),
             shard: None,
+            scratch: false,
         }
     }
 

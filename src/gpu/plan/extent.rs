@@ -23,6 +23,8 @@ pub(crate) struct Extent {
     pub dense: Matrix,
     /// Rows of each block.
     pub blocks: Vec<u64>,
+    /// Whether blocks of logits follow each other in one scratch buffer, while dense matrices are whole.
+    pub scratch: bool,
 }
 
 impl Extent {
@@ -79,6 +81,7 @@ impl Extent {
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
             blocks,
+            scratch: request.scratch,
         };
         for (what, matrix) in [("logits", logits), ("the gradient", gradient), ("soft targets", extent.dense)]
         {
@@ -155,10 +158,12 @@ impl Extent {
                 let blocks = blocks_of(u64::from(width));
                 let piece_blocks = blocks.div_ceil(split);
                 let pieces = blocks.div_ceil(piece_blocks);
-                let part = |matrix: Matrix| {
+                let part_from = |row: u64, matrix: Matrix| {
                     let start = u64::from(classes.start);
-                    matrix.part(rows.block_row, start, u64::from(rows.rows), u64::from(width), alignment)
+                    matrix.part(row, start, u64::from(rows.rows), u64::from(width), alignment)
                 };
+                let part = |matrix| part_from(rows.block_row, matrix);
+                let dense_row = if self.scratch { rows.row } else { rows.block_row };
                 list.push(Window {
                     row_range,
                     class_range,
@@ -171,7 +176,7 @@ impl Extent {
                     first_slot: slots,
                     logits: part(self.logits),
                     gradient: part(self.gradient),
-                    dense: part(self.dense),
+                    dense: part_from(dense_row, self.dense),
                 });
                 slots += narrow(pieces);
             }

@@ -29,11 +29,25 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
     /// What a pass reads and gives.
     fn wants(&self) -> Wants;
 
-    /// Records everything up to the reduced loss; for a fused plan the gradient too.
-    fn forward(&self, recorder: &mut Recorder<'_>);
+    /// Records what needs no logits, for all rows: labels, counts, denominators.
+    fn prepare(&self, recorder: &mut Recorder<'_>);
 
-    /// Records what follows a forward pass: the gradient, unless the plan is fused.
+    /// Records the rows' losses; for a fused plan the gradient too. A recorder that is held to one block of rows does
+    /// so for these.
+    fn rows(&self, recorder: &mut Recorder<'_>);
+
+    /// Records the reduced loss.
+    fn finish(&self, recorder: &mut Recorder<'_>);
+
+    /// Records what follows: the gradient, unless the plan is fused. May be held to one block as well.
     fn backward(&self, recorder: &mut Recorder<'_>);
+
+    /// Records everything up to the reduced loss.
+    fn forward(&self, recorder: &mut Recorder<'_>) {
+        self.prepare(recorder);
+        self.rows(recorder);
+        self.finish(recorder);
+    }
 
     /// Takes a loss's numbers into the plan's memory.
     ///

@@ -17,6 +17,8 @@ pub(crate) struct Recorder<'a> {
     passes: &'a dyn Passes,
     bound: &'a Bound<'a>,
     pass: wgpu::ComputePass<'a>,
+    /// The block of rows that passes are held to.
+    block: Option<usize>,
 }
 
 impl<'a> Recorder<'a> {
@@ -29,7 +31,17 @@ impl<'a> Recorder<'a> {
     ) -> Self {
         let pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
-        Self { core, passes, bound, pass }
+        Self { core, passes, bound, pass, block: None }
+    }
+
+    /// Holds what follows to one block of rows, or to none.
+    pub(crate) fn hold_to(&mut self, block: Option<usize>) {
+        self.block = block;
+    }
+
+    /// The compute pass, for what others record into it.
+    pub(crate) fn pass(&mut self) -> &mut wgpu::ComputePass<'a> {
+        &mut self.pass
     }
 
     /// Once for each window that has both rows and classes.
@@ -59,7 +71,7 @@ impl<'a> Recorder<'a> {
 
     fn over(&mut self, step: &Step, wanted: impl Fn(&Window) -> bool) {
         for (index, window) in self.core.cut.windows.iter().enumerate() {
-            if wanted(window) {
+            if wanted(window) && self.block.is_none_or(|block| block == window.block) {
                 self.dispatch(step, index, window);
             }
         }

@@ -44,7 +44,25 @@ impl<'a> Bound<'a> {
 
 impl Plan {
     fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
-        let (views, blocks) = (view.views(), &self.core.extent.blocks);
+        self.check_blocks(what, view, matrix, &self.core.extent.blocks)
+    }
+
+    /// Dense targets and gates lie in the logits' blocks, unless those are of a scratch buffer.
+    fn check_dense(&self, what: &'static str, view: &MatrixView<'_>) -> Result<()> {
+        let extent = &self.core.extent;
+        let whole = [extent.rows];
+        let blocks = if extent.scratch { &whole[..] } else { &extent.blocks[..] };
+        self.check_blocks(what, view, extent.dense, blocks)
+    }
+
+    fn check_blocks(
+        &self,
+        what: &'static str,
+        view: &MatrixView<'_>,
+        matrix: Matrix,
+        blocks: &[u64],
+    ) -> Result<()> {
+        let views = view.views();
         if views.len() != blocks.len() {
             return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
         }
@@ -75,7 +93,7 @@ impl Plan {
         let needed_by = wants.gates.unwrap_or_default();
         wanted("gates", needed_by, gates.is_some(), wants.gates.is_some(), "without given gates")?;
         if let Some(gates) = &gates {
-            self.check_matrix("gates", gates, self.core.extent.dense)?;
+            self.check_dense("gates", gates)?;
         }
         let mut bound = Bound {
             logits: Some(inputs.logits),
@@ -104,7 +122,7 @@ impl Plan {
                 bound.lambda = check("lambda", lambda)?;
             }
             (TargetViews::Soft(targets), TargetKind::Soft) => {
-                self.check_matrix("soft targets", &targets, self.core.extent.dense)?;
+                self.check_dense("soft targets", &targets)?;
                 bound.dense = Some(targets);
             }
             _ => {
@@ -136,6 +154,22 @@ impl Plan {
             (Some(_), false) => Err(Error::Unexpected { what: "argmax", planned: "without argmax" }),
             _ => Ok(()),
         }
+    }
+
+    /// A scratch buffer for logits, against everything that the pass reads besides.
+    pub(crate) fn check_scratch(&self, bound: &Bound<'_>, scratch: View<'_>) -> Result<()> {
+        let scratch = MatrixView::Whole(scratch);
+        let cure = "give the scratch buffer bytes of its own";
+        for (second, read) in bound.read().into_iter().skip(1) {
+            let Some(read) = read else { continue };
+            if scratch.overlaps(&read) {
+                return Err(Error::Overlap { first: "the scratch buffer", second, cure });
+            }
+            if self.core.request.storage == Storage::Separate && scratch.shares_buffer(&read) {
+                return Err(Error::Overlap { first: "the scratch buffer", second, cure });
+            }
+        }
+        Ok(())
     }
 
     /// Where the gradient goes, and whether the plan's storage allows it.

@@ -134,11 +134,14 @@ impl Passes for SoftmaxPasses {
         }
     }
 
-    fn forward(&self, recorder: &mut Recorder<'_>) {
+    fn prepare(&self, recorder: &mut Recorder<'_>) {
         self.start(recorder);
+        self.denominator(recorder);
+    }
+
+    fn rows(&self, recorder: &mut Recorder<'_>) {
         match &self.steps.rows {
             RowSteps::Whole(step) => {
-                self.denominator(recorder);
                 recorder.over_windows(step);
                 if self.fused {
                     self.stitch(recorder);
@@ -148,11 +151,16 @@ impl Passes for SoftmaxPasses {
                 self.labels(recorder, split);
                 self.threshold(recorder, split);
                 recorder.over_windows(&split.partial);
-                self.denominator(recorder);
                 recorder.over_rows(&split.close);
             }
         }
-        self.finish(recorder);
+    }
+
+    fn finish(&self, recorder: &mut Recorder<'_>) {
+        if let Some(step) = &self.steps.loss_sums {
+            recorder.over_rows(step);
+        }
+        recorder.once(&self.steps.finish);
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) {
@@ -260,13 +268,6 @@ impl SoftmaxPasses {
             recorder.over_rows(step);
         }
         recorder.once(&self.steps.denominator);
-    }
-
-    fn finish(&self, recorder: &mut Recorder<'_>) {
-        if let Some(step) = &self.steps.loss_sums {
-            recorder.over_rows(step);
-        }
-        recorder.once(&self.steps.finish);
     }
 
     fn stitch(&self, recorder: &mut Recorder<'_>) {

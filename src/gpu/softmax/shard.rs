@@ -9,7 +9,7 @@
 
 use super::SoftmaxPasses;
 use super::steps::{RowSteps, ShardSteps, SplitSteps};
-use crate::gpu::plan::{Plan, Recorder, check_apart};
+use crate::gpu::plan::{Passes, Plan, Recorder, check_apart};
 use crate::gpu::request::Mode;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, View};
 use crate::{Error, Result};
@@ -42,7 +42,7 @@ impl<'a> ShardPasses<'a> {
         }
         self.passes.denominator(recorder);
         recorder.over_rows(&self.split.close);
-        self.passes.finish(recorder);
+        Passes::finish(self.passes, recorder);
     }
 
     fn adopt(&self, recorder: &mut Recorder<'_>) {
