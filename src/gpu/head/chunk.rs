@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::key::{HeadKernel, HeadKey};
 use super::params::HeadParams;
-use super::plan::{PRODUCT_BYTES, Parts, backward_alpha, count, forward_alpha, set_alpha};
+use super::plan::{PRODUCT_BYTES, Parts, backward_alpha, count, forward_alpha, lanes, set_alpha};
 use super::step::{STEP_BYTES, Step};
 use crate::Result;
 use crate::gpu::matmul::{Layout, Matmul, MatmulRequest, MatrixSpec, RowFactors, RowNorms, RowNormsRequest};
@@ -23,9 +23,6 @@ pub(super) struct Chunk {
     pub(super) to_features: Option<Matmul>,
     pub(super) close_features: Option<Step>,
 }
-
-/// Threads that share the rows of a class on a GPU.
-const LANES: u32 = 8;
 
 impl Chunk {
     pub(super) fn new(parts: &Parts<'_>, range: Range<usize>) -> Result<Self> {
@@ -75,7 +72,7 @@ impl Chunk {
         let first = range.start == 0;
         let columns = needs.columns.then(|| {
             let workgroup = parts.threads(usize::MAX);
-            let lanes = if kernels.adapter.software { 1 } else { LANES.min(workgroup) };
+            let lanes = lanes(kernels, workgroup, classes);
             let key = HeadKey { lanes, ..parts.key(HeadKernel::Columns, workgroup) };
             let params = HeadParams { accumulate: u32::from(!first), ..params };
             parts.step(key, params, classes.div_ceil((workgroup / lanes) as usize))

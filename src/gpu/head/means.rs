@@ -2,7 +2,7 @@
 
 use super::key::{HeadKernel, HeadKey, HeadTerms};
 use super::params::{HeadParams, narrow};
-use super::plan::{PRODUCT_BYTES, count, state, threads};
+use super::plan::{PRODUCT_BYTES, count, lanes, state, threads};
 use super::step::{STEP_BYTES, Step};
 use super::views::{Used, check, optional};
 use crate::gpu::kernels::Kernels;
@@ -73,7 +73,7 @@ impl Kernels {
         check_momentum(momentum)?;
         let place = features.place("the features", (rows, dim))?;
         let workgroup = threads(self, usize::MAX);
-        let lanes = if self.adapter.software { 1 } else { 8.min(workgroup) };
+        let lanes = lanes(self, workgroup, dim);
         let mut key = HeadKey::new(HeadKernel::RunningMean, HeadTerms::default(), workgroup);
         (key.a, key.lanes) = (one_by_one(&features), lanes);
         let params = HeadParams {

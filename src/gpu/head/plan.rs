@@ -100,6 +100,14 @@ pub(super) fn threads(kernels: &Kernels, elements: usize) -> u32 {
     wanted.min(1 << most.ilog2())
 }
 
+/// Threads that share the rows of a column: on GPUs several, since there are more threads than columns; everywhere as many
+/// as leave no thread of a workgroup without a column.
+pub(super) fn lanes(kernels: &Kernels, workgroup: u32, columns: usize) -> u32 {
+    let wanted = if kernels.adapter.software { 1 } else { 8 };
+    let narrow = workgroup / count(columns.max(1)).min(workgroup).next_power_of_two();
+    narrow.max(wanted).clamp(1, workgroup)
+}
+
 /// A number as the kernels count.
 pub(super) fn count(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
