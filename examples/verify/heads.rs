@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longtail::gpu::Context;
 use longtail::head::{Head, HeadBatch, HeadInput, HeadLoss, Inference, RowNorm};
 use longtail::{ClassCounts, Reduction, SoftmaxLoss, Targets, Upstream, reference};
 
@@ -119,6 +120,27 @@ impl HeadCase {
         }
         // The stored inputs and outputs are f32.
         Ok(Errors { loss, gradient, allowed: 2e-6 })
+    }
+}
+
+impl HeadCase {
+    /// Runs the case on the adapter, a few rows at a time, and compares.
+    pub fn check_on(&self, context: &Context) -> Result<Errors, Trouble> {
+        let narrow = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+        let (features, weights) = (narrow(&self.features), narrow(&self.weights));
+        let input = HeadInput::new(&features, &weights, self.dim, self.classes);
+        let batch = HeadBatch::new(input, Targets::Hard(&self.labels));
+        // Scratch for three rows of logits: several chunks.
+        let found = context.head_loss_and_grad(&self.spec, &batch, 12 * self.classes as u64)?;
+        let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+        let expected = &self.expected;
+        let mut loss = distance("loss", &[f64::from(found.loss)], &[expected.loss])?;
+        if let Some(expected) = &expected.row_loss {
+            loss = loss.max(distance("loss_per_sample", &wide(&found.row_loss), expected)?);
+        }
+        let features = distance("grad_features", &wide(&found.feature_gradient), &expected.feature_gradient)?;
+        let weights = distance("grad_weights", &wide(&found.weight_gradient), &expected.weight_gradient)?;
+        Ok(Errors { loss, gradient: features.max(weights), allowed: 2e-5 })
     }
 }
 

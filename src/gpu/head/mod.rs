@@ -80,19 +80,23 @@
 mod chunk;
 mod encode;
 mod key;
+mod loss;
 mod means;
 mod params;
 mod plan;
 mod predict;
 mod request;
+mod slices;
 mod step;
 mod text;
 mod views;
 
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};
+pub use loss::{HeadLossPlan, HeadLossRequest, HeadLossViews};
 pub use means::{ClassMeans, ClassMeansRequest, RunningMean, RunningMeanRequest};
 pub use params::HeadParams;
 pub use plan::HeadPlan;
 pub use predict::{HeadPredict, PredictRequest, PredictViews};
 pub use request::HeadRequest;
+pub use slices::HeadOutput;
 pub use views::{HeadGradients, HeadViews};
