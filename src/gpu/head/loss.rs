@@ -7,9 +7,10 @@ use crate::batch::TargetKind;
 use crate::gpu::choice::RowChoice;
 use crate::gpu::counts::DeviceCounts;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Bound, Plan, check_apart};
-use crate::gpu::request::{Mode, PlanRequest};
+use crate::gpu::plan::{Plan, Recorder, check_apart};
+use crate::gpu::request::{Mode, PlanRequest, Shard};
 use crate::gpu::shader::Storage;
+use crate::gpu::softmax::Statistics;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::head::{HeadLoss, TargetMargin};
 use crate::{Error, Result};
@@ -34,6 +35,9 @@ pub struct HeadLossRequest {
     pub choice: Option<RowChoice>,
     /// Cumulative counts to share. Default the plan's own, from the loss's.
     pub counts: Option<DeviceCounts>,
+    /// The part of the classes that this plan works on: weights, biases, scales and their gradients are its own rows, and
+    /// the features' gradient is its part, which is to be added up over the shards. Default all of them.
+    pub shard: Option<Shard>,
 }
 
 impl HeadLossRequest {
@@ -48,7 +52,20 @@ impl HeadLossRequest {
             first_row: 0,
             choice: None,
             counts: None,
+            shard: None,
         }
+    }
+
+    /// Works on one shard of the classes, at least one class of the K that [`new`](Self::new) was given.
+    #[must_use]
+    pub fn with_shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// The classes whose weights the plan has.
+    fn own_classes(&self) -> std::ops::Range<usize> {
+        self.shard.as_ref().map_or(0..self.head.classes, |shard| shard.classes.clone())
     }
 
     /// Sets the most bytes of the scratch buffer.
@@ -95,7 +112,7 @@ impl HeadLossRequest {
 
     /// Rows whose logits the scratch buffer has at a time.
     fn chunk(&self, kernels: &Kernels) -> Result<usize> {
-        let row = 4 * self.head.classes as u64;
+        let row = 4 * self.own_classes().len() as u64;
         let limits = kernels.device.limits();
         let most = self.scratch_bytes.min(kernels.max_binding()).min(limits.max_buffer_size);
         let rows = usize::try_from(most / row.max(1)).unwrap_or(usize::MAX).min(self.head.rows.max(1));
@@ -165,7 +182,9 @@ impl Kernels {
         let HeadRequest { rows, classes, dim, .. } = request.head;
         spec.check(classes, dim, request.targets)?;
         let chunk = request.chunk(self)?;
+        let own = request.own_classes();
         let mut of_head = request.head.with_chunk(chunk);
+        of_head.classes = own.len();
         of_head.ignore_index = spec.loss.ignore_index;
         let head = self.head(&spec.head, &of_head)?;
         let mut of_loss = PlanRequest::new(rows, classes)
@@ -182,6 +201,9 @@ impl Kernels {
         of_loss.argmax = request.argmax;
         of_loss.choice = request.choice;
         of_loss.counts = request.counts.clone();
+        if let Some(shard) = &request.shard {
+            of_loss = of_loss.with_shard(shard.clone());
+        }
         of_loss.scratch = true;
         let loss = self.plan(&spec.loss, &of_loss)?;
         Ok(HeadLossPlan { head, loss })
@@ -227,54 +249,118 @@ impl HeadLossPlan {
         gradients: Option<&HeadGradients<'_>>,
         outputs: &Outputs<'_>,
     ) -> Result<()> {
+        self.loss.expect_whole()?;
         let head_views = self.head_views(views)?;
         let scratch = self.scratch(views.scratch)?;
         let chunks = self.chunk_views(scratch);
-        let inputs = Inputs {
-            logits: MatrixView::Blocks(&chunks),
-            targets: views.targets,
-            row_weights: views.row_weights,
-            feature_norms: views.feature_norms,
-            gates: views.gates,
-        };
-        let bound = self.loss.check_inputs(&inputs)?;
+        let bound = self.loss.check_inputs(&inputs(views, &chunks))?;
         self.loss.check_outputs(outputs)?;
         self.loss.check_scratch(&bound, scratch)?;
         check_apart(&bound, outputs)?;
         self.loss.core.kernels.scoped("a head and its loss", || {
-            self.record(encoder, &bound, &head_views, &chunks, gradients)?;
+            {
+                let passes = self.loss.passes.as_ref();
+                let mut recorder = self.loss.record(encoder, &bound, "longtail head and loss");
+                passes.prepare(&mut recorder);
+                self.over_chunks(&mut recorder, &head_views, &chunks, gradients, &|recorder| {
+                    passes.rows(recorder);
+                    if gradients.is_some() {
+                        passes.backward(recorder);
+                    }
+                })?;
+                passes.finish(&mut recorder);
+            }
             self.loss.copy_outputs(encoder, outputs);
             Ok(())
         })
     }
 
-    fn record(
+    /// What this plan exchanges with the other shards; `None` for a plan that is no shard. See [`Plan::statistics`].
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.loss.statistics()
+    }
+
+    /// Records what this shard knows of its rows, in its slot of region `round` of `statistics`: logits are computed
+    /// chunk by chunk. See [`Plan::encode_partial`].
+    ///
+    /// # Errors
+    /// As [`encode_loss_and_grad`](Self::encode_loss_and_grad) and [`Plan::encode_partial`].
+    pub fn encode_partial(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        bound: &Bound<'_>,
+        views: &HeadLossViews<'_>,
+        round: usize,
+        statistics: View<'_>,
+    ) -> Result<()> {
+        let head_views = self.head_views(views)?;
+        let scratch = self.scratch(views.scratch)?;
+        let chunks = self.chunk_views(scratch);
+        let inputs = inputs(views, &chunks);
+        self.loss.check_scratch(&self.loss.check_inputs(&inputs)?, scratch)?;
+        self.loss.encode_partial_over(encoder, &inputs, round, statistics, |recorder, rows| {
+            self.over_chunks(recorder, &head_views, &chunks, None, rows)
+        })
+    }
+
+    /// Records loss and gradients of a shard from the statistics of all shards: the loss is that of all classes. Logits
+    /// are computed once more. See [`Plan::encode_shard_loss_and_grad`].
+    ///
+    /// # Errors
+    /// As [`encode_loss_and_grad`](Self::encode_loss_and_grad) and [`Plan::encode_partial`].
+    pub fn encode_shard_loss_and_grad(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        views: &HeadLossViews<'_>,
+        statistics: View<'_>,
+        gradients: &HeadGradients<'_>,
+        outputs: &Outputs<'_>,
+    ) -> Result<()> {
+        self.loss.expect_mode(Mode::LossAndGrad)?;
+        let head_views = self.head_views(views)?;
+        let scratch = self.scratch(views.scratch)?;
+        let chunks = self.chunk_views(scratch);
+        let inputs = inputs(views, &chunks);
+        let (shard, bound) = self.loss.bind_shard(&inputs, statistics)?;
+        self.loss.check_outputs(outputs)?;
+        self.loss.check_scratch(&bound, scratch)?;
+        check_apart(&bound, outputs)?;
+        self.loss.core.kernels.scoped("a shard's head and loss", || {
+            {
+                let passes = self.loss.passes.as_ref();
+                let mut recorder = self.loss.record(encoder, &bound, "longtail head and loss");
+                shard.close(&mut recorder);
+                self.over_chunks(&mut recorder, &head_views, &chunks, Some(gradients), &|recorder| {
+                    passes.backward(recorder);
+                })?;
+            }
+            self.loss.copy_outputs(encoder, outputs);
+            Ok(())
+        })
+    }
+
+    /// Chunk by chunk: logits, what the loss does with them, and with gradients the way back.
+    fn over_chunks(
+        &self,
+        recorder: &mut Recorder<'_>,
         views: &HeadViews<'_>,
         chunks: &[View<'_>],
         gradients: Option<&HeadGradients<'_>>,
+        rows: &dyn Fn(&mut Recorder<'_>),
     ) -> Result<()> {
-        let passes = self.loss.passes.as_ref();
-        let mut recorder = self.loss.record(encoder, bound, "longtail head and loss");
         self.head.begin(recorder.pass(), views)?;
-        passes.prepare(&mut recorder);
         for (chunk, scratch) in chunks.iter().enumerate() {
             self.head.forward(recorder.pass(), chunk, views, *scratch)?;
             recorder.hold_to(Some(chunk));
-            passes.rows(&mut recorder);
+            rows(recorder);
+            recorder.hold_to(None);
             if let Some(gradients) = gradients {
-                passes.backward(&mut recorder);
                 self.head.backward(recorder.pass(), chunk, views, gradients, *scratch)?;
             }
-            recorder.hold_to(None);
         }
-        if let Some(gradients) = gradients {
-            self.head.finish(recorder.pass(), views, gradients)?;
+        match gradients {
+            Some(gradients) => self.head.finish(recorder.pass(), views, gradients),
+            None => Ok(()),
         }
-        passes.finish(&mut recorder);
-        Ok(())
     }
 
     /// The head's views with the labels of a margin.
@@ -361,5 +447,16 @@ impl HeadLossPlan {
             self.scratch_bytes(),
             self.loss.describe()
         )
+    }
+}
+
+/// The loss's inputs: a chunk's logits at a time.
+fn inputs<'a>(views: &HeadLossViews<'a>, chunks: &'a [View<'a>]) -> Inputs<'a> {
+    Inputs {
+        logits: MatrixView::Blocks(chunks),
+        targets: views.targets,
+        row_weights: views.row_weights,
+        feature_norms: views.feature_norms,
+        gates: views.gates,
     }
 }

@@ -133,7 +133,7 @@ impl Plan {
         }
     }
 
-    fn expect_whole(&self) -> Result<()> {
+    pub(crate) fn expect_whole(&self) -> Result<()> {
         match self.core.request.shard {
             None => Ok(()),
             Some(_) => Err(Error::Unexpected {

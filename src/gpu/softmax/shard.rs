@@ -9,7 +9,7 @@
 
 use super::SoftmaxPasses;
 use super::steps::{RowSteps, ShardSteps, SplitSteps};
-use crate::gpu::plan::{Passes, Plan, Recorder, check_apart};
+use crate::gpu::plan::{Bound, Passes, Plan, Recorder, check_apart};
 use crate::gpu::request::Mode;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, View};
 use crate::{Error, Result};
@@ -35,7 +35,22 @@ impl<'a> ShardPasses<'a> {
         }
     }
 
-    fn close(&self, recorder: &mut Recorder<'_>) {
+    /// What a round asks of rows whose logits are there.
+    fn rows_of_round(&self, recorder: &mut Recorder<'_>, round: usize) {
+        if round == 0 {
+            self.passes.labels(recorder, self.split);
+        }
+        match &self.steps.gather_labels {
+            Some(gather) if round == 0 => recorder.over_rows(gather),
+            _ => {
+                recorder.over_windows(&self.split.partial);
+                recorder.over_rows(&self.steps.gather);
+            }
+        }
+    }
+
+    /// The rows' results and the reduced loss, from the statistics of all shards.
+    pub(crate) fn close(&self, recorder: &mut Recorder<'_>) {
         // With two rounds, the second one has adopted the labels.
         if self.split.rounds() == 1 {
             self.adopt(recorder);
@@ -143,6 +158,21 @@ impl Plan {
         round: usize,
         statistics: View<'_>,
     ) -> Result<()> {
+        self.encode_partial_over(encoder, inputs, round, statistics, |recorder, rows| {
+            rows(recorder);
+            Ok(())
+        })
+    }
+
+    /// The same where logits come and go: `over` has `rows` recorded for whatever rows the logits are there.
+    pub(crate) fn encode_partial_over(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &Inputs<'_>,
+        round: usize,
+        statistics: View<'_>,
+        over: impl FnOnce(&mut Recorder<'_>, &dyn Fn(&mut Recorder<'_>)) -> Result<()>,
+    ) -> Result<()> {
         let shard = self.shard_passes()?;
         let rounds = shard.split.rounds();
         if round >= rounds {
@@ -176,17 +206,22 @@ impl Plan {
             let mut recorder = self.record(encoder, &bound, "longtail partial");
             if round == 0 {
                 shard.passes.start(&mut recorder);
-                shard.passes.labels(&mut recorder, shard.split);
             }
-            match &shard.steps.gather_labels {
-                Some(gather) if round == 0 => recorder.over_rows(gather),
-                _ => {
-                    recorder.over_windows(&shard.split.partial);
-                    recorder.over_rows(&shard.steps.gather);
-                }
-            }
-            Ok(())
+            over(&mut recorder, &|recorder| shard.rows_of_round(recorder, round))
         })
+    }
+
+    /// The passes and views of a shard that finishes, without the gradient.
+    pub(crate) fn bind_shard<'a>(
+        &'a self,
+        inputs: &Inputs<'a>,
+        statistics: View<'a>,
+    ) -> Result<(ShardPasses<'a>, Bound<'a>)> {
+        let shard = self.shard_passes()?;
+        let whole = self.check_statistics(statistics)?;
+        let mut bound = self.check_inputs(inputs)?;
+        bound.statistics = Some(region_of(&whole, statistics, shard.split.rounds() - 1));
+        Ok((shard, bound))
     }
 
     /// Records loss and gradient of a shard from the statistics of all shards: the loss is that of all classes, the
@@ -204,10 +239,7 @@ impl Plan {
         outputs: &Outputs<'_>,
     ) -> Result<()> {
         self.expect_mode(Mode::LossAndGrad)?;
-        let shard = self.shard_passes()?;
-        let whole = self.check_statistics(statistics)?;
-        let mut bound = self.check_inputs(inputs)?;
-        bound.statistics = Some(region_of(&whole, statistics, shard.split.rounds() - 1));
+        let (shard, mut bound) = self.bind_shard(inputs, statistics)?;
         self.check_outputs(outputs)?;
         self.check_gradient(&mut bound, gradient)?;
         self.check_class_scale(&mut bound, class_scale_gradient)?;
@@ -236,10 +268,7 @@ impl Plan {
         outputs: &Outputs<'_>,
     ) -> Result<()> {
         self.expect_mode(Mode::ForwardBackward)?;
-        let shard = self.shard_passes()?;
-        let whole = self.check_statistics(statistics)?;
-        let mut bound = self.check_inputs(inputs)?;
-        bound.statistics = Some(region_of(&whole, statistics, shard.split.rounds() - 1));
+        let (shard, bound) = self.bind_shard(inputs, statistics)?;
         self.check_outputs(outputs)?;
         check_apart(&bound, outputs)?;
         self.core.kernels.scoped("a shard's forward pass", || {
