@@ -84,10 +84,13 @@ mod means;
 mod params;
 mod plan;
 mod predict;
+mod range;
 mod request;
 mod step;
 mod text;
+mod tile;
 mod views;
+mod window;
 
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};
 pub use means::{ClassMeans, ClassMeansRequest, RunningMean, RunningMeanRequest};
