@@ -134,11 +134,13 @@ fn the_same_bits_on_every_run_and_bytes() {
     assert_eq!(first, second);
     assert_eq!(plan.scratch_bytes(), 4 * 4 * 65);
     assert_eq!(plan.chunks().collect::<Vec<_>>(), [0..4, 4..8, 8..9]);
+    assert_eq!(plan.class_ranges().collect::<Vec<_>>(), [0..65]);
     // Rows: sums and factors, slopes and rests, each 64 long; classes: sums and factors of 128, 5 sums. One pass over
-    // the weights, two steps to close; each chunk has norms, three products, and three steps.
+    // the weights, two steps to close; each chunk has norms, three products, and three steps. Each has its parameters at
+    // a multiple of 256 bytes, the last one, a product's, only its own 88; 16 stand for nothing that is read, and written.
     let states = 4 * (4 * 64 + 2 * 128 + 5 * 65);
-    let (product, step) = (88 + 16, 4 * 35 + 32);
-    assert_eq!(plan.bytes(), states + product + 2 * step + 3 * (4 * product + 3 * step));
+    let steps = 3 + 3 * 7;
+    assert_eq!(plan.bytes(), states + 256 * (steps - 1) + 88 + 32);
     report(2);
 }
 

@@ -5,7 +5,7 @@ mod gpu;
 #[path = "support/inputs.rs"]
 mod inputs;
 
-use gpu::{Arena, GUARD, bits, context, floats};
+use gpu::{Arena, GUARD, bits, context, floats, kernels_with};
 use inputs::Draws;
 use longtail::gpu::Kernels;
 use longtail::gpu::head::{ClassMeansRequest, PredictRequest, PredictViews, RunningMeanRequest};
@@ -187,6 +187,21 @@ fn ties_go_to_the_lower_class() {
     report(cases as usize);
 }
 
+/// Weights, and features, that no binding holds.
+#[test]
+fn classes_beyond_a_binding() {
+    let kernels = kernels_with(|limits| limits.max_storage_buffer_binding_size = 8192);
+    for (head, turn) in [(Head::linear().with_bias(), 0), (Head::nearest_class_mean(), 1)] {
+        let request = PredictRequest::new(200, 200, 16, 5).with_chunks(13, 200).with_adjustment();
+        let batch = Batch::new(head, request, turn);
+        let (found, logits) = batch.run_on(&kernels).unwrap();
+        let expected = batch.expected();
+        assert_eq!(found, expected.classes);
+        assert_eq!(wide(&logits), expected.top_logits);
+    }
+    report(2);
+}
+
 /// NaN is never among the largest; what is left over is marked.
 #[test]
 fn rows_with_nan() {
@@ -357,4 +372,50 @@ fn mutants_are_noticed() {
     }
     assert!(missed.is_empty(), "{missed}");
     report(mutants.len());
+}
+
+/// Rows so long that a kernel's loops come near what an adapter lets them be: the larger the class, the larger its logit.
+#[test]
+fn long_rows() {
+    let (classes, top) = (70_000, 64);
+    let mut batch = Batch::new(Head::linear(), PredictRequest::new(1, classes, 1, top), 0);
+    batch.features = vec![1.0];
+    batch.weights = (0..classes).map(|class| class as f32).collect();
+    let (found, logits) = batch.run().unwrap();
+    let expected: Vec<u32> = (0..top as u32).map(|turn| classes as u32 - 1 - turn).collect();
+    assert_eq!(found, expected);
+    assert_eq!(logits, expected.iter().map(|class| *class as f32).collect::<Vec<f32>>());
+    report(1);
+}
+
+/// As many rows as there may be, and no more.
+#[test]
+fn many_rows() {
+    let (kernels, rows, dim) = (context().kernels(), 32_768, 3);
+    let mut draws = Draws::new(7);
+    let features = small(rows * dim, &mut draws);
+    let labels: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
+    let plan = kernels.class_means(&ClassMeansRequest::new(rows, 2, dim)).unwrap();
+    let mut arena = Arena::new(false);
+    let ranges = [bits(&features), labels, vec![0; 2 * dim], vec![0; 2]].map(|words| arena.add(&words));
+    arena.upload(kernels);
+    let [x, y, sums, counts] = ranges.map(|range| arena.view(range));
+    let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    plan.add(&mut pass, x, y, None, sums, counts).unwrap();
+    drop(pass);
+    kernels.queue().submit([encoder.finish()]);
+    let back = arena.read(kernels, &ranges[2..]);
+    let mut expected = [0.0; 6];
+    for (position, value) in features.iter().enumerate() {
+        expected[position / dim % 2 * dim + position % dim] += value;
+    }
+    // Sums of small whole numbers: exact.
+    assert_eq!(floats(&back[ranges[2]]), expected);
+    assert_eq!(back[ranges[3]], [rows as u32 / 2; 2]);
+    let found = kernels.class_means(&ClassMeansRequest::new(rows + 1, 2, dim));
+    assert!(matches!(found, Err(Error::Limit { needed: 32_769, .. })), "{found:?}");
+    let found = kernels.running_mean(&RunningMeanRequest::new(1 << 30, dim, 0.5));
+    assert!(matches!(found, Err(Error::Limit { .. })), "{found:?}");
+    report(1);
 }

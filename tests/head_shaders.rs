@@ -184,6 +184,8 @@ fn params_layout() {
         row_rests,
         class_factors,
         class_scaled,
+        row_sums,
+        logits_stride,
         ignored,
         has_ignored,
         top,
@@ -213,8 +215,8 @@ fn params_layout() {
         let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("no scalar") };
         let name = member.name.as_deref().unwrap();
         let kind = match host.iter().position(|(host, _)| *host == name).unwrap() {
-            22.. => naga::ScalarKind::Float,
-            19 => naga::ScalarKind::Sint,
+            24.. => naga::ScalarKind::Float,
+            21 => naga::ScalarKind::Sint,
             _ => naga::ScalarKind::Uint,
         };
         assert_eq!(scalar.kind, kind, "{name}");

@@ -1,6 +1,6 @@
 // The sums of each class's features, and how many there are, added to what is there.
 //
-// Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for each class.
+// Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for each WG columns of a class.
 
 @compute @workgroup_size(WG)
 fn main(
@@ -8,24 +8,26 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let kind = group.x + group.y * groups.x;
-  if (kind >= params.tiles) {
+  let index = group.x + group.y * groups.x;
+  if (index >= params.tiles) {
     return;
   }
-  for (var column = thread; column < params.k; column += WG) {
-    var sum = 0.0;
-    for (var row = 0u; row < params.m; row += 1u) {
-      if (is_label(row, kind)) {
-        sum += factor_of(row) * load_a(row, column).x;
-      }
-    }
-    sums[kind * params.k + column] += sum;
+  let blocks = (params.k + WG - 1u) / WG;
+  let kind = index / blocks;
+  let column = (index % blocks) * WG + thread;
+  if (column >= params.k) {
+    return;
   }
-  if (thread == 0u) {
-    var count = 0u;
-    for (var row = 0u; row < params.m; row += 1u) {
-      count += select(0u, 1u, is_label(row, kind));
+  var sum = 0.0;
+  var count = 0u;
+  for (var row = 0u; row < params.m; row += 1u) {
+    if (is_label(row, kind)) {
+      sum += factor_of(row) * load_a(row, column).x;
+      count += 1u;
     }
+  }
+  sums[kind * params.k + column] += sum;
+  if (column == 0u) {
     counts[kind] += count;
   }
 }

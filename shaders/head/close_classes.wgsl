@@ -1,4 +1,5 @@
-// The gradients by biases, learned class scales and the scale, from the sums over the batch.
+// The gradients by biases, learned class scales and the scale, from the sums over the batch; the last adds up over the
+// ranges of classes.
 //
 // Dispatch: one workgroup of WG threads.
 

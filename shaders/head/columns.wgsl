@@ -1,4 +1,4 @@
-// Sums over the rows of a chunk for each class, added to those of the chunks before, and the gradient by similarities in
+// Sums over the rows of a chunk for each of some classes, added to those of the chunks before, and the gradient by similarities in
 // place of that by logits: times the margin's slope, but without scales, which the weights' factors have.
 //
 // columns[field * classes + class]: 0 the gradient, 1 the gradient times the margin's slope, 2 that times the features'
@@ -25,7 +25,7 @@ fn main(
   if (column < params.classes) {
     for (var i = lane; i < params.m; i += LANES) {
       let row = params.first_row + i;
-      let at = i * params.classes + column;
+      let at = i * params.logits_stride + column;
       let slope = logits[at];
       let inner = slope * label_slope(row, column);
       sum += vec4<f32>(slope, inner, inner * row_square(row), slope * label_rest(row, column));

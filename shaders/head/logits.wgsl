@@ -1,4 +1,5 @@
-// What a product cannot do for the logits of a chunk, in place: distances, the label's margin, scales, biases.
+// What a product cannot do for the logits of a chunk of rows with some classes, in place: distances, the label's margin,
+// scales, biases.
 //
 // Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for each SPAN columns of a row.
 
@@ -14,11 +15,11 @@ fn main(
   if (index >= params.tiles) {
     return;
   }
-  let blocks = (params.n + SPAN - 1u) / SPAN;
+  let blocks = (params.classes + SPAN - 1u) / SPAN;
   let start = (index % blocks) * SPAN;
   let row = params.first_row + index / blocks;
-  let line = (index / blocks) * params.n;
-  for (var column = start + thread; column < min(start + SPAN, params.n); column += WG) {
+  let line = (index / blocks) * params.logits_stride;
+  for (var column = start + thread; column < min(start + SPAN, params.classes); column += WG) {
     let similarity = similarity_of(row, column, logits[line + column]);
     logits[line + column] = logit_of(column, target_of(row, column, similarity));
   }

@@ -16,14 +16,16 @@ struct Params {
   c_origin: u32,
   tiles: u32,
   accumulate: u32,
-  classes: u32,  // of the head
+  classes: u32,  // that the kernel goes through
   first_row: u32,  // of the batch
-  first_class: u32,
+  first_class: u32,  // of these among all that labels may name
   row_factors: u32,
   row_slopes: u32,  // the margins' slopes, then from row_rests on what they leave
   row_rests: u32,
   class_factors: u32,
   class_scaled: u32,  // factors times class scales
+  row_sums: u32,  // of the gradient by similarities times class scales
+  logits_stride: u32,
   ignored: i32,
   has_ignored: u32,
   top: u32,

@@ -6,11 +6,7 @@ struct RowTerms {
 }
 
 fn row_terms(row: u32, thread: u32) -> RowTerms {
-  var sum = 0.0;
-  for (var column = thread; column < params.classes; column += WG) {
-    sum += logits[row * params.classes + column] * class_scale_of(column);
-  }
-  return RowTerms(1.0, 2.0 * params.scale * sum_over_threads(thread, sum));
+  return RowTerms(1.0, 2.0 * params.scale * row_state[params.row_sums + params.first_row + row]);
 }
 
 // The part of a chunk's row among those of the batch.

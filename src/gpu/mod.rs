@@ -17,6 +17,7 @@ mod request;
 mod session;
 pub mod shader;
 mod softmax;
+mod uniforms;
 mod view;
 
 pub use choice::RowChoice;

@@ -2,7 +2,9 @@
 
 use super::chunk::Chunk;
 use super::plan::HeadPlan;
+use super::range::ClassRange;
 use super::views::{HeadGradients, HeadViews, Used, check, optional};
+use super::window::numbers;
 use crate::gpu::matmul::MatmulViews;
 use crate::gpu::view::View;
 use crate::head::{ClassScale, TargetMargin};
@@ -16,13 +18,13 @@ impl HeadPlan {
     /// [`Error::Unexpected`], [`Error::Limit`] for views; [`Error::Device`], [`Error::DeviceLost`].
     pub fn begin(&self, pass: &mut wgpu::ComputePass<'_>, views: &HeadViews<'_>) -> Result<()> {
         check(&self.kernels, self.request.shared, &self.inputs(views)?)?;
-        if let (Some(norms), Some(sums), Some(factors)) =
-            (&self.weight_norms, self.class_sums(), self.class_factors())
-        {
-            norms.encode(pass, views.weights, sums, factors)?;
-        }
-        if let Some(step) = &self.scaled_factors {
-            step.record(pass, |name| self.view(name, views, None, None))?;
+        for range in &self.ranges {
+            if let (Some(norms), Some(sums), Some(factors)) = (&range.norms, range.sums(), range.factors()) {
+                norms.encode(pass, range.weights.of(views.weights), sums, factors)?;
+            }
+            if let Some(step) = &range.scaled_factors {
+                step.record(pass, |name| self.of_classes(range, name, views, None))?;
+            }
         }
         Ok(())
     }
@@ -43,16 +45,20 @@ impl HeadPlan {
         used.push(self.scratch(steps, scratch));
         check(&self.kernels, self.request.shared, &used)?;
         let features = self.features(pass, steps, views)?;
-        if let (Some(norms), Some(sums), Some(factors)) = (&steps.norms, self.row_sums(), self.row_factors())
+        if let (Some(norms), Some(squares), Some(factors)) =
+            (&steps.norms, self.row_squares(), self.row_factors())
         {
-            norms.encode(pass, features, sums, factors)?;
+            norms.encode(pass, features, squares, factors)?;
         }
-        let mut product = MatmulViews::new(features, views.weights, scratch);
-        product.a_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
-        product.b_factors = self.class_factors().filter(|_| self.head.weights.power != 0.0);
-        steps.product.encode(pass, &product)?;
-        if let Some(step) = &steps.logits {
-            step.record(pass, |name| self.view(name, views, Some(scratch), None))?;
+        for (tile, range) in steps.tiles.iter().zip(&self.ranges) {
+            let logits = tile.scratch.of(scratch);
+            let mut product = MatmulViews::new(features, range.weights.of(views.weights), logits);
+            product.a_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
+            product.b_factors = range.factors().filter(|_| self.head.weights.power != 0.0);
+            tile.product.encode(pass, &product)?;
+            if let Some(step) = &tile.logits {
+                step.record(pass, |name| self.of_tile(range, name, views, logits))?;
+            }
         }
         Ok(())
     }
@@ -79,25 +85,30 @@ impl HeadPlan {
         used.push(self.scratch(steps, scratch));
         self.outputs(&mut used, gradients)?;
         check(&self.kernels, self.request.shared, &used)?;
-        if let Some(step) = &steps.columns {
-            step.record(pass, |name| self.view(name, views, Some(scratch), None))?;
-        }
         let features = self.features(pass, steps, views)?;
-        if let (Some(product), Some(gradient)) = (&steps.to_weights, gradients.weights) {
-            let mut product_views = MatmulViews::new(scratch, features, gradient);
-            product_views.b_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
-            product.encode(pass, &product_views)?;
+        let to_features = gradients.features.map(|view| steps.gradient.of(view));
+        for (tile, range) in steps.tiles.iter().zip(&self.ranges) {
+            let logits = tile.scratch.of(scratch);
+            for step in [&tile.columns, &tile.row_sums].into_iter().flatten() {
+                step.record(pass, |name| self.of_tile(range, name, views, logits))?;
+            }
+            if let (Some(product), Some(gradient)) = (&tile.to_weights, gradients.weights) {
+                let mut product_views = MatmulViews::new(logits, features, range.gradient.of(gradient));
+                product_views.b_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
+                product.encode(pass, &product_views)?;
+            }
+            if let (Some(product), Some(gradient)) = (&tile.to_features, to_features) {
+                let weights = range.weights.of(views.weights);
+                let mut product_views = MatmulViews::new(logits, weights, gradient);
+                product_views.b_factors = range.scaled(&self.head);
+                product.encode(pass, &product_views)?;
+            }
         }
-        if let (Some(product), Some(gradient)) = (&steps.to_features, gradients.features) {
-            let mut product_views = MatmulViews::new(scratch, views.weights, gradient);
-            product_views.b_factors = self.scaled_class_factors();
-            product.encode(pass, &product_views)?;
-        }
-        if let (Some(step), Some(gradient)) = (&steps.close_features, gradients.features) {
+        if let (Some(step), Some(gradient)) = (&steps.close_features, to_features) {
             step.record(pass, |name| match name {
                 "a" => Some(features),
                 "c" => Some(gradient),
-                name => self.view(name, views, Some(scratch), None),
+                name => self.of_rows(name, views),
             })?;
         }
         Ok(())
@@ -117,15 +128,17 @@ impl HeadPlan {
         let mut used = self.inputs(views)?;
         self.outputs(&mut used, gradients)?;
         check(&self.kernels, self.request.shared, &used)?;
-        if let (Some(step), Some(gradient)) = (&self.close_weights, gradients.weights) {
-            step.record(pass, |name| match name {
-                "a" => Some(views.weights),
-                "c" => Some(gradient),
-                name => self.view(name, views, None, None),
-            })?;
-        }
-        if let Some(step) = &self.close_classes {
-            step.record(pass, |name| self.view(name, views, None, Some(gradients)))?;
+        for range in &self.ranges {
+            if let (Some(step), Some(gradient)) = (&range.close_weights, gradients.weights) {
+                step.record(pass, |name| match name {
+                    "a" => Some(range.weights.of(views.weights)),
+                    "c" => Some(range.gradient.of(gradient)),
+                    name => self.of_classes(range, name, views, None),
+                })?;
+            }
+            if let Some(step) = &range.close_classes {
+                step.record(pass, |name| self.of_classes(range, name, views, Some(gradients)))?;
+            }
         }
         Ok(())
     }
@@ -140,7 +153,7 @@ impl HeadPlan {
 
     fn scratch<'a>(&self, steps: &Chunk, view: View<'a>) -> Used<'a> {
         let bytes = 4 * steps.rows.len() as u64 * self.request.classes as u64;
-        Used { what: "the scratch buffer", view, bytes, written: true }
+        Used::in_parts("the scratch buffer", view, bytes, true)
     }
 
     /// The features that the products read: the caller's, or the chunk's centred ones.
@@ -150,44 +163,62 @@ impl HeadPlan {
         steps: &Chunk,
         views: &HeadViews<'a>,
     ) -> Result<View<'a>> {
-        let (Some(step), Some(moved)) = (&steps.moved, &self.moved) else { return Ok(views.features) };
+        let given = steps.features.of(views.features);
+        let (Some(step), Some(moved)) = (&steps.moved, &self.moved) else { return Ok(given) };
         step.record(pass, |name| match name {
-            "a" => Some(views.features),
+            "a" => Some(given),
             "moved" => Some(View::whole(moved)),
-            name => self.view(name, views, None, None),
+            name => self.of_rows(name, views),
         })?;
         Ok(View::whole(moved))
     }
 
-    /// The view of a binding.
-    fn view<'a>(
-        &'a self,
-        name: &str,
-        views: &HeadViews<'a>,
-        scratch: Option<View<'a>>,
-        gradients: Option<&HeadGradients<'a>>,
-    ) -> Option<View<'a>> {
-        let own = |buffer: &'a Option<wgpu::Buffer>| buffer.as_ref().map(View::whole);
+    /// The view of a binding that is the same for all classes.
+    fn of_rows<'a>(&'a self, name: &str, views: &HeadViews<'a>) -> Option<View<'a>> {
         match name {
-            "logits" => scratch,
-            "bias" => views.bias,
-            "class_scale" => views.class_scale,
-            "labels" => views.labels,
-            "centre" => views.centre,
-            "row_state" => own(&self.row_state),
-            "class_state" => own(&self.class_state),
-            "columns" => own(&self.columns),
-            "bias_gradient" => gradients?.bias,
-            "class_scale_gradient" => gradients?.class_scale,
-            "scale_gradient" => gradients?.scale,
+            "labels" => views.labels.map(|view| numbers(view, &(0..self.request.rows))),
+            "centre" => views.centre.map(|view| numbers(view, &(0..self.request.dim))),
+            "row_state" => self.row_state.as_ref().map(View::whole),
             _ => None,
         }
+    }
+
+    /// The view of a binding of a range of classes.
+    fn of_classes<'a>(
+        &'a self,
+        range: &'a ClassRange,
+        name: &str,
+        views: &HeadViews<'a>,
+        gradients: Option<&HeadGradients<'a>>,
+    ) -> Option<View<'a>> {
+        let own = |view: Option<View<'a>>| view.map(|view| numbers(view, &range.classes));
+        match name {
+            "bias" => own(views.bias),
+            "class_scale" => own(views.class_scale),
+            "class_state" => range.state.as_ref().map(View::whole),
+            "columns" => range.columns.as_ref().map(View::whole),
+            "bias_gradient" => own(gradients?.bias),
+            "class_scale_gradient" => own(gradients?.class_scale),
+            "scale_gradient" => gradients?.scale.map(|view| numbers(view, &(0..1))),
+            name => self.of_rows(name, views),
+        }
+    }
+
+    /// The view of a binding of a chunk with a range.
+    fn of_tile<'a>(
+        &'a self,
+        range: &'a ClassRange,
+        name: &str,
+        views: &HeadViews<'a>,
+        logits: View<'a>,
+    ) -> Option<View<'a>> {
+        if name == "logits" { Some(logits) } else { self.of_classes(range, name, views, None) }
     }
 
     fn inputs<'a>(&self, views: &HeadViews<'a>) -> Result<Vec<Used<'a>>> {
         let (head, request) = (&self.head, &self.request);
         let (rows, classes, dim) = (request.rows, request.classes, request.dim);
-        let read = |what, view, bytes| Used { what, view, bytes, written: false };
+        let read = |what, view, bytes| Used::in_parts(what, view, bytes, false);
         let mut used = vec![
             read("the features", views.features, request.features.bytes((rows, dim))),
             read("the weights", views.weights, request.weights.bytes((classes, dim))),
@@ -199,6 +230,7 @@ impl HeadPlan {
         optional(&mut used, "class scales", views.class_scale, scaled, words(classes), false)?;
         optional(&mut used, "the centre", views.centre, head.centred, words(dim), false)?;
         optional(&mut used, "labels", views.labels, margin, words(rows), false)?;
+        used.iter_mut().for_each(|used| used.whole = false);
         Ok(used)
     }
 
@@ -224,6 +256,7 @@ impl HeadPlan {
         for (what, view, wanted, bytes) in all {
             optional(used, what, view, wanted, bytes, true)?;
         }
+        used.iter_mut().for_each(|used| used.whole = false);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ pub enum HeadKernel {
     Logits,
     /// Sums over rows for each class.
     Columns,
+    /// Sums over classes for each row.
+    RowSums,
     /// The weights' factors times the classes' learned scales.
     ScaledFactors,
     /// Features that no factor can express.
@@ -36,9 +38,10 @@ pub enum HeadKernel {
 
 impl HeadKernel {
     /// Every kernel.
-    pub const ALL: [HeadKernel; 11] = [
+    pub const ALL: [HeadKernel; 12] = [
         HeadKernel::Logits,
         HeadKernel::Columns,
+        HeadKernel::RowSums,
         HeadKernel::ScaledFactors,
         HeadKernel::MovedRows,
         HeadKernel::CloseFeatures,
@@ -54,6 +57,7 @@ impl HeadKernel {
         match self {
             HeadKernel::Logits => "logits",
             HeadKernel::Columns => "columns",
+            HeadKernel::RowSums => "row_sums",
             HeadKernel::ScaledFactors => "scaled_factors",
             HeadKernel::MovedRows => "moved_rows",
             HeadKernel::CloseFeatures => "close_features",
@@ -154,8 +158,8 @@ impl HeadTerms {
             // What the scales multiply is of no interest here.
             HeadKernel::ScaledFactors => Self { class_scale: ClassScale::Weights, ..none },
             HeadKernel::MovedRows => Self { centred, effect, ..none },
-            HeadKernel::CloseFeatures => Self { class_scale: none.class_scale, distance, ..none }
-                .with_weights_scale(distance && class_scale != ClassScale::None),
+            HeadKernel::RowSums => none.with_weights_scale(class_scale != ClassScale::None),
+            HeadKernel::CloseFeatures => Self { distance, ..none },
             HeadKernel::CloseWeights => {
                 Self { distance, columns, ..none }.with_weights_scale(class_scale != ClassScale::None)
             }
@@ -207,7 +211,8 @@ impl HeadKey {
     }
 
     pub(super) fn sums_over_threads(&self) -> bool {
-        matches!(self.kernel, HeadKernel::MovedRows | HeadKernel::CloseClasses) || self.writes_rows()
+        use HeadKernel::{CloseClasses, MovedRows, RowSums};
+        matches!(self.kernel, MovedRows | CloseClasses | RowSums) || self.writes_rows()
     }
 
     /// The bindings of group 0, numbered in order.
@@ -222,20 +227,21 @@ impl HeadKey {
         let (class_sums, class_means) = (kernel == HeadKernel::ClassSums, kernel == HeadKernel::ClassMeans);
         let closes = kernel == HeadKernel::CloseFeatures;
         let state = |kernel| if kernel == HeadKernel::ScaledFactors { ReadWrite } else { Read };
-        let slopes = if kernel == HeadKernel::Logits { ReadWrite } else { Read };
+        let row_sums = kernel == HeadKernel::RowSums;
+        let slopes = if kernel == HeadKernel::Logits || row_sums { ReadWrite } else { Read };
         let sums = if kernel == HeadKernel::CloseClasses { Read } else { ReadWrite };
         let all = [
             ("params", Uniform, true),
             ("a", input, self.reads_rows()),
             ("c", ReadWrite, self.writes_rows()),
             ("moved", ReadWrite, kernel == HeadKernel::MovedRows),
-            ("logits", if over_logits { ReadWrite } else { input }, over_logits || closes && terms.distance),
+            ("logits", if over_logits { ReadWrite } else { input }, over_logits || row_sums),
             ("bias", input, terms.bias),
             ("class_scale", input, scaled),
             ("labels", input, margin || class_sums),
             ("centre", input, terms.centred),
             ("direction", input, terms.effect),
-            ("row_state", slopes, over_logits && (margin || terms.distance) || closes || terms.normalised),
+            ("row_state", slopes, over_logits && (margin || terms.distance) || closes || row_sums || terms.normalised),
             (
                 "class_state",
                 state(kernel),
@@ -269,7 +275,10 @@ impl HeadKey {
             HeadKernel::Top => 8 * self.workgroup + 8 * MOST_TOP,
             HeadKernel::MovedRows if !self.terms.effect => 0,
             HeadKernel::CloseFeatures | HeadKernel::CloseWeights => 4 * self.workgroup,
-            HeadKernel::MovedRows | HeadKernel::CloseClasses | HeadKernel::RunningMean => 4 * self.workgroup,
+            HeadKernel::MovedRows
+            | HeadKernel::CloseClasses
+            | HeadKernel::RowSums
+            | HeadKernel::RunningMean => 4 * self.workgroup,
             _ => 0,
         }
     }

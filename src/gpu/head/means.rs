@@ -1,12 +1,15 @@
 //! Mean features on the device: of the training so far, and of each class.
 
+use std::sync::Arc;
+
 use super::key::{HeadKernel, HeadKey, HeadTerms};
 use super::params::{HeadParams, narrow};
-use super::plan::{PRODUCT_BYTES, count, lanes, state, threads};
-use super::step::{STEP_BYTES, Step};
+use super::plan::{count, lanes, state, threads};
+use super::step::Step;
 use super::views::{Used, check, optional};
 use crate::gpu::kernels::Kernels;
 use crate::gpu::matmul::{MatrixSpec, RowNorms, RowNormsRequest};
+use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
 use crate::head::RowNorm;
 use crate::{Error, Result};
@@ -15,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RunningMeanRequest {
-    /// N. 0 changes nothing.
+    /// N, at most 32,768. 0 changes nothing.
     pub rows: usize,
     /// D, at least 1.
     pub dim: usize,
@@ -37,6 +40,7 @@ impl RunningMeanRequest {
 pub struct RunningMean {
     kernels: Kernels,
     request: RunningMeanRequest,
+    uniforms: Arc<Uniforms>,
     step: Step,
 }
 
@@ -44,6 +48,20 @@ fn at_least_1(name: &'static str, value: usize) -> Result<()> {
     match value {
         0 => Err(Error::Parameter { name, value: 0.0, expected: "at least 1" }),
         _ => Ok(()),
+    }
+}
+
+/// A thread goes through the rows, or its share of them, one by one; no loop may have more than 32,768 iterations.
+fn few_rows(rows: usize, lanes: u32) -> Result<()> {
+    let allowed = 32_768 * lanes as usize;
+    match rows > allowed {
+        true => Err(Error::Limit {
+            what: "rows of features at a time".into(),
+            needed: rows as u64,
+            allowed: allowed as u64,
+            cure: "add the features in several batches",
+        }),
+        false => Ok(()),
     }
 }
 
@@ -74,6 +92,7 @@ impl Kernels {
         let place = features.place("the features", (rows, dim))?;
         let workgroup = threads(self, usize::MAX);
         let lanes = lanes(self, workgroup, dim);
+        few_rows(rows, lanes)?;
         let mut key = HeadKey::new(HeadKernel::RunningMean, HeadTerms::default(), workgroup);
         (key.a, key.lanes) = (one_by_one(&features), lanes);
         let params = HeadParams {
@@ -85,8 +104,10 @@ impl Kernels {
             ..HeadParams::default()
         };
         let groups = if rows == 0 { 0 } else { dim.div_ceil((workgroup / lanes) as usize) };
-        let step = Step::new(self, key, params, groups as u64)?;
-        Ok(RunningMean { kernels: self.clone(), request: *request, step })
+        let uniforms = Uniforms::new(self)?;
+        let step = Step::new(&uniforms, key, params, groups as u64)?;
+        uniforms.upload()?;
+        Ok(RunningMean { kernels: self.clone(), request: *request, uniforms, step })
     }
 
     /// Checks, compiles and allocates means of classes.
@@ -97,6 +118,7 @@ impl Kernels {
         let ClassMeansRequest { rows, classes, dim, features, norm, .. } = *request;
         at_least_1("the feature dimension", dim)?;
         at_least_1("the number of classes", classes)?;
+        few_rows(rows, 1)?;
         norm.check(["the features' power", "the features' eps", "the features' offset"])?;
         let place = features.place("the features", (rows, dim))?;
         MatrixSpec::default().place("the classes' means", (classes, dim))?;
@@ -116,10 +138,11 @@ impl Kernels {
         };
         let terms =
             HeadTerms { centred: request.centred, normalised: norm.power != 0.0, ..HeadTerms::default() };
+        let uniforms = Uniforms::new(self)?;
         let step = |kernel, spec: &MatrixSpec, params, groups: usize, elements| {
             let mut key = HeadKey::new(kernel, terms, threads(self, elements));
             (key.a, key.shared) = (one_by_one(spec), request.shared);
-            Step::new(self, key, params, groups as u64)
+            Step::new(&uniforms, key, params, groups as u64)
         };
         let moved = request.centred.then(|| {
             let params = HeadParams { a_stride: place.stride, a_origin: place.origin, ..params };
@@ -128,7 +151,7 @@ impl Kernels {
         let norms = (norm.power != 0.0).then(|| {
             let mut request = RowNormsRequest::new(rows, dim, norm);
             request.x = read;
-            self.row_norms(&request)
+            RowNorms::new(&uniforms, &request)
         });
         let sums_params = HeadParams { a_stride: read_place.stride, a_origin: read_place.origin, ..params };
         let elements = classes.saturating_mul(dim);
@@ -136,8 +159,10 @@ impl Kernels {
         let means = HeadKey::new(HeadKernel::ClassMeans, terms, means_threads);
         let means = HeadKey { shared: request.shared, ..means };
         let groups = elements.div_ceil(means_threads as usize) as u64;
+        let sums_threads = threads(self, 4 * dim) as usize;
+        let sums_groups = if rows == 0 { 0 } else { classes.saturating_mul(dim.div_ceil(sums_threads)) };
         let moved_count = if request.centred { rows.saturating_mul(dim) } else { 0 };
-        Ok(ClassMeans {
+        let plan = ClassMeans {
             kernels: self.clone(),
             request: *request,
             half,
@@ -145,15 +170,12 @@ impl Kernels {
             centred: state(self, "the centred features", moved_count)?,
             moved: moved.transpose()?,
             norms: norms.transpose()?,
-            sums: step(
-                HeadKernel::ClassSums,
-                &read,
-                sums_params,
-                if rows == 0 { 0 } else { classes },
-                4 * dim,
-            )?,
-            means: Step::new(self, means, params, groups)?,
-        })
+            sums: step(HeadKernel::ClassSums, &read, sums_params, sums_groups, 4 * dim)?,
+            means: Step::new(&uniforms, means, params, groups)?,
+            uniforms,
+        };
+        plan.uniforms.upload()?;
+        Ok(plan)
     }
 }
 
@@ -167,8 +189,8 @@ impl RunningMean {
         let shape = (self.request.rows, self.request.dim);
         let bytes = self.request.features.bytes(shape);
         let used = [
-            Used { what: "the features", view: features, bytes, written: false },
-            Used { what: "the mean", view: mean, bytes: 4 * shape.1 as u64, written: true },
+            Used::whole("the features", features, bytes, false),
+            Used::whole("the mean", mean, 4 * shape.1 as u64, true),
         ];
         check(&self.kernels, false, &used)?;
         self.step.record(pass, |name| match name {
@@ -185,12 +207,13 @@ impl RunningMean {
     pub fn update(&mut self, momentum: f64) -> Result<()> {
         check_momentum(momentum)?;
         self.request.momentum = momentum;
-        self.step.update(|params| HeadParams { momentum: narrow(momentum), ..params })
+        self.step.update(|params| HeadParams { momentum: narrow(momentum), ..params });
+        self.uniforms.upload()
     }
 
     /// Bytes on the device, without the kernel.
     pub fn bytes(&self) -> u64 {
-        STEP_BYTES
+        self.uniforms.bytes()
     }
 }
 
@@ -198,7 +221,7 @@ impl RunningMean {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ClassMeansRequest {
-    /// N of a batch. 0 changes nothing.
+    /// N of a batch, at most 32,768. 0 changes nothing.
     pub rows: usize,
     /// K, at least 1.
     pub classes: usize,
@@ -245,6 +268,7 @@ pub struct ClassMeans {
     norms: Option<RowNorms>,
     sums: Step,
     means: Step,
+    uniforms: Arc<Uniforms>,
 }
 
 impl ClassMeans {
@@ -266,10 +290,10 @@ impl ClassMeans {
         let bytes = self.request.features.bytes((rows, dim));
         let words = |count: usize| 4 * count as u64;
         let mut used = vec![
-            Used { what: "the features", view: features, bytes, written: false },
-            Used { what: "labels", view: labels, bytes: words(rows), written: false },
-            Used { what: "the classes' sums", view: sums, bytes: words(classes * dim), written: true },
-            Used { what: "the classes' counts", view: counts, bytes: words(classes), written: true },
+            Used::whole("the features", features, bytes, false),
+            Used::whole("labels", labels, words(rows), false),
+            Used::whole("the classes' sums", sums, words(classes * dim), true),
+            Used::whole("the classes' counts", counts, words(classes), true),
         ];
         optional(&mut used, "the centre", centre, self.request.centred, words(dim), false)?;
         check(&self.kernels, self.request.shared, &used)?;
@@ -312,9 +336,9 @@ impl ClassMeans {
         let ClassMeansRequest { classes, dim, .. } = self.request;
         let bytes = 4 * classes as u64 * dim as u64;
         let used = [
-            Used { what: "the classes' sums", view: sums, bytes, written: false },
-            Used { what: "the classes' counts", view: counts, bytes: 4 * classes as u64, written: false },
-            Used { what: "the classes' means", view: means, bytes, written: true },
+            Used::whole("the classes' sums", sums, bytes, false),
+            Used::whole("the classes' counts", counts, 4 * classes as u64, false),
+            Used::whole("the classes' means", means, bytes, true),
         ];
         check(&self.kernels, self.request.shared, &used)?;
         self.means.record(pass, |name| match name {
@@ -328,8 +352,6 @@ impl ClassMeans {
     /// Bytes on the device, without the kernels.
     pub fn bytes(&self) -> u64 {
         let states = [&self.state, &self.centred];
-        states.into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
-            + STEP_BYTES * (2 + u64::from(self.moved.is_some()))
-            + PRODUCT_BYTES * u64::from(self.norms.is_some())
+        states.into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>() + self.uniforms.bytes()
     }
 }

@@ -85,11 +85,14 @@ mod means;
 mod params;
 mod plan;
 mod predict;
+mod range;
 mod request;
 mod slices;
 mod step;
 mod text;
+mod tile;
 mod views;
+mod window;
 
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};
 pub use loss::{HeadLossPlan, HeadLossRequest, HeadLossViews};

@@ -1,57 +1,49 @@
 //! A head prepared for a shape: what is allocated and compiled once.
 
+use std::sync::Arc;
+
 use super::chunk::Chunk;
 use super::key::{HeadKernel, HeadKey, HeadTerms};
 use super::params::{HeadParams, narrow};
+use super::range::{ClassRange, ranges};
 use super::request::{HeadRequest, Needs, terms};
-use super::step::{STEP_BYTES, Step};
+use super::step::Step;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::matmul::{Matmul, MatmulParams, MatrixSpec, RowFactors, RowNorms, RowNormsRequest, Words};
+use crate::gpu::matmul::{MatrixSpec, RowFactors, Words, dimension};
 use crate::gpu::plan::storage;
+use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
-use crate::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
+use crate::head::{Head, RowNorm, Similarity, TargetMargin};
 use crate::{Error, Result};
 
-/// Bytes that a product or a pass over rows has on the device.
-pub(super) const PRODUCT_BYTES: u64 = size_of::<MatmulParams>() as u64 + 16;
-
-/// Where what is kept for rows and classes begins, in elements of its buffer.
+/// Where what is kept for the rows begins, in elements of its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Places {
-    pub(super) row_factors: usize,
-    pub(super) row_slopes: usize,
-    pub(super) row_rests: usize,
-    pub(super) row_end: usize,
-    pub(super) class_factors: usize,
-    pub(super) class_scaled: usize,
-    pub(super) class_end: usize,
+    pub(super) factors: usize,
+    pub(super) slopes: usize,
+    pub(super) rests: usize,
+    pub(super) sums: usize,
+    pub(super) end: usize,
 }
 
 impl Places {
     fn new(head: &Head, request: &HeadRequest, needs: &Needs) -> Self {
         // Each region can be bound by itself: 256 bytes is the strictest alignment that a device may ask for.
         let region = |wanted: bool, count: usize| if wanted { count.next_multiple_of(64) } else { 0 };
-        let of_rows = region(needs.feature_norms, request.rows.max(1).saturating_mul(head.parts));
-        let slopes = region(head.margin != TargetMargin::None, request.rows.max(1));
-        let of_classes = region(needs.weight_norms, request.classes.saturating_mul(head.parts));
-        let scaled = if head.class_scale == ClassScale::None { 0 } else { of_classes };
-        let row_slopes = of_rows.saturating_mul(2);
-        let class_scaled = of_classes.saturating_mul(2);
-        Self {
-            row_factors: of_rows,
-            row_slopes,
-            row_rests: row_slopes.saturating_add(slopes),
-            row_end: row_slopes.saturating_add(slopes.saturating_mul(2)),
-            class_factors: of_classes,
-            class_scaled,
-            class_end: class_scaled.saturating_add(scaled),
-        }
+        let rows = request.rows.max(1);
+        let factors = region(needs.feature_norms, rows.saturating_mul(head.parts));
+        let of_margin = region(head.margin != TargetMargin::None, rows);
+        let slopes = factors.saturating_mul(2);
+        let rests = slopes.saturating_add(of_margin);
+        let sums = rests.saturating_add(of_margin);
+        Self { factors, slopes, rests, sums, end: sums.saturating_add(region(needs.row_sums, rows)) }
     }
 }
 
 /// What the chunks of a plan are made from.
 pub(super) struct Parts<'a> {
     pub(super) kernels: &'a Kernels,
+    pub(super) uniforms: &'a Arc<Uniforms>,
     pub(super) head: &'a Head,
     pub(super) request: &'a HeadRequest,
     pub(super) needs: Needs,
@@ -81,7 +73,7 @@ impl Parts<'_> {
     }
 
     pub(super) fn step(&self, key: HeadKey, params: HeadParams, groups: usize) -> Result<Step> {
-        Step::new(self.kernels, key, params, groups as u64)
+        Step::new(self.uniforms, key, params, groups as u64)
     }
 
     /// Whether the products of a norm's rows have factors.
@@ -125,6 +117,10 @@ pub(super) fn count(value: usize) -> u32 {
 /// All of it goes into one compute pass: nothing is submitted and nothing waited for. Chunks come in ascending order,
 /// from 0; all forward passes may come before the first backward pass if the logits' gradient is then in the scratch buffer
 /// again. The same bits come out on every run.
+///
+/// Features, weights, their gradients and what is kept of the classes may be larger than the device's bindings: a chunk
+/// binds its own rows, and goes through the classes in ranges ([`class_ranges`](Self::class_ranges)), each with its part
+/// of the scratch buffer.
 #[derive(Debug)]
 pub struct HeadPlan {
     pub(super) kernels: Kernels,
@@ -132,15 +128,11 @@ pub struct HeadPlan {
     pub(super) request: HeadRequest,
     pub(super) needs: Needs,
     pub(super) places: Places,
+    pub(super) uniforms: Arc<Uniforms>,
     pub(super) row_state: Option<wgpu::Buffer>,
-    pub(super) class_state: Option<wgpu::Buffer>,
-    pub(super) columns: Option<wgpu::Buffer>,
     pub(super) moved: Option<wgpu::Buffer>,
-    pub(super) weight_norms: Option<RowNorms>,
-    pub(super) scaled_factors: Option<Step>,
+    pub(super) ranges: Vec<ClassRange>,
     pub(super) chunks: Vec<Chunk>,
-    pub(super) close_weights: Option<Step>,
-    pub(super) close_classes: Option<Step>,
 }
 
 impl Kernels {
@@ -148,25 +140,25 @@ impl Kernels {
     ///
     /// # Errors
     /// Those of [`Head::check`] and of [`matmul`](Self::matmul); [`Error::Parameter`] for chunks of no row,
-    /// [`Error::Combination`] for a scale's gradient without the weights'.
+    /// [`Error::Combination`] for a scale's gradient without the weights', [`Error::Limit`] where a chunk's rows of
+    /// features or of the scratch buffer do not fit a binding.
     pub fn head(&self, head: &Head, request: &HeadRequest) -> Result<HeadPlan> {
         let request = request.for_head(head)?;
         let needs = Needs::new(head, &request);
         let places = Places::new(head, &request, &needs);
         let HeadRequest { rows, classes, dim, .. } = request;
-        request.features.place("the features", (rows, dim))?;
-        request.weights.place("the weights", (classes, dim))?;
+        dimension("the rows", rows)?;
+        dimension("the feature dimension", dim)?;
+        dimension("the head's classes", request.first_class.saturating_add(classes))?;
         let params = HeadParams {
             k: count(dim),
             a_part: count(dim / head.parts),
             a_parts: count(head.parts),
             c_stride: count(dim),
-            classes: count(classes),
-            row_factors: count(places.row_factors),
-            row_slopes: count(places.row_slopes),
-            row_rests: count(places.row_rests),
-            class_factors: count(places.class_factors),
-            class_scaled: count(places.class_scaled),
+            row_factors: count(places.factors),
+            row_slopes: count(places.slopes),
+            row_rests: count(places.rests),
+            row_sums: count(places.sums),
             ignored: request.ignore_index.unwrap_or_default(),
             has_ignored: u32::from(request.ignore_index.is_some()),
             alpha: 1.0,
@@ -174,59 +166,28 @@ impl Kernels {
         }
         .with_head(head);
         let terms = terms(head, &needs, &request);
-        let parts = Parts { kernels: self, head, request: &request, needs, terms, params };
+        let uniforms = Uniforms::new(self)?;
+        let parts =
+            Parts { kernels: self, uniforms: &uniforms, head, request: &request, needs, terms, params };
 
-        let state = |what: &str, elements: usize| state(self, what, elements);
-        let row_state = state("what a head keeps of the rows", places.row_end)?;
-        let class_state = state("what a head keeps of the classes", places.class_end)?;
-        let sums = if needs.columns || needs.close_weights { classes.saturating_mul(5) } else { 0 };
-        let columns = state("a head's sums over rows", sums)?;
+        let row_state = state(self, "what a head keeps of the rows", places.end)?;
         let moved = if head.centred { request.chunk.saturating_mul(dim) } else { 0 };
-        let moved = state("a chunk's centred features", moved)?;
-
-        let mut norms = RowNormsRequest::new(classes, dim, head.weights);
-        (norms.x, norms.factors) = (request.weights, RowFactors { parts: head.parts, origin: 0 });
-        let weight_norms = needs.weight_norms.then(|| self.row_norms(&norms)).transpose()?;
-        let scaled_factors = (head.class_scale != ClassScale::None).then(|| {
-            let threads = parts.threads(4 * classes);
-            let key = parts.key(HeadKernel::ScaledFactors, threads);
-            let groups = classes.saturating_mul(head.parts).div_ceil(threads as usize);
-            parts.step(key, params, groups)
-        });
-        let close_weights = needs.close_weights.then(|| {
-            let mut key = parts.key(HeadKernel::CloseWeights, parts.threads(dim / head.parts));
-            key.a = parts.words(&request.weights, true);
-            key.c = parts.words(&MatrixSpec::default(), true);
-            let place = request.weights.place("the weights", (classes, dim))?;
-            let params = HeadParams {
-                m: count(classes),
-                n: count(dim),
-                a_stride: place.stride,
-                a_origin: place.origin,
-                ..params.with_norm(head.weights)
-            };
-            parts.step(key, params, classes)
-        });
-        let close_classes = needs.close_classes.then(|| {
-            let key = parts.key(HeadKernel::CloseClasses, parts.threads(4 * classes));
-            parts.step(key, params, 1)
-        });
-        let ranges = request.chunks();
-        let chunks = ranges.into_iter().map(|range| Chunk::new(&parts, range)).collect::<Result<_>>()?;
+        let moved = state(self, "a chunk's centred features", moved)?;
+        let ranges = ranges(self, head, &request)?.into_iter();
+        let ranges = ranges.map(|classes| ClassRange::new(&parts, classes)).collect::<Result<Vec<_>>>()?;
+        let chunks = request.chunks().into_iter();
+        let chunks = chunks.map(|rows| Chunk::new(&parts, &ranges, rows)).collect::<Result<_>>()?;
+        uniforms.upload()?;
         Ok(HeadPlan {
             kernels: self.clone(),
             head: head.clone(),
             needs,
             places,
+            uniforms,
             row_state,
-            class_state,
-            columns,
             moved,
-            weight_norms,
-            scaled_factors: scaled_factors.transpose()?,
+            ranges,
             chunks,
-            close_weights: close_weights.transpose()?,
-            close_classes: close_classes.transpose()?,
             request,
         })
     }
@@ -257,15 +218,19 @@ impl HeadPlan {
         4 * self.request.chunk as u64 * self.request.classes as u64
     }
 
-    /// Bytes that the plan has on the device, without the kernels: parameters of each step, for each row at most
-    /// `2 parts + 2` numbers, for each class at most `3 parts + 5`, and a chunk's features where they are centred.
+    /// The classes of each range, in order: as many as fit the device's bindings, and at most 131,072. A range begins at a
+    /// multiple of 64.
+    pub fn class_ranges(&self) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + '_ {
+        self.ranges.iter().map(|range| range.classes.clone())
+    }
+
+    /// Bytes that the plan has on the device, without the kernels: 256 for the parameters of each step (some for each
+    /// chunk with each range of classes), for each row at most `2 parts + 3` numbers, for each class at most
+    /// `3 parts + 5`, and a chunk's features where they are centred.
     pub fn bytes(&self) -> u64 {
-        let states = [&self.row_state, &self.class_state, &self.columns, &self.moved];
-        let steps = [&self.scaled_factors, &self.close_weights, &self.close_classes];
-        states.into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
-            + STEP_BYTES * steps.into_iter().flatten().count() as u64
-            + PRODUCT_BYTES * u64::from(self.weight_norms.is_some())
-            + self.chunks.iter().map(Chunk::bytes).sum::<u64>()
+        [&self.row_state, &self.moved].into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
+            + self.uniforms.bytes()
+            + self.ranges.iter().map(ClassRange::bytes).sum::<u64>()
     }
 
     /// The head as it was planned.
@@ -280,8 +245,7 @@ impl HeadPlan {
 
     /// The keys of this crate's own kernels in the plan; products and norms come on top.
     pub fn keys(&self) -> Vec<HeadKey> {
-        let steps = [&self.scaled_factors, &self.close_weights, &self.close_classes];
-        let own = steps.into_iter().flatten();
+        let own = self.ranges.iter().flat_map(ClassRange::steps);
         own.chain(self.chunks.iter().flat_map(Chunk::steps)).map(Step::key).collect()
     }
 
@@ -305,44 +269,26 @@ impl HeadPlan {
         }
         head.check(self.request.classes, self.request.dim)?;
         self.head = head.clone();
-        let steps = [&mut self.scaled_factors, &mut self.close_weights, &mut self.close_classes]
-            .into_iter()
-            .flatten();
-        for step in steps.chain(self.chunks.iter_mut().flat_map(Chunk::steps_mut)) {
-            step.update(|params| params.with_head(head))?;
+        let of_ranges = self.ranges.iter_mut().flat_map(ClassRange::steps_mut);
+        for step in of_ranges.chain(self.chunks.iter_mut().flat_map(Chunk::steps_mut)) {
+            step.update(|params| params.with_head(head));
         }
-        for chunk in &mut self.chunks {
-            chunk.update(head, needs.logits)?;
+        for tile in self.chunks.iter_mut().flat_map(|chunk| &mut chunk.tiles) {
+            tile.update(head, needs.logits);
         }
-        Ok(())
+        self.uniforms.upload()
     }
 
-    pub(super) fn region<'a>(buffer: Option<&'a wgpu::Buffer>, from: usize, to: usize) -> Option<View<'a>> {
-        buffer.map(|buffer| View::new(buffer, 4 * from as u64, 4 * (to - from) as u64))
+    fn region(&self, from: usize, to: usize) -> Option<View<'_>> {
+        self.row_state.as_ref().map(|buffer| View::new(buffer, 4 * from as u64, 4 * (to - from) as u64))
     }
 
-    pub(super) fn row_sums(&self) -> Option<View<'_>> {
-        Self::region(self.row_state.as_ref(), 0, self.places.row_factors)
+    pub(super) fn row_squares(&self) -> Option<View<'_>> {
+        self.region(0, self.places.factors)
     }
 
     pub(super) fn row_factors(&self) -> Option<View<'_>> {
-        Self::region(self.row_state.as_ref(), self.places.row_factors, self.places.row_slopes)
-    }
-
-    pub(super) fn class_sums(&self) -> Option<View<'_>> {
-        Self::region(self.class_state.as_ref(), 0, self.places.class_factors)
-    }
-
-    pub(super) fn class_factors(&self) -> Option<View<'_>> {
-        Self::region(self.class_state.as_ref(), self.places.class_factors, self.places.class_scaled)
-    }
-
-    /// The factors of the weights in the features' gradient.
-    pub(super) fn scaled_class_factors(&self) -> Option<View<'_>> {
-        match self.head.class_scale {
-            ClassScale::None => self.class_factors().filter(|_| self.head.weights.power != 0.0),
-            _ => Self::region(self.class_state.as_ref(), self.places.class_scaled, self.places.class_end),
-        }
+        self.region(self.places.factors, self.places.slopes)
     }
 }
 
@@ -355,9 +301,4 @@ pub(super) fn forward_alpha(head: &Head, has_logits: bool) -> f32 {
 pub(super) fn backward_alpha(head: &Head) -> f32 {
     let twice = if head.similarity == Similarity::NegativeSquaredDistance { 2.0 } else { 1.0 };
     narrow(head.scale * twice)
-}
-
-/// Sets a product's factor.
-pub(super) fn set_alpha(product: &mut Matmul, alpha: f32) -> Result<()> {
-    product.update(alpha, false)
 }

@@ -1,14 +1,20 @@
 //! Predictions on the device: the largest logits of each row, tile by tile of classes.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::key::{HeadKernel, HeadKey, HeadTerms, MOST_TOP};
 use super::params::{HeadParams, narrow};
-use super::plan::{PRODUCT_BYTES, count, state, threads};
-use super::step::{STEP_BYTES, Step};
+use super::plan::{count, state, threads};
+use super::range::MOST;
+use super::step::Step;
 use super::views::{Used, check, optional};
+use super::window::Window;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::matmul::{
-    Layout, Matmul, MatmulRequest, MatmulViews, MatrixSpec, RowFactors, RowNorms, RowNormsRequest,
+    Layout, Matmul, MatmulRequest, MatmulViews, MatrixSpec, RowFactors, RowNorms, RowNormsRequest, dimension,
 };
+use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
 use crate::head::{ClassScale, Head, RowNorm, Similarity};
 use crate::{Error, Result};
@@ -26,7 +32,8 @@ pub struct PredictRequest {
     pub dim: usize,
     /// Rows whose logits are in the scratch buffer together, at least 1. Default N.
     pub row_chunk: usize,
-    /// Classes whose logits are in the scratch buffer together, at least 1. Default K.
+    /// Classes whose logits are in the scratch buffer together, at least 1; fewer where their weights do not fit one of the
+    /// device's bindings, or a workgroup would be busy with them for too long. Default K.
     pub class_chunk: usize,
     /// Where the features are. Default f32, contiguous.
     pub features: MatrixSpec,
@@ -144,9 +151,18 @@ pub struct PredictViews<'a> {
 #[derive(Debug)]
 struct Rows {
     count: usize,
+    features: Window,
     moved: Option<Step>,
     norms: Option<RowNorms>,
     tiles: Vec<(Matmul, Step)>,
+}
+
+/// Some classes, which every row meets together.
+#[derive(Debug)]
+struct Classes {
+    range: Range<usize>,
+    weights: Window,
+    norms: Option<RowNorms>,
 }
 
 /// Predictions, ready to be recorded any number of times.
@@ -163,7 +179,8 @@ pub struct HeadPredict {
     moved: Option<wgpu::Buffer>,
     /// Where the factors begin in each.
     places: (usize, usize),
-    weight_norms: Option<RowNorms>,
+    uniforms: Arc<Uniforms>,
+    classes: Vec<Classes>,
     rows: Vec<Rows>,
 }
 
@@ -178,10 +195,11 @@ impl Kernels {
         request.check(head)?;
         let mut request = *request;
         request.row_chunk = request.row_chunk.min(request.rows.max(1));
-        request.class_chunk = request.class_chunk.min(request.classes);
+        request.class_chunk = most_classes(self, &request)?;
         let PredictRequest { rows, classes, dim, .. } = request;
-        let place = request.features.place("the features", (rows, dim))?;
-        request.weights.place("the weights", (classes, dim))?;
+        dimension("the rows", rows)?;
+        dimension("the feature dimension", dim)?;
+        let stride = if request.features.stride == 0 { dim } else { request.features.stride };
         let distance = head.similarity == Similarity::NegativeSquaredDistance;
         let has_effect = request.effect.is_some();
         // Features without an effect are normalised already.
@@ -197,7 +215,7 @@ impl Kernels {
         let moved_count = if moves { request.row_chunk.saturating_mul(dim) } else { 0 };
         let params = HeadParams {
             k: count(dim),
-            a_stride: place.stride,
+            a_stride: count(stride),
             a_parts: count(head.parts),
             classes: count(classes),
             row_factors: count(places.0),
@@ -221,18 +239,26 @@ impl Kernels {
             shared: request.shared,
             ..HeadKey::new(kernel, terms, threads(self, elements))
         };
-        let weight_request = RowNormsRequest {
-            x: request.weights,
-            factors: RowFactors { parts: head.parts, origin: 0 },
-            ..RowNormsRequest::new(classes, dim, head.weights)
-        };
-        let stride = |spec: &MatrixSpec| if spec.stride == 0 { dim } else { spec.stride };
+        let uniforms = Uniforms::new(self)?;
+        let columns = (0..classes).step_by(request.class_chunk).map(|first| {
+            let range = first..(first + request.class_chunk).min(classes);
+            let weights = Window::new(self, "the weights", &request.weights, range.clone(), dim)?;
+            let norms = weight_norms.then(|| {
+                let mut norms = RowNormsRequest::new(range.len(), dim, head.weights);
+                norms.factors = RowFactors { parts: head.parts, origin: first * head.parts };
+                norms.x = weights.spec;
+                RowNorms::new(&uniforms, &norms)
+            });
+            Ok(Classes { range, weights, norms: norms.transpose()? })
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         let starts = (0..rows).step_by(request.row_chunk).filter(|_| request.top > 0);
         let blocks = starts.map(|start| {
             let height = request.row_chunk.min(rows - start);
             let params = HeadParams { m: count(height), first_row: count(start), ..params };
-            let mut given = request.features;
-            given.origin = given.origin.saturating_add(start.saturating_mul(stride(&given)));
+            let window =
+                Window::new(self, "the features", &request.features, start..start + height, dim)?;
+            let given = window.spec;
             let features = if moves { MatrixSpec::default() } else { given };
             let moved = moves.then(|| {
                 // Without an effect the parts do not matter.
@@ -245,19 +271,18 @@ impl Kernels {
                     a_parts: count(parts),
                     ..params
                 };
-                Step::new(self, key, params, (height * parts) as u64)
+                Step::new(&uniforms, key, params, (height * parts) as u64)
             });
             let norms = feature_norms.then(|| {
                 let mut request = RowNormsRequest::new(height, dim, norm);
                 (request.x, request.factors.parts) = (features, head.parts);
-                self.row_norms(&request)
+                RowNorms::new(&uniforms, &request)
             });
-            let tiles = (0..classes).step_by(request.class_chunk).map(|first| {
-                let width = request.class_chunk.min(classes - first);
+            let tiles = columns.iter().map(|classes| {
+                let (first, width) = (classes.range.start, classes.range.len());
                 let mut product = MatmulRequest::new(Layout::Nt, height, width, dim);
                 product.shared = request.shared;
-                (product.a, product.b) = (features, request.weights);
-                product.b.origin = product.b.origin.saturating_add(first * stride(&request.weights));
+                (product.a, product.b) = (features, classes.weights.spec);
                 let factors = |norm: RowNorm, first: usize| {
                     let origin = first * head.parts;
                     (norm.power != 0.0).then_some(RowFactors { parts: head.parts, origin })
@@ -269,16 +294,19 @@ impl Kernels {
                     accumulate: u32::from(first > 0),
                     ..params
                 };
-                let top = Step::new(self, key(HeadKernel::Top, width), params, height as u64)?;
-                Ok((self.matmul(&product)?, top))
+                let top = Step::new(&uniforms, key(HeadKernel::Top, width), params, height as u64)?;
+                Ok((Matmul::new(&uniforms, &product)?, top))
             });
             Ok(Rows {
                 count: height,
+                features: window,
                 moved: moved.transpose()?,
                 norms: norms.transpose()?,
                 tiles: tiles.collect::<Result<_>>()?,
             })
         });
+        let rows = blocks.collect::<Result<_>>()?;
+        uniforms.upload()?;
         Ok(HeadPredict {
             kernels: self.clone(),
             head: head.clone(),
@@ -287,8 +315,9 @@ impl Kernels {
             class_state: state(self, "what a head keeps of the classes", places.1.saturating_mul(2))?,
             moved: state(self, "a chunk's features", moved_count)?,
             places,
-            weight_norms: weight_norms.then(|| self.row_norms(&weight_request)).transpose()?,
-            rows: blocks.collect::<Result<_>>()?,
+            uniforms,
+            classes: columns,
+            rows,
         })
     }
 }
@@ -302,13 +331,7 @@ impl HeadPredict {
     /// Bytes that the plan has on the device, without the kernels.
     pub fn bytes(&self) -> u64 {
         let states = [&self.row_state, &self.class_state, &self.moved];
-        let of_rows = |rows: &Rows| {
-            STEP_BYTES * (u64::from(rows.moved.is_some()) + rows.tiles.len() as u64)
-                + PRODUCT_BYTES * (u64::from(rows.norms.is_some()) + rows.tiles.len() as u64)
-        };
-        states.into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
-            + PRODUCT_BYTES * u64::from(self.weight_norms.is_some())
-            + self.rows.iter().map(of_rows).sum::<u64>()
+        states.into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>() + self.uniforms.bytes()
     }
 
     /// The keys of this crate's own kernels in the plan; products and norms come on top.
@@ -329,15 +352,17 @@ impl HeadPredict {
         check(&self.kernels, self.request.shared, &used)?;
         let (class_sums, class_factors) = halves(self.class_state.as_ref(), self.places.1);
         let (row_sums, row_factors) = halves(self.row_state.as_ref(), self.places.0);
-        if let (Some(norms), Some(sums), Some(factors)) = (&self.weight_norms, class_sums, class_factors) {
-            norms.encode(pass, views.weights, sums, factors)?;
+        for classes in &self.classes {
+            if let (Some(norms), Some(sums), Some(factors)) = (&classes.norms, class_sums, class_factors) {
+                norms.encode(pass, classes.weights.of(views.weights), sums, factors)?;
+            }
         }
         let norm_of_features = self.request.effect.is_none() && self.head.features.power != 0.0;
         for rows in self.rows.iter().filter(|rows| rows.count > 0) {
-            let mut features = views.features;
+            let mut features = rows.features.of(views.features);
             if let (Some(step), Some(moved)) = (&rows.moved, &self.moved) {
                 step.record(pass, |name| match name {
-                    "a" => Some(views.features),
+                    "a" => Some(features),
                     "moved" => Some(View::whole(moved)),
                     name => self.view(name, views),
                 })?;
@@ -346,8 +371,9 @@ impl HeadPredict {
             if let (Some(norms), Some(sums), Some(factors)) = (&rows.norms, row_sums, row_factors) {
                 norms.encode(pass, features, sums, factors)?;
             }
-            for (product, top) in &rows.tiles {
-                let mut product_views = MatmulViews::new(features, views.weights, views.scratch);
+            for ((product, top), classes) in rows.tiles.iter().zip(&self.classes) {
+                let weights = classes.weights.of(views.weights);
+                let mut product_views = MatmulViews::new(features, weights, views.scratch);
                 product_views.a_factors = row_factors.filter(|_| norm_of_features);
                 product_views.b_factors = class_factors.filter(|_| self.head.weights.power != 0.0);
                 product.encode(pass, &product_views)?;
@@ -376,15 +402,14 @@ impl HeadPredict {
     fn used<'a>(&self, views: &PredictViews<'a>) -> Result<Vec<Used<'a>>> {
         let (head, request) = (&self.head, &self.request);
         let PredictRequest { rows, classes, dim, top, .. } = *request;
-        let used = |what, view, bytes, written| Used { what, view, bytes, written };
         let named = 4 * rows as u64 * top as u64;
         let scratch = if named == 0 { 0 } else { self.scratch_bytes() };
         let mut all = vec![
-            used("the features", views.features, request.features.bytes((rows, dim)), false),
-            used("the weights", views.weights, request.weights.bytes((classes, dim)), false),
-            used("the scratch buffer", views.scratch, scratch, true),
-            used("the classes found", views.top_classes, named, true),
-            used("the logits found", views.top_logits, named, true),
+            Used::in_parts("the features", views.features, request.features.bytes((rows, dim)), false),
+            Used::in_parts("the weights", views.weights, request.weights.bytes((classes, dim)), false),
+            Used::whole("the scratch buffer", views.scratch, scratch, true),
+            Used::whole("the classes found", views.top_classes, named, true),
+            Used::whole("the logits found", views.top_logits, named, true),
         ];
         let scaled = head.class_scale != ClassScale::None;
         let words = |count: usize| 4 * count as u64;
@@ -395,6 +420,29 @@ impl HeadPredict {
         let effect = request.effect.is_some();
         optional(&mut all, "the effect's direction", views.direction, effect, words(dim), false)?;
         Ok(all)
+    }
+}
+
+/// The classes that a tile has.
+fn most_classes(kernels: &Kernels, request: &PredictRequest) -> Result<usize> {
+    let PredictRequest { classes, dim, weights, .. } = *request;
+    let stride = if weights.stride == 0 { dim } else { weights.stride } as u64;
+    let bytes = stride.saturating_mul(weights.elem.bytes()).max(1);
+    let (bound, allowed) = (kernels.max_binding(), kernels.max_binding().saturating_sub(1024));
+    match usize::try_from(allowed / bytes).unwrap_or(usize::MAX) {
+        0 => Err(Error::Limit {
+            what: "bytes in the binding of a class's weights".into(),
+            needed: bytes.saturating_add(1024),
+            allowed: bound,
+            cure: "request the device with a higher max_storage_buffer_binding_size",
+        }),
+        fit => {
+            let wanted = request.class_chunk.min(classes).min(fit).min(MOST);
+            // Every turn of the kernel goes through them again, and its loops may not have more than 65,535 iterations
+            // together.
+            let turns = threads(kernels, wanted) as usize * (32_768 / (request.top + 2));
+            Ok(wanted.min(turns))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of a head on the device, and its checks.
 
 use super::key::{HeadTerms, MarginKind};
+use super::range::MOST;
 use crate::gpu::matmul::MatrixSpec;
 use crate::head::{ClassScale, Head, MarginGradient, RowNorm, Similarity, TargetMargin};
 use crate::{Error, Result};
@@ -15,13 +16,16 @@ pub struct HeadRequest {
     pub classes: usize,
     /// D, at least 1.
     pub dim: usize,
-    /// Rows of a chunk, whose logits are in the scratch buffer together: at least 1; the last chunk may have fewer.
-    /// Default N.
+    /// Rows of a chunk, whose logits are in the scratch buffer together: at least 1; the last chunk may have fewer. More
+    /// than 32,768 count as 32,768. Default N.
     pub chunk: usize,
     /// Where the features are. Default f32, contiguous.
     pub features: MatrixSpec,
     /// Where the weights are. Default f32, contiguous.
     pub weights: MatrixSpec,
+    /// The class of the first row of weights, where these are a shard of a larger head's: the margin's labels count among
+    /// the classes of all shards, and a label of another shard meets no class here. Default 0.
+    pub first_class: usize,
     /// The label of rows that have none; their similarity gets no margin. Default none.
     pub ignore_index: Option<i32>,
     /// Whether there is a way back, or logits only. Default yes.
@@ -51,6 +55,7 @@ impl HeadRequest {
             chunk: rows.max(1),
             features: MatrixSpec::default(),
             weights: MatrixSpec::default(),
+            first_class: 0,
             ignore_index: None,
             backward: true,
             feature_gradient: true,
@@ -73,6 +78,13 @@ impl HeadRequest {
     #[must_use]
     pub fn with_places(mut self, features: MatrixSpec, weights: MatrixSpec) -> Self {
         (self.features, self.weights) = (features, weights);
+        self
+    }
+
+    /// Sets the class of the first row of weights.
+    #[must_use]
+    pub fn with_first_class(mut self, first_class: usize) -> Self {
+        self.first_class = first_class;
         self
     }
 
@@ -110,7 +122,7 @@ impl HeadRequest {
         if self.chunk == 0 {
             return Err(Error::Parameter { name: "rows of a chunk", value: 0.0, expected: "at least 1" });
         }
-        self.chunk = self.chunk.min(self.rows.max(1));
+        self.chunk = self.chunk.min(self.rows.max(1)).min(MOST / 4);
         let backward = self.backward;
         self.feature_gradient &= backward;
         self.weight_gradient &= backward;
@@ -149,6 +161,8 @@ pub(super) struct Needs {
     pub(super) logits: bool,
     /// Sums over rows.
     pub(super) columns: bool,
+    /// Sums over classes for each row.
+    pub(super) row_sums: bool,
     /// More than products for the features' gradient.
     pub(super) close_features: bool,
     /// More than products for the weights' gradient.
@@ -173,6 +187,7 @@ impl Needs {
             weight_norms: normalised(head.weights) || distance || scaled || close_weights,
             logits: head.bias || distance || margin || scaled,
             columns,
+            row_sums: request.feature_gradient && distance,
             close_features: request.feature_gradient && (normalised(head.features) || distance),
             close_weights,
             close_classes: request.bias_gradient || scales,

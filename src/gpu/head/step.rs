@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::key::HeadKey;
 use super::params::HeadParams;
 use crate::gpu::kernels::{Kernels, Pipeline};
-use crate::gpu::shader::Access;
+use crate::gpu::uniforms::{Block, Uniforms};
 use crate::gpu::view::View;
 use crate::{Error, Result};
-use wgpu::BufferUsages;
 
 /// A kernel ready to be recorded.
 #[derive(Debug)]
@@ -19,17 +18,18 @@ pub(super) struct Step {
     /// Nothing to do where it has no workgroups.
     grid: (u32, u32),
     pipeline: Arc<Pipeline>,
-    uniform: wgpu::Buffer,
-    /// Stand for arrays without elements, which cannot be bound: read ones and written ones.
-    nothing: [wgpu::Buffer; 2],
+    block: Block,
 }
 
-/// Bytes that a step has on the device.
-pub(super) const STEP_BYTES: u64 = size_of::<HeadParams>() as u64 + 32;
-
 impl Step {
-    /// Compiles a kernel for a grid of `groups` workgroups.
-    pub(super) fn new(kernels: &Kernels, key: HeadKey, mut params: HeadParams, groups: u64) -> Result<Self> {
+    /// Compiles a kernel for a grid of `groups` workgroups; its parameters go to a block of `uniforms`.
+    pub(super) fn new(
+        uniforms: &Arc<Uniforms>,
+        key: HeadKey,
+        mut params: HeadParams,
+        groups: u64,
+    ) -> Result<Self> {
+        let kernels = uniforms.kernels();
         let across = kernels.device.limits().max_compute_workgroups_per_dimension.clamp(1, 65_535);
         let allowed = (u64::from(across) * u64::from(across)).min(1 << 31);
         params.tiles =
@@ -44,36 +44,14 @@ impl Step {
         let width = params.tiles.min(across);
         let grid = (width, params.tiles.div_ceil(width.max(1)));
         let pipeline = kernels.pipeline(key)?;
-        let (uniform, nothing) = kernels.scoped("a head's parameters", || {
-            let buffer = |label, size, usage| {
-                kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            let size = size_of::<HeadParams>() as u64;
-            let uniform = buffer("longtail head", size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-            let nothing = [0; 2].map(|_| buffer("longtail nothing", 16, BufferUsages::STORAGE));
-            Ok((uniform, nothing))
-        })?;
-        let step = Self { kernels: kernels.clone(), key, params, grid, pipeline, uniform, nothing };
-        step.upload()?;
-        Ok(step)
+        let block = uniforms.add(bytemuck::bytes_of(&params));
+        Ok(Self { kernels: kernels.clone(), key, params, grid, pipeline, block })
     }
 
-    /// Changes the parameters; passes submitted from now on use them.
-    pub(super) fn update(&mut self, change: impl FnOnce(HeadParams) -> HeadParams) -> Result<()> {
+    /// Changes the parameters, from the next upload on.
+    pub(super) fn update(&mut self, change: impl FnOnce(HeadParams) -> HeadParams) {
         self.params = change(self.params);
-        self.upload()
-    }
-
-    fn upload(&self) -> Result<()> {
-        self.kernels.scoped("a head's parameters", || {
-            self.kernels.queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&self.params));
-            Ok(())
-        })
+        self.block.set(bytemuck::bytes_of(&self.params));
     }
 
     /// The kernel's key.
@@ -101,12 +79,10 @@ impl Step {
             .into_iter()
             .filter_map(|binding| {
                 let view = match binding.name {
-                    "params" => Some(View::whole(&self.uniform)),
+                    "params" => self.block.view(),
                     name => view(name).filter(|view| view.size >= word(name)),
                 };
-                let [read, written] = &self.nothing;
-                let nothing = if binding.access == Access::Read { read } else { written };
-                let resource = view.unwrap_or(View::whole(nothing)).binding()?;
+                let resource = view.unwrap_or(self.block.nothing(binding.access)).binding()?;
                 Some(wgpu::BindGroupEntry {
                     binding: binding.number,
                     resource: wgpu::BindingResource::Buffer(resource),

@@ -83,6 +83,9 @@ impl HeadKey {
                 });
                 files.push(shader!("columns.wgsl"));
             }
+            HeadKernel::RowSums => {
+                files.extend([terms.class_scale_file(), shader!("row_sums.wgsl")]);
+            }
             HeadKernel::ScaledFactors => {
                 files.extend([terms.class_scale_file(), shader!("scaled_factors.wgsl")]);
             }
@@ -96,9 +99,6 @@ impl HeadKey {
                     true => shader!("terms_of_distant_features.wgsl"),
                     false => shader!("terms_of_features.wgsl"),
                 });
-                if terms.distance {
-                    files.push(terms.class_scale_file());
-                }
                 files.push(shader!("close_rows.wgsl"));
             }
             HeadKernel::CloseWeights => {

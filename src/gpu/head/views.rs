@@ -78,6 +78,20 @@ pub(super) struct Used<'a> {
     pub(super) view: View<'a>,
     pub(super) bytes: u64,
     pub(super) written: bool,
+    /// Whether it is bound as a whole, and not in parts that are known to fit.
+    pub(super) whole: bool,
+}
+
+impl<'a> Used<'a> {
+    /// A view that is bound as it is.
+    pub(super) fn whole(what: &'static str, view: View<'a>, bytes: u64, written: bool) -> Self {
+        Self { what, view, bytes, written, whole: true }
+    }
+
+    /// A view of which parts are bound.
+    pub(super) fn in_parts(what: &'static str, view: View<'a>, bytes: u64, written: bool) -> Self {
+        Self { what, view, bytes, written, whole: false }
+    }
 }
 
 /// Matches what is given with what is wanted.
@@ -90,7 +104,7 @@ pub(super) fn optional<'a>(
     written: bool,
 ) -> Result<()> {
     match (view, wanted) {
-        (Some(view), true) => used.push(Used { what, view, bytes, written }),
+        (Some(view), true) => used.push(Used::whole(what, view, bytes, written)),
         (None, true) => return Err(Error::Missing { what, needed_by: "the head as it was planned" }),
         (Some(_), false) => return Err(Error::Unexpected { what, planned: "without it" }),
         (None, false) => {}
@@ -102,11 +116,11 @@ pub(super) fn optional<'a>(
 pub(super) fn check(kernels: &Kernels, shared: bool, used: &[Used<'_>]) -> Result<()> {
     let alignment = u64::from(kernels.device.limits().min_storage_buffer_offset_alignment).max(4);
     let allowed = kernels.max_binding();
-    for &Used { what, view, bytes, .. } in used {
+    for &Used { what, view, bytes, whole, .. } in used {
         if view.size < bytes {
             return Err(Error::Length { what, expected: bytes, found: view.size });
         }
-        if view.size > allowed {
+        if whole && view.size > allowed {
             return Err(Error::Limit {
                 what: format!("bytes in the binding of {what}"),
                 needed: view.size,

@@ -69,6 +69,7 @@ mod tile;
 pub use key::{MatmulKernel, MatmulKey, Words};
 pub use params::MatmulParams;
 pub use product::{Matmul, MatmulViews};
+pub(in crate::gpu) use request::dimension;
 pub use request::{Layout, MatmulRequest, MatrixSpec, RowFactors};
 pub use rows::{RowNorms, RowNormsRequest, ThroughNorm, ThroughNormRequest};
 pub use tile::{Manner, Tile};

@@ -1,10 +1,13 @@
 //! The plan of a product.
 
+use std::sync::Arc;
+
 use super::key::MatmulKey;
 use super::request::MatmulRequest;
 use super::step::Step;
 use super::tile::choose;
 use crate::gpu::kernels::Kernels;
+use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
 use crate::{Error, Result};
 
@@ -16,19 +19,30 @@ impl Kernels {
     /// [`Error::Combination`], [`Error::Limit`], [`Error::MissingFeature`], [`Error::Shader`], [`Error::OutOfMemory`],
     /// [`Error::Device`].
     pub fn matmul(&self, request: &MatmulRequest) -> Result<Matmul> {
+        let uniforms = Uniforms::new(self)?;
+        let product = Matmul::new(&uniforms, request)?;
+        uniforms.upload()?;
+        Ok(product)
+    }
+}
+
+impl Matmul {
+    /// A product whose parameters are among `uniforms`.
+    pub(in crate::gpu) fn new(uniforms: &Arc<Uniforms>, request: &MatmulRequest) -> Result<Self> {
+        let kernels = uniforms.kernels();
         let dimension = super::request::dimension;
         let (m, n) = (dimension("the rows of C", request.m)?, dimension("the columns of C", request.n)?);
-        let info = self.device.adapter_info();
+        let info = kernels.device.adapter_info();
         let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
         let subgroup = Some(least).filter(|size| *size == most && *size > 0);
-        let usable = subgroup.filter(|_| self.device.features().contains(wgpu::Features::SUBGROUP));
-        let tile = request.tile.unwrap_or_else(|| choose(self.adapter, usable, m, n));
-        tile.check(request, self.adapter, subgroup)?;
-        let native = self.device.features().contains(wgpu::Features::SHADER_F16);
+        let usable = subgroup.filter(|_| kernels.device.features().contains(wgpu::Features::SUBGROUP));
+        let tile = request.tile.unwrap_or_else(|| choose(kernels.adapter, usable, m, n));
+        tile.check(request, kernels.adapter, subgroup)?;
+        let native = kernels.device.features().contains(wgpu::Features::SHADER_F16);
         let (key, mut params) = request.resolve(tile, native)?;
         params.tiles_m = m.div_ceil(tile.group_m());
         let groups = u64::from(params.tiles_m) * u64::from(n.div_ceil(tile.group_n()));
-        Ok(Matmul { step: Step::new(self, key, params, groups)?, request: *request })
+        Ok(Self { step: Step::new(uniforms, key, params, groups)?, request: *request })
     }
 }
 
@@ -132,8 +146,14 @@ impl Matmul {
         let request = MatmulRequest { alpha, accumulate, ..self.request };
         let (_, params) = request.resolve(self.step.key.tile, true)?;
         self.request = request;
-        (self.step.params.alpha, self.step.params.accumulate) = (params.alpha, params.accumulate);
+        self.step.update(|own| (own.alpha, own.accumulate) = (params.alpha, params.accumulate));
         self.step.upload()
+    }
+
+    /// Sets what multiplies the product, from the next upload of its parameters on.
+    pub(in crate::gpu) fn set_alpha(&mut self, alpha: f32) {
+        self.request.alpha = alpha;
+        self.step.update(|params| params.alpha = alpha);
     }
 
     /// The kernel's key, tile included.

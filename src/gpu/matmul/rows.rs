@@ -1,5 +1,7 @@
 //! Norms of rows, and gradients through their normalisation.
 
+use std::sync::Arc;
+
 use super::key::{MatmulKernel, MatmulKey, Words};
 use super::params::MatmulParams;
 use super::request::{Layout, MatrixSpec, RowFactors, dimension};
@@ -7,6 +9,7 @@ use super::step::Step;
 use super::tile::Tile;
 use crate::gpu::choice::AdapterClass;
 use crate::gpu::kernels::Kernels;
+use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
 use crate::head::RowNorm;
 use crate::{Element, Error, Result};
@@ -143,10 +146,10 @@ impl Kernels {
     /// # Errors
     /// As [`matmul`](Self::matmul).
     pub fn row_norms(&self, request: &RowNormsRequest) -> Result<RowNorms> {
-        let (words, params) = request.resolve()?;
-        let workgroup = threads(self.adapter, params.a_part);
-        let key = row_key(MatmulKernel::Norms, words, request.factors.parts, workgroup);
-        Ok(RowNorms { step: Step::new(self, key, params, request.groups())?, request: *request })
+        let uniforms = Uniforms::new(self)?;
+        let norms = RowNorms::new(&uniforms, request)?;
+        uniforms.upload()?;
+        Ok(norms)
     }
 
     /// Checks, compiles and allocates a gradient through the normalisation of rows.
@@ -200,7 +203,9 @@ impl Kernels {
         }
         params.accumulate = u32::from(request.accumulate);
         let groups = if request.rows.columns == 0 { 0 } else { request.rows.groups() };
-        let step = Step::new(self, key, params, groups)?;
+        let uniforms = Uniforms::new(self)?;
+        let step = Step::new(&uniforms, key, params, groups)?;
+        uniforms.upload()?;
         Ok(ThroughNorm { step, request: *request })
     }
 }
@@ -213,6 +218,14 @@ pub struct RowNorms {
 }
 
 impl RowNorms {
+    /// Norms whose parameters are among `uniforms`.
+    pub(in crate::gpu) fn new(uniforms: &Arc<Uniforms>, request: &RowNormsRequest) -> Result<Self> {
+        let (words, params) = request.resolve()?;
+        let workgroup = threads(uniforms.kernels().adapter, params.a_part);
+        let key = row_key(MatmulKernel::Norms, words, request.factors.parts, workgroup);
+        Ok(Self { step: Step::new(uniforms, key, params, request.groups())?, request: *request })
+    }
+
     /// Records the pass: `x` is read; `sums` gets the sums of squares and `factors` what normalises the rows, both f32 at
     /// `origin + row parts + part`. The two go to buffers of their own.
     ///

@@ -6,6 +6,7 @@ use super::key::MatmulKey;
 use super::params::MatmulParams;
 use super::tile::limits;
 use crate::gpu::kernels::{Kernels, Pipeline};
+use crate::gpu::uniforms::{Block, Uniforms};
 use crate::gpu::view::View;
 use crate::{Error, Result};
 use wgpu::BufferUsages;
@@ -19,19 +20,18 @@ pub(super) struct Step {
     /// Nothing to do where it has no workgroups.
     pub(super) grid: (u32, u32),
     pipeline: Arc<Pipeline>,
-    uniform: wgpu::Buffer,
-    /// Stands for matrices without elements, which cannot be bound.
-    nothing: wgpu::Buffer,
+    block: Block,
 }
 
 impl Step {
-    /// Compiles a kernel for a grid of `groups` workgroups.
+    /// Compiles a kernel for a grid of `groups` workgroups; its parameters go to a block of `uniforms`.
     pub(super) fn new(
-        kernels: &Kernels,
+        uniforms: &Arc<Uniforms>,
         key: MatmulKey,
         mut params: MatmulParams,
         groups: u64,
     ) -> Result<Self> {
+        let kernels = uniforms.kernels();
         limits(key.tile.workgroup(), key.workgroup_bytes(), kernels.adapter)?;
         let across = kernels.device.limits().max_compute_workgroups_per_dimension.clamp(1, 65_535);
         let allowed = (u64::from(across) * u64::from(across)).min(1 << 31);
@@ -47,30 +47,19 @@ impl Step {
         let width = params.tiles.min(across);
         let grid = (width, params.tiles.div_ceil(width.max(1)));
         let pipeline = kernels.pipeline(key)?;
-        let (uniform, nothing) = kernels.scoped("a product's parameters", || {
-            let buffer = |label, size, usage| {
-                kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            let size = size_of::<MatmulParams>() as u64;
-            let uniform = buffer("longtail product", size, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-            Ok((uniform, buffer("longtail nothing", 16, BufferUsages::STORAGE)))
-        })?;
-        let step = Self { kernels: kernels.clone(), key, params, grid, pipeline, uniform, nothing };
-        step.upload()?;
-        Ok(step)
+        let block = uniforms.add(bytemuck::bytes_of(&params));
+        Ok(Self { kernels: kernels.clone(), key, params, grid, pipeline, block })
+    }
+
+    /// Changes the parameters, from the next upload on.
+    pub(super) fn update(&mut self, change: impl FnOnce(&mut MatmulParams)) {
+        change(&mut self.params);
+        self.block.set(bytemuck::bytes_of(&self.params));
     }
 
     /// Writes the parameters; passes submitted from now on use them.
     pub(super) fn upload(&self) -> Result<()> {
-        self.kernels.scoped("a product's parameters", || {
-            self.kernels.queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&self.params));
-            Ok(())
-        })
+        self.block.uniforms().upload()
     }
 
     /// Checks a view: long enough, aligned, bindable.
@@ -126,10 +115,10 @@ impl Step {
             .into_iter()
             .filter_map(|binding| {
                 let view = match binding.name {
-                    "params" => Some(View::whole(&self.uniform)),
+                    "params" => self.block.view(),
                     name => view(name).filter(|view| view.size >= 16 || self.fits(name, view.size)),
                 };
-                let resource = view.unwrap_or(View::whole(&self.nothing)).binding()?;
+                let resource = view.unwrap_or(self.block.nothing(binding.access)).binding()?;
                 Some(wgpu::BindGroupEntry {
                     binding: binding.number,
                     resource: wgpu::BindingResource::Buffer(resource),
