@@ -183,7 +183,7 @@ impl Kernels {
         spec.check(classes, dim, request.targets)?;
         let chunk = request.chunk(self)?;
         let own = request.own_classes();
-        let mut of_head = request.head.with_chunk(chunk);
+        let mut of_head = request.head.with_chunk(chunk).with_first_class(own.start);
         of_head.classes = own.len();
         of_head.ignore_index = spec.loss.ignore_index;
         let head = self.head(&spec.head, &of_head)?;
