@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, TargetKind};
 use crate::softmax::GateSource;
-use crate::{Result, SoftmaxLoss};
+use crate::{GroupedLoss, Result, SoftmaxLoss};
 use std::borrow::Cow;
 
 /// A loss of one of the families that run on the device, borrowed or owned.
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 pub enum Loss<'a> {
     /// The softmax family.
     Softmax(Cow<'a, SoftmaxLoss>),
+    /// The grouped family.
+    Grouped(Cow<'a, GroupedLoss>),
 }
 
 impl<'a> From<&'a SoftmaxLoss> for Loss<'a> {
@@ -27,10 +29,23 @@ impl From<SoftmaxLoss> for Loss<'_> {
     }
 }
 
+impl<'a> From<&'a GroupedLoss> for Loss<'a> {
+    fn from(loss: &'a GroupedLoss) -> Self {
+        Self::Grouped(Cow::Borrowed(loss))
+    }
+}
+
+impl From<GroupedLoss> for Loss<'_> {
+    fn from(loss: GroupedLoss) -> Self {
+        Self::Grouped(Cow::Owned(loss))
+    }
+}
+
 impl<'a> From<&'a Loss<'_>> for Loss<'a> {
     fn from(loss: &'a Loss<'_>) -> Self {
         match loss {
             Loss::Softmax(loss) => Self::Softmax(Cow::Borrowed(loss)),
+            Loss::Grouped(loss) => Self::Grouped(Cow::Borrowed(loss)),
         }
     }
 }
@@ -40,6 +55,7 @@ impl Loss<'_> {
     pub fn into_owned(self) -> Loss<'static> {
         match self {
             Self::Softmax(loss) => Loss::Softmax(Cow::Owned(loss.into_owned())),
+            Self::Grouped(loss) => Loss::Grouped(Cow::Owned(loss.into_owned())),
         }
     }
 
@@ -47,6 +63,10 @@ impl Loss<'_> {
     pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().map_or(0, |gate| gate.step),
+            Self::Grouped(loss) => {
+                let of_tree = loss.tree.map(|tree| tree.step);
+                of_tree.or(loss.sampling.map(|sampling| sampling.step)).unwrap_or(0)
+            }
         }
     }
 
@@ -54,6 +74,15 @@ impl Loss<'_> {
     pub(crate) fn takes_gates(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given),
+            Self::Grouped(loss) => loss.given(),
+        }
+    }
+
+    /// Columns of those gates, for logits of `classes` columns.
+    pub(crate) fn gate_columns(&self, classes: usize) -> usize {
+        match self {
+            Self::Softmax(_) => classes,
+            Self::Grouped(loss) => loss.segments.len(),
         }
     }
 
@@ -61,6 +90,7 @@ impl Loss<'_> {
     pub(crate) fn takes_feature_norms(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.influence.is_some(),
+            Self::Grouped(_) => false,
         }
     }
 
@@ -68,6 +98,7 @@ impl Loss<'_> {
     pub(crate) fn has_class_scale(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.class_scale.is_some(),
+            Self::Grouped(_) => false,
         }
     }
 
@@ -78,6 +109,7 @@ impl Loss<'_> {
     pub fn check(&self, classes: usize, kind: TargetKind) -> Result<()> {
         match self {
             Self::Softmax(loss) => loss.check(classes, kind),
+            Self::Grouped(loss) => loss.check(classes, kind),
         }
     }
 
@@ -88,6 +120,7 @@ impl Loss<'_> {
     pub fn check_batch<T>(&self, batch: &Batch<'_, T>) -> Result<()> {
         match self {
             Self::Softmax(loss) => batch.check(loss),
+            Self::Grouped(loss) => loss.check_batch(batch),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod choice;
 mod context;
 mod counts;
+pub mod grouped;
 mod kernels;
 pub mod matmul;
 mod plan;

@@ -1,5 +1,6 @@
 //! Kernels of every family as one type: what the pipeline cache hashes and compiles.
 
+use super::grouped::GroupedKey;
 use super::matmul::MatmulKey;
 use super::shader::{Binding, KernelKey};
 
@@ -9,6 +10,8 @@ use super::shader::{Binding, KernelKey};
 pub enum Program {
     /// Of the softmax family.
     Softmax(KernelKey),
+    /// Of the grouped family.
+    Grouped(GroupedKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
 }
@@ -16,6 +19,12 @@ pub enum Program {
 impl From<KernelKey> for Program {
     fn from(key: KernelKey) -> Self {
         Self::Softmax(key)
+    }
+}
+
+impl From<GroupedKey> for Program {
+    fn from(key: GroupedKey) -> Self {
+        Self::Grouped(key)
     }
 }
 
@@ -30,6 +39,7 @@ macro_rules! of_key {
     ($program:expr, $key:ident => $answer:expr) => {
         match $program {
             Program::Softmax($key) => $answer,
+            Program::Grouped($key) => $answer,
             Program::Matmul($key) => $answer,
         }
     };

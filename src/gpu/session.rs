@@ -132,8 +132,13 @@ impl Session {
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: loss.takes_feature_norms().then(|| buffer("feature norms", rows)),
-                dense: dense
-                    .then(|| Blocks::new(kernels, "targets or gates", Element::F32, classes, &blocks)),
+                dense: dense.then(|| {
+                    let columns = match loss.takes_gates() {
+                        true => loss.gate_columns(request.classes) as u64,
+                        false => classes,
+                    };
+                    Blocks::new(kernels, "targets or gates", Element::F32, columns, &blocks)
+                }),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request
                     .class_scale_gradient

@@ -19,8 +19,11 @@ pub(crate) struct Extent {
     pub total_classes: u64,
     pub logits: Matrix,
     pub gradient: Matrix,
-    /// Soft targets or given gates.
+    /// Soft targets or given gates, and how many columns they have: most often the plan's own classes.
     pub dense: Matrix,
+    pub dense_columns: u64,
+    /// How many labels there are: most often K.
+    pub labels: u64,
     /// Rows of each block.
     pub blocks: Vec<u64>,
 }
@@ -78,6 +81,8 @@ impl Extent {
             logits,
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
+            dense_columns: width as u64,
+            labels: request.classes as u64,
             blocks,
         };
         for (what, matrix) in [("logits", logits), ("the gradient", gradient), ("soft targets", extent.dense)]
@@ -94,6 +99,19 @@ impl Extent {
             }
         }
         Ok(extent)
+    }
+
+    /// With gates of another width than the logits'.
+    pub(crate) fn with_dense(mut self, columns: u64) -> Self {
+        self.dense = Matrix { stride: columns, bytes: 4 };
+        self.dense_columns = columns;
+        self
+    }
+
+    /// With another number of labels than columns.
+    pub(crate) fn with_labels(mut self, labels: usize) -> Self {
+        self.labels = labels as u64;
+        self
     }
 
     /// The plan's own classes.
@@ -171,7 +189,14 @@ impl Extent {
                     first_slot: slots,
                     logits: part(self.logits),
                     gradient: part(self.gradient),
-                    dense: part(self.dense),
+                    dense: match self.dense_columns == self.width() {
+                        true => part(self.dense),
+                        // Not of classes: whole rows.
+                        false => {
+                            let rows = (rows.block_row, u64::from(rows.rows));
+                            self.dense.part(rows.0, 0, rows.1, self.dense_columns, alignment)
+                        }
+                    },
                 });
                 slots += narrow(pieces);
             }

@@ -44,12 +44,22 @@ impl<'a> Bound<'a> {
 
 impl Plan {
     fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
+        self.check_columns(what, view, matrix, self.core.extent.width())
+    }
+
+    fn check_columns(
+        &self,
+        what: &'static str,
+        view: &MatrixView<'_>,
+        matrix: Matrix,
+        columns: u64,
+    ) -> Result<()> {
         let (views, blocks) = (view.views(), &self.core.extent.blocks);
         if views.len() != blocks.len() {
             return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
         }
         for (view, rows) in views.iter().zip(blocks) {
-            let bytes = matrix.size(*rows, self.core.extent.width()).unwrap_or(u64::MAX);
+            let bytes = matrix.size(*rows, columns).unwrap_or(u64::MAX);
             view.check(what, bytes, self.core.alignment(), BufferUsages::STORAGE)?;
         }
         Ok(())
@@ -75,7 +85,8 @@ impl Plan {
         let needed_by = wants.gates.unwrap_or_default();
         wanted("gates", needed_by, gates.is_some(), wants.gates.is_some(), "without given gates")?;
         if let Some(gates) = &gates {
-            self.check_matrix("gates", gates, self.core.extent.dense)?;
+            let extent = &self.core.extent;
+            self.check_columns("gates", gates, extent.dense, extent.dense_columns)?;
         }
         let mut bound = Bound {
             logits: Some(inputs.logits),
