@@ -26,7 +26,7 @@ fn is_other(row: u32, segment: u32) -> bool {
   if (label < 0) {
     return false;
   }
-  let here = target_in_segment(u32(label), segment);
+  let here = target_beside(u32(label), segment);
   return here.segment == segment && !here.own;
 }
 

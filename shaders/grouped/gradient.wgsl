@@ -13,15 +13,16 @@ fn main(
     return;
   }
   let row = open_row(index);
-  let factor = load_upstream_lanes(row.rows);
+  let factor = row_factor(row);
+  var segment = no_segment();
   let blocks = blocks_of_piece(row, 0u);
   for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
     let z = load_block(row, block, thread);
     store_block(row, block, thread, Quad(
-      column_gradient(row, factor, column(row, block, thread, 0u), z.a),
-      column_gradient(row, factor, column(row, block, thread, 1u), z.b),
-      column_gradient(row, factor, column(row, block, thread, 2u), z.c),
-      column_gradient(row, factor, column(row, block, thread, 3u), z.d),
+      column_gradient(row, factor, &segment, column(row, block, thread, 0u), z.a),
+      column_gradient(row, factor, &segment, column(row, block, thread, 1u), z.b),
+      column_gradient(row, factor, &segment, column(row, block, thread, 2u), z.c),
+      column_gradient(row, factor, &segment, column(row, block, thread, 3u), z.d),
     ));
   }
   for (var step = 0u; step < EDGE_STEPS; step++) {
@@ -29,7 +30,7 @@ fn main(
     var g = array<F, WIDTH>();
     for (var k = 0u; k < WIDTH; k++) {
       let here = clamped(j + k);
-      g[k] = column_gradient(row, factor, here, load_logit(row.logits + here));
+      g[k] = column_gradient(row, factor, &segment, here, load_logit(row.logits + here));
     }
     store_inside(row, j, g);
   }

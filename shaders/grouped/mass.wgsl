@@ -8,10 +8,12 @@ struct Mass {
 var<workgroup> tree_max: array<f32, WG>;
 var<workgroup> tree_sum: array<f32, WG>;
 
+// One exponential, of what lies below the new maximum: the column or the sum so far.
 fn add_to(mass: ptr<function, Mass>, u: f32) {
-  let top = max((*mass).max, u);
-  (*mass).sum = (*mass).sum * exp((*mass).max - top) + exp(u - top);
-  (*mass).max = top;
+  let above = u > (*mass).max;
+  let below = exp(-abs(u - (*mass).max));
+  (*mass).sum = select((*mass).sum + below, (*mass).sum * below + 1.0, above);
+  (*mass).max = max((*mass).max, u);
 }
 
 fn merged(thread: u32, mine: Mass) -> Mass {

@@ -44,11 +44,7 @@ fn target_in_slot(label: u32, slot: u32) -> Target {
   return Target(NONE, NONE, false);
 }
 
-// In a segment.
-fn target_in_segment(label: u32, segment: u32) -> Target {
-  let target_here = target_in_slot(label, tables[spec.segment_slots + segment]);
-  if (target_here.segment == segment) {
-    return target_here;
-  }
-  return Target(NONE, NONE, false);
+// In the slot of a segment: in that segment, in another one of the slot, or in none.
+fn target_beside(label: u32, segment: u32) -> Target {
+  return target_in_slot(label, tables[spec.segment_slots + segment]);
 }

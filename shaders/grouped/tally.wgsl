@@ -47,7 +47,7 @@ fn main(
     if (group == batch) {
       counts += vec2<u32>(1u, tables[spec.label_pairs + u32(label)]);
     } else {
-      let here = target_in_segment(u32(label), group);
+      let here = target_beside(u32(label), group);
       if (here.segment == group) {
         counts += select(vec2<u32>(0u, 1u), vec2<u32>(1u, 0u), here.own);
         sum += given_weight(row, group);

@@ -21,9 +21,10 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`.
+    /// `logsumexp(u)`, `[N]`; NaN for a grouped loss, whose segments have one each.
     pub log_sum_exp: Vec<f32>,
-    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
+    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets; for a grouped loss the
+    /// product over the label's own segments.
     pub target_probability: Vec<f32>,
     /// The class of the largest logit, `[N]`.
     pub argmax: Vec<u32>,

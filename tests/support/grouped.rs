@@ -27,8 +27,8 @@ pub fn taxonomy() -> Taxonomy {
     let nodes = vec![
         vec![Child::Node(1), Child::Label(2), Child::Node(2), Child::Node(4)],
         vec![Child::Label(3), Child::Label(0), Child::Label(9)],
-        vec![Child::Label(1), Child::Node(3)],
-        vec![Child::Label(5), Child::Label(4), Child::Node(5)],
+        vec![Child::Label(5), Child::Node(3)],
+        vec![Child::Label(1), Child::Label(4), Child::Node(5)],
         vec![Child::Label(8)],
         vec![Child::Label(6), Child::Label(7)],
     ];
@@ -61,8 +61,8 @@ pub fn subjects() -> Vec<Subject> {
     loose.labels = vec![vec![0, 3], vec![1, 5], vec![2], vec![4, 6], vec![0, 4, 8], vec![7]];
     let rows = |reduction| GroupReduction::Rows(reduction);
     let given = |spec: &mut GroupedLoss| spec.sampling.as_mut().unwrap().source = DrawSource::Given;
-    // The others' column of group 3 as a label's own.
-    let of_others = |spec: &mut GroupedLoss| spec.labels.push(vec![0, 10]);
+    // The others' column of the last group as a label's own.
+    let of_others = |spec: &mut GroupedLoss| spec.labels.push(vec![0, 11]);
     let wide = GroupedLoss::realistic_taxonomic(&wide_taxonomy(), 0.2, 11).unwrap();
     vec![
         subject("one group", GroupedLoss::one_group(17)),

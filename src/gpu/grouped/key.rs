@@ -199,7 +199,7 @@ impl GroupedKey {
     pub fn workgroup_bytes(&self) -> u32 {
         match self.driver {
             GroupedDriver::Tally => 12 * self.workgroup,
-            GroupedDriver::Draw if self.terms.drawn => 4 * 256 + 12,
+            GroupedDriver::Draw => 4 * 256 + 12,
             // A mass, a scan, and four numbers of the row.
             GroupedDriver::Statistics => 20 * self.workgroup + 16,
             GroupedDriver::WideSums => 4 * self.workgroup,

@@ -1,4 +1,50 @@
 //! The grouped family's plans, and the kernels that they run.
+//!
+//! A [`GroupedLoss`] goes through [`Kernels::plan`](super::Kernels::plan), [`Session`](super::Session) and
+//! [`Context`](super::Context) like a softmax loss: the request's classes are the logits' columns, W; labels are hard.
+//! Outputs are the reduced loss, the rows' losses, the label's probability (the product over its own segments) and the
+//! column of the largest logit. A row has no log-sum-exp of its own: that output is NaN.
+//!
+//! ```
+//! use longtail::{Batch, GroupedLoss, Targets, gpu::Context, grouped::Taxonomy};
+//! # fn main() -> longtail::Result<()> {
+//! // Labels 0 and 1 below node 1, label 2 below the root: columns [node 1, label 2 | label 0, label 1].
+//! let tree = Taxonomy::from_parents(&[None, Some(0), Some(1), Some(1), Some(0)])?;
+//! let batch = Batch::new(&[0.0; 4], 4, Targets::Hard(&[1]));
+//! let out = Context::new()?.loss_and_grad(&GroupedLoss::hierarchical(&tree), &batch)?;
+//! assert!((out.loss - 4f32.ln()).abs() < 1e-6); // 1/2 at the root, 1/2 at node 1
+//! assert_eq!(out.gradient, [-0.5, 0.5, 0.5, -0.5]);
+//! # Ok(()) }
+//! ```
+//!
+//! # What a pass does
+//! | kernel | work |
+//! |---|---|
+//! | prepare | checks labels; the step's key |
+//! | tally | rows that count, for each segment and for the batch |
+//! | draw | which others count, by radix selection over the generator's keys; the denominators |
+//! | gates | in a tree: a bit for each node of a row, drawn or given |
+//! | statistics | the row's loss; the log-sum-exp of each segment that its label takes part in, and of the kept leaves |
+//! | wide_sums | in a tree: sums over the leaves below columns that have more than 64 |
+//! | gradient | each column from its segment's log-sum-exp and the leaves below it |
+//!
+//! # Cost
+//! Each logit is read once by a scan for what is no number, once more in the segments that the row's label takes part in,
+//! and once by the gradient, which is written once. With S the segments that a label can take part in (a tree's depth;
+//! else G), a plan keeps 20 S bytes a row, in a tree G/4 bytes and 4 for each column with more than 64 leaves besides, and
+//! the tables of segments and labels: nothing of size N x W. A leaf's score is a walk down its path, so a tree's gradient
+//! takes the leaves times the square of the depth in operations.
+//!
+//! The draw is exact: the rows are those of [`random::sample_rows`](crate::random::sample_rows) with the segment as the
+//! stream, the quota's product is rounded on the host in f64. Rows count from the request's first row.
+//!
+//! # Limits
+//! Rows are whole: one that is longer than a binding is an [`Error::Limit`], as are tables (4 bytes for each column, label,
+//! label's column, and with a draw each row) that are. In place, a tree's gradient is held by a workgroup until all of it is
+//! computed: W is at most 63 or 64 for each of the widest workgroup's threads. Shards of the classes, shared counts and class
+//! scales belong to the softmax family. A choice of the row kernel can set the workgroup and f16 of the device's own.
+//! An update may change weights, ratios, ceilings, seeds and reductions, but not which terms there are, own means of groups
+//! among them.
 
 mod key;
 mod layout;
