@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, TargetKind};
 use crate::softmax::GateSource;
-use crate::{Result, SoftmaxLoss};
+use crate::{GroupedLoss, Result, SoftmaxLoss};
 use std::borrow::Cow;
 
 /// A loss of one of the families that run on the device, borrowed or owned.
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 pub enum Loss<'a> {
     /// The softmax family.
     Softmax(Cow<'a, SoftmaxLoss>),
+    /// The grouped family.
+    Grouped(Cow<'a, GroupedLoss>),
 }
 
 impl<'a> From<&'a SoftmaxLoss> for Loss<'a> {
@@ -21,10 +23,17 @@ impl<'a> From<&'a SoftmaxLoss> for Loss<'a> {
     }
 }
 
+impl<'a> From<&'a GroupedLoss> for Loss<'a> {
+    fn from(loss: &'a GroupedLoss) -> Self {
+        Self::Grouped(Cow::Borrowed(loss))
+    }
+}
+
 impl<'a> From<&'a Loss<'_>> for Loss<'a> {
     fn from(loss: &'a Loss<'_>) -> Self {
         match loss {
             Loss::Softmax(loss) => Self::Softmax(Cow::Borrowed(loss)),
+            Loss::Grouped(loss) => Self::Grouped(Cow::Borrowed(loss)),
         }
     }
 }
@@ -34,6 +43,7 @@ impl Loss<'_> {
     pub fn into_owned(self) -> Loss<'static> {
         match self {
             Self::Softmax(loss) => Loss::Softmax(Cow::Owned(loss.into_owned())),
+            Self::Grouped(loss) => Loss::Grouped(Cow::Owned(loss.into_owned())),
         }
     }
 
@@ -41,6 +51,10 @@ impl Loss<'_> {
     pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().map_or(0, |gate| gate.step),
+            Self::Grouped(loss) => {
+                let of_tree = loss.tree.map(|tree| tree.step);
+                of_tree.or(loss.sampling.map(|sampling| sampling.step)).unwrap_or(0)
+            }
         }
     }
 
@@ -48,6 +62,15 @@ impl Loss<'_> {
     pub(crate) fn takes_gates(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given),
+            Self::Grouped(loss) => loss.given(),
+        }
+    }
+
+    /// Columns of those gates, for logits of `classes` columns.
+    pub(crate) fn gate_columns(&self, classes: usize) -> usize {
+        match self {
+            Self::Softmax(_) => classes,
+            Self::Grouped(loss) => loss.segments.len(),
         }
     }
 
@@ -55,6 +78,7 @@ impl Loss<'_> {
     pub(crate) fn takes_feature_norms(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.influence.is_some(),
+            Self::Grouped(_) => false,
         }
     }
 
@@ -62,6 +86,7 @@ impl Loss<'_> {
     pub(crate) fn has_class_scale(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.class_scale.is_some(),
+            Self::Grouped(_) => false,
         }
     }
 
@@ -72,6 +97,7 @@ impl Loss<'_> {
     pub fn check(&self, classes: usize, kind: TargetKind) -> Result<()> {
         match self {
             Self::Softmax(loss) => loss.check(classes, kind),
+            Self::Grouped(loss) => loss.check(classes, kind),
         }
     }
 
@@ -82,6 +108,7 @@ impl Loss<'_> {
     pub fn check_batch<T>(&self, batch: &Batch<'_, T>) -> Result<()> {
         match self {
             Self::Softmax(loss) => batch.check(loss),
+            Self::Grouped(loss) => loss.check_batch(batch),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod choice;
 mod context;
 mod counts;
+pub mod grouped;
 pub mod head;
 mod kernels;
 pub mod matmul;

@@ -1,5 +1,6 @@
 //! Kernels of every family as one type: what the pipeline cache hashes and compiles.
 
+use super::grouped::GroupedKey;
 use super::head::HeadKey;
 use super::matmul::MatmulKey;
 use super::shader::{Binding, KernelKey};
@@ -12,6 +13,8 @@ pub enum Program {
     Softmax(KernelKey),
     /// Beside the products of a classifier head.
     Head(HeadKey),
+    /// Of the grouped family.
+    Grouped(GroupedKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
 }
@@ -28,6 +31,12 @@ impl From<HeadKey> for Program {
     }
 }
 
+impl From<GroupedKey> for Program {
+    fn from(key: GroupedKey) -> Self {
+        Self::Grouped(key)
+    }
+}
+
 impl From<MatmulKey> for Program {
     fn from(key: MatmulKey) -> Self {
         Self::Matmul(key)
@@ -40,6 +49,7 @@ macro_rules! of_key {
         match $program {
             Program::Softmax($key) => $answer,
             Program::Head($key) => $answer,
+            Program::Grouped($key) => $answer,
             Program::Matmul($key) => $answer,
         }
     };

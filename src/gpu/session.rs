@@ -21,9 +21,10 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`.
+    /// `logsumexp(u)`, `[N]`; NaN for a grouped loss, whose segments have one each.
     pub log_sum_exp: Vec<f32>,
-    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
+    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets; for a grouped loss the
+    /// product over the label's own segments.
     pub target_probability: Vec<f32>,
     /// The class of the largest logit, `[N]`.
     pub argmax: Vec<u32>,
@@ -132,8 +133,13 @@ impl Session {
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: loss.takes_feature_norms().then(|| buffer("feature norms", rows)),
-                dense: dense
-                    .then(|| Blocks::new(kernels, "targets or gates", Element::F32, classes, &blocks)),
+                dense: dense.then(|| {
+                    let columns = match loss.takes_gates() {
+                        true => loss.gate_columns(request.classes) as u64,
+                        false => classes,
+                    };
+                    Blocks::new(kernels, "targets or gates", Element::F32, columns, &blocks)
+                }),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request
                     .class_scale_gradient

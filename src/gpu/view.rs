@@ -144,7 +144,8 @@ pub struct Inputs<'a> {
     pub row_weights: Option<View<'a>>,
     /// The features' L1 norms `[N]`, f32, for influence balancing.
     pub feature_norms: Option<View<'a>>,
-    /// Gates `[N, K]`, f32, contiguous, where the spec's gates are given.
+    /// Gates `[N, K]`, f32, contiguous, where the spec's gates are given; for a grouped loss weights or gates of its
+    /// segments, `[N, G]`.
     pub gates: Option<MatrixView<'a>>,
 }
 
@@ -163,10 +164,11 @@ pub struct Outputs<'a> {
     pub loss: Option<View<'a>>,
     /// The rows' losses before the reduction `[N]`, f32.
     pub row_loss: Option<View<'a>>,
-    /// `logsumexp(u)` of each row `[N]`, f32.
+    /// `logsumexp(u)` of each row `[N]`, f32; NaN for a grouped loss, whose segments have one each.
     pub log_sum_exp: Option<View<'a>>,
-    /// The target's probability under `u` `[N]`, f32; the first label's for two, NaN for soft targets.
+    /// The target's probability under `u` `[N]`, f32; the first label's for two, NaN for soft targets; for a grouped loss
+    /// the product over the label's own segments.
     pub target_probability: Option<View<'a>>,
-    /// The class of the largest logit `[N]`, u32, the lowest such class on ties; needs a plan with argmax.
+    /// The class (for a grouped loss the column) of the largest logit `[N]`, u32, the lowest such class on ties; needs a plan with argmax.
     pub argmax: Option<View<'a>>,
 }

@@ -173,7 +173,7 @@ impl GroupedLoss {
     }
 
     /// Whether a term takes the batch's gates, `[N, G]`.
-    fn given(&self) -> bool {
+    pub(crate) fn given(&self) -> bool {
         self.sampling.is_some_and(|term| term.source == DrawSource::Given)
             || self.tree.is_some_and(|term| term.source == DrawSource::Given)
     }

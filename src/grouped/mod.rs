@@ -9,6 +9,10 @@
 //! | [`balanced_groups`](GroupedLoss::balanced_groups), [`balanced_groups_v2`](GroupedLoss::balanced_groups_v2) | segments, two columns for each label | a log-sum-exp for each segment; in which it counts | for each segment the rows of its own classes, the drawn others, the rows that count | the rows that count in the segment, at least 1 |
 //! | [`hierarchical`](GroupedLoss::hierarchical) | segments, a path for each label | a log-sum-exp for each segment on the path | | N |
 //! | [`realistic_taxonomic`](GroupedLoss::realistic_taxonomic) | the same, each node's parent column and lowest label | the same; a gate for each node, the leaves' scores and their log-sum-exp; the gradient of a column sums over the leaves below | rows and nodes on their paths | pairs of row and node; rows |
+//!
+//! Plans, sessions and contexts take a [`GroupedLoss`] as they take a softmax loss; [`gpu::grouped`](crate::gpu::grouped)
+//! says what that costs and what it is limited to. Scores and early exit at test time are on the CPU
+//! ([`reference`](mod@crate::reference)).
 
 mod check;
 mod layout;

@@ -34,8 +34,8 @@ use crate::gpu::{Got, Up};
 use crate::inputs::Data;
 use longtail::{Element, Reduction, SoftmaxLoss, TargetKind, reference};
 
-const E: f64 = 1.0 / 16_777_216.0;
-const TINY: f64 = 1e-30;
+pub const E: f64 = 1.0 / 16_777_216.0;
+pub const TINY: f64 = 1e-30;
 
 /// The tolerances of one batch, in the shapes of the output.
 pub struct Bounds {
@@ -238,7 +238,7 @@ fn slope_growth(spec: &SoftmaxLoss, data: &Data, want: &reference::Output, row: 
 }
 
 /// What an element type makes of a number, and by how much it may be off.
-fn stored(element: Element, want: f64, bound: f64) -> (f64, f64) {
+pub fn stored(element: Element, want: f64, bound: f64) -> (f64, f64) {
     let (rounding, step) = match element {
         Element::F32 => return (want, bound),
         Element::F16 => (2f64.powi(-11), 2f64.powi(-25)),

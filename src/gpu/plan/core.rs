@@ -82,7 +82,7 @@ impl Core {
             return Err(Error::Label {
                 row: first + u64::from(word(1)),
                 label: None,
-                classes: self.request.classes,
+                classes: usize::try_from(self.extent.labels).unwrap_or(usize::MAX),
                 rows: u64::from(word(0)),
             });
         }

@@ -19,8 +19,11 @@ pub(crate) struct Extent {
     pub total_classes: u64,
     pub logits: Matrix,
     pub gradient: Matrix,
-    /// Soft targets or given gates.
+    /// Soft targets or given gates, and how many columns they have: most often the plan's own classes.
     pub dense: Matrix,
+    pub dense_columns: u64,
+    /// How many labels there are: most often K.
+    pub labels: u64,
     /// Rows of each block.
     pub blocks: Vec<u64>,
     /// Whether blocks of logits follow each other in one scratch buffer, while dense matrices are whole.
@@ -80,6 +83,8 @@ impl Extent {
             logits,
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
+            dense_columns: width as u64,
+            labels: request.classes as u64,
             blocks,
             scratch: request.scratch,
         };
@@ -97,6 +102,19 @@ impl Extent {
             }
         }
         Ok(extent)
+    }
+
+    /// With gates of another width than the logits'.
+    pub(crate) fn with_dense(mut self, columns: u64) -> Self {
+        self.dense = Matrix { stride: columns, bytes: 4 };
+        self.dense_columns = columns;
+        self
+    }
+
+    /// With another number of labels than columns.
+    pub(crate) fn with_labels(mut self, labels: usize) -> Self {
+        self.labels = labels as u64;
+        self
     }
 
     /// The plan's own classes.
@@ -176,7 +194,14 @@ impl Extent {
                     first_slot: slots,
                     logits: part(self.logits),
                     gradient: part(self.gradient),
-                    dense: part_from(dense_row, self.dense),
+                    dense: match self.dense_columns == self.width() {
+                        true => part_from(dense_row, self.dense),
+                        // Not of classes: whole rows.
+                        false => {
+                            let count = u64::from(rows.rows);
+                            self.dense.part(dense_row, 0, count, self.dense_columns, alignment)
+                        }
+                    },
                 });
                 slots += narrow(pieces);
             }

@@ -32,7 +32,7 @@ use super::kernels::Kernels;
 use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
-use super::softmax;
+use super::{grouped, softmax};
 use crate::loss::Loss;
 use crate::{Error, Result};
 use memory::SCALAR_STEP;
@@ -61,6 +61,7 @@ impl Kernels {
         loss.check(request.classes, request.targets)?;
         let (core, passes) = match &loss {
             Loss::Softmax(spec) => softmax::plan(self, spec, request)?,
+            Loss::Grouped(spec) => grouped::plan(self, spec, request)?,
         };
         for step in passes.steps() {
             step.check(&core)?;

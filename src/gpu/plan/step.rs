@@ -31,6 +31,10 @@ pub(crate) enum Launch {
     Pieces { lanes: u32 },
     /// A workgroup for each sum of many rows.
     Sums,
+    /// So many workgroups.
+    Groups(u32),
+    /// So many workgroups for each row.
+    RowsBy(u32),
 }
 
 /// A kernel, compiled.
@@ -73,6 +77,8 @@ impl Step {
             Launch::RowGroups { lanes } => row_groups(lanes),
             Launch::Pieces { lanes } => row_groups(lanes) * u64::from(window.pieces),
             Launch::Sums => sums_of(rows),
+            Launch::Groups(groups) => u64::from(groups),
+            Launch::RowsBy(groups) => rows * u64::from(groups),
         }
     }
 

@@ -44,7 +44,7 @@ impl<'a> Bound<'a> {
 
 impl Plan {
     fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
-        self.check_blocks(what, view, matrix, &self.core.extent.blocks)
+        self.check_blocks(what, view, matrix, self.core.extent.width(), &self.core.extent.blocks)
     }
 
     /// Dense targets and gates lie in the logits' blocks, unless those are of a scratch buffer.
@@ -52,7 +52,7 @@ impl Plan {
         let extent = &self.core.extent;
         let whole = [extent.rows];
         let blocks = if extent.scratch { &whole[..] } else { &extent.blocks[..] };
-        self.check_blocks(what, view, extent.dense, blocks)
+        self.check_blocks(what, view, extent.dense, extent.dense_columns, blocks)
     }
 
     fn check_blocks(
@@ -60,6 +60,7 @@ impl Plan {
         what: &'static str,
         view: &MatrixView<'_>,
         matrix: Matrix,
+        columns: u64,
         blocks: &[u64],
     ) -> Result<()> {
         let views = view.views();
@@ -67,7 +68,7 @@ impl Plan {
             return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
         }
         for (view, rows) in views.iter().zip(blocks) {
-            let bytes = matrix.size(*rows, self.core.extent.width()).unwrap_or(u64::MAX);
+            let bytes = matrix.size(*rows, columns).unwrap_or(u64::MAX);
             view.check(what, bytes, self.core.alignment(), BufferUsages::STORAGE)?;
         }
         Ok(())

@@ -1,0 +1,41 @@
+// The gradient of a row, column by column: each logit is read again and its gradient written.
+//
+// Dispatch: a workgroup for each row, after its statistics.
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let index = linear_workgroup(id, count);
+  if (index >= window.rows) {
+    return;
+  }
+  let row = open_row(index);
+  let factor = row_factor(row);
+  var segment = no_segment();
+  let blocks = blocks_of_piece(row, 0u);
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let z = load_block(row, block, thread);
+    store_block(row, block, thread, Quad(
+      column_gradient(row, factor, &segment, column(row, block, thread, 0u), z.a),
+      column_gradient(row, factor, &segment, column(row, block, thread, 1u), z.b),
+      column_gradient(row, factor, &segment, column(row, block, thread, 2u), z.c),
+      column_gradient(row, factor, &segment, column(row, block, thread, 3u), z.d),
+    ));
+  }
+  for (var step = 0u; step < EDGE_STEPS; step++) {
+    let j = edge_column(row, blocks, thread, step);
+    var g = array<F, WIDTH>();
+    for (var k = 0u; k < WIDTH; k++) {
+      let here = clamped(j + k);
+      g[k] = column_gradient(row, factor, &segment, here, load_logit(row.logits + here));
+    }
+    store_inside(row, j, g);
+  }
+  // Those elements are in no word that this kernel writes.
+  if (thread == 0u) {
+    save_edges(row, factor);
+  }
+}

@@ -1,0 +1,56 @@
+// The numbers of a loss of the grouped family, and where things lie in `tables`. The host's struct is checked against
+// this one by a test.
+
+struct Spec {
+  segments: u32,
+  labels: u32,
+  // Slots of a row: segments that no label has both of may share one.
+  slots: u32,
+  gate_words: u32,
+  wide_columns: u32,
+  // Where in `tables`: [G + 1] first columns, [G] flags, [G] slots, [G] nodes above, [G] lowest labels, [W] segments,
+  // [C + 1] starts in the list of the labels' columns, that list, [C] segments that a label takes part in, [N + 1] quotas.
+  starts: u32,
+  segment_flags: u32,
+  segment_slots: u32,
+  above: u32,
+  first_labels: u32,
+  column_segments: u32,
+  label_starts: u32,
+  label_columns: u32,
+  label_pairs: u32,
+  quotas: u32,
+  // In a tree: the labels from left to right, [W, 2] the run of them below each column, [W] its number among the columns
+  // with wide runs, those columns.
+  leaves: u32,
+  runs: u32,
+  column_wide: u32,
+  wide: u32,
+  reduction: u32,
+  fixed_inverse: f32,
+  weight: f32,
+  tree_weight: f32,
+  ceiling: f32,
+  drop_threshold: u32,
+  seed_low: u32,
+  seed_high: u32,
+  ignore_index: i32,
+  flags: u32,
+}
+
+@group(0) @binding(10) var<uniform> spec: Spec;
+
+// spec.flags: what the caller gives, and whether there is an ignored index.
+const FLAG_ROW_WEIGHTS: u32 = 1u;
+const FLAG_IGNORE_INDEX: u32 = 2u;
+
+const REDUCTION_FIXED: u32 = 0u;
+const REDUCTION_KEPT: u32 = 1u;
+const REDUCTION_PAIRS: u32 = 2u;
+const REDUCTION_PER_GROUP: u32 = 3u;
+
+// Flags of a segment.
+const SEGMENT_OTHERS: u32 = 1u;
+const SEGMENT_SAMPLED: u32 = 2u;
+
+const NONE: u32 = 0xffffffffu;

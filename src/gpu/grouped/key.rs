@@ -1,0 +1,432 @@
+//! The text of the grouped family's kernels: a generated header and whole files, most of them of `shaders/grouped/`.
+//!
+//! [`GroupedKey::wgsl`] is a pure function of the key, and no float is part of it.
+
+use std::fmt::Write as _;
+
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, SAVED_OUTPUTS, Storage, shader as common};
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupedDriver {
+    /// Labels and row weights to row fields.
+    Prepare,
+    /// Counts of rows, for each segment and for the batch.
+    Tally,
+    /// The drawn rows of others, and the denominators.
+    Draw,
+    /// The gates of a tree's nodes.
+    Gates,
+    /// Losses, and what gradients need.
+    Statistics,
+    /// Sums over the leaves below a tree's wide columns.
+    WideSums,
+    /// The gradient.
+    Gradient,
+    /// Sums for the reduced loss, of many rows.
+    LossSums,
+    /// The reduced loss and the status.
+    Finish,
+}
+
+impl GroupedDriver {
+    /// Every kernel.
+    pub const ALL: [GroupedDriver; 9] = [
+        GroupedDriver::Prepare,
+        GroupedDriver::Tally,
+        GroupedDriver::Draw,
+        GroupedDriver::Gates,
+        GroupedDriver::Statistics,
+        GroupedDriver::WideSums,
+        GroupedDriver::Gradient,
+        GroupedDriver::LossSums,
+        GroupedDriver::Finish,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            GroupedDriver::Prepare => "prepare",
+            GroupedDriver::Tally => "tally",
+            GroupedDriver::Draw => "draw",
+            GroupedDriver::Gates => "gates",
+            GroupedDriver::Statistics => "statistics",
+            GroupedDriver::WideSums => "wide_sums",
+            GroupedDriver::Gradient => "gradient",
+            GroupedDriver::LossSums => "loss_sums",
+            GroupedDriver::Finish => "finish",
+        }
+    }
+
+    /// Whether the kernel reads the logits.
+    fn over_logits(self) -> bool {
+        matches!(self, GroupedDriver::Statistics | GroupedDriver::WideSums | GroupedDriver::Gradient)
+    }
+}
+
+/// Which terms a grouped loss has, as far as kernels differ by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct GroupedTerms {
+    /// Whether some segment has a column of others.
+    pub others: bool,
+    /// Whether rows of others are drawn on the device.
+    pub drawn: bool,
+    /// Whether weights of rows and segments, or the gates of a tree, are given.
+    pub given: bool,
+    /// Whether every segment has a denominator of its own.
+    pub per_group: bool,
+    /// Whether there is tree sampling.
+    pub tree: bool,
+}
+
+impl GroupedTerms {
+    /// Whether anything depends on counts of rows for each segment.
+    pub(crate) fn per_segment(&self) -> bool {
+        self.drawn || self.per_group
+    }
+}
+
+/// Everything that the text of one of the grouped family's kernels depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupedKey {
+    /// Which kernel.
+    pub driver: GroupedDriver,
+    /// Which terms.
+    pub terms: GroupedTerms,
+    /// How buffers are bound.
+    pub storage: Storage,
+    /// How logits are read.
+    pub logits: Cell,
+    /// How the gradient is written.
+    pub gradient: Cell,
+    /// Whether pairs of logits may lie across two words, where both matrices are packed and pairs follow the
+    /// gradient's.
+    pub straddle: bool,
+    /// Threads per workgroup, a power of two.
+    pub workgroup: u32,
+    /// Columns of the gradient that a thread holds until all are computed; 0 writes each at once.
+    pub held: u32,
+    /// Whether the gradient is multiplied by an upstream one.
+    pub upstream: bool,
+    /// Whether the largest logit is found.
+    pub argmax: bool,
+    /// Whether sums are of sums instead of rows ([`GroupedDriver::Finish`]).
+    pub of_sums: bool,
+}
+
+macro_rules! shader {
+    ($name:literal) => {
+        (concat!("grouped/", $name), include_str!(concat!("../../../shaders/grouped/", $name)))
+    };
+}
+
+/// Fields of `saved` that a tree's part takes.
+const TREE_FIELDS: u64 = 4;
+/// Fields of `saved` of one slot of a row (`shaders/grouped/fields.wgsl`).
+pub(super) const SLOT_FIELDS: u64 = 5;
+
+/// The first field of `saved` after the outputs and a packed gradient's edges.
+fn extra(gradient: Cell) -> u64 {
+    SAVED_OUTPUTS + if gradient.packed() { 2 } else { 0 }
+}
+
+impl GroupedKey {
+    /// A key of a kernel with nothing switched on.
+    pub fn new(driver: GroupedDriver, terms: GroupedTerms, workgroup: u32) -> Self {
+        Self {
+            driver,
+            terms,
+            storage: Storage::Separate,
+            logits: Cell::F32,
+            gradient: Cell::F32,
+            straddle: false,
+            workgroup,
+            held: 0,
+            upstream: false,
+            argmax: false,
+            of_sums: false,
+        }
+    }
+
+    /// Fields of `saved` before the slots.
+    pub(super) fn fixed_fields(&self) -> u64 {
+        extra(self.gradient) + 1 + if self.terms.tree { TREE_FIELDS } else { 0 }
+    }
+
+    /// Whether the caller's `[N, G]` weights are bound: to the kernels that look at rows and segments, or gates to the
+    /// one that makes bits of them.
+    fn binds_dense(&self) -> bool {
+        self.terms.given
+            && match self.driver {
+                GroupedDriver::Gates => true,
+                GroupedDriver::Tally | GroupedDriver::Statistics => !self.terms.tree,
+                _ => false,
+            }
+    }
+
+    /// How the kernel reaches the caller's matrices.
+    pub(crate) fn matrices(&self) -> Matrices {
+        let writes = self.driver == GroupedDriver::Gradient;
+        Matrices {
+            storage: self.storage,
+            logits: self.driver.over_logits().then_some(self.logits),
+            gradient: writes.then_some(self.gradient),
+            may_replace: true,
+            straddle: self.straddle,
+            walks: writes,
+            lanes: 1,
+            dense: self.driver.over_logits() && self.binds_dense(),
+            upstream: writes && self.upstream,
+        }
+    }
+
+    /// Columns that a thread takes in one step: 2 where two elements share a word.
+    pub fn width(&self) -> u32 {
+        self.matrices().width()
+    }
+
+    /// The features that the device must have.
+    pub fn features(&self) -> wgpu::Features {
+        self.matrices().features()
+    }
+
+    /// Threads per workgroup.
+    pub fn workgroup(&self) -> u32 {
+        self.workgroup
+    }
+
+    /// Bytes of workgroup memory, as declared.
+    pub fn workgroup_bytes(&self) -> u32 {
+        match self.driver {
+            GroupedDriver::Tally => 12 * self.workgroup,
+            GroupedDriver::Draw => 4 * 256 + 12,
+            // A mass, a scan, and four numbers of the row.
+            GroupedDriver::Statistics => 20 * self.workgroup + 16,
+            GroupedDriver::WideSums => 4 * self.workgroup,
+            GroupedDriver::LossSums | GroupedDriver::Finish => 20 * self.workgroup,
+            _ => 0,
+        }
+    }
+
+    /// The bindings of group 0.
+    pub fn bindings(&self) -> Vec<Binding> {
+        use Access::{Read, ReadWrite, Uniform};
+        let mut bindings = Vec::new();
+        let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+        push(0, "window", Uniform);
+        match self.driver {
+            GroupedDriver::Prepare => {
+                push(1, "scalars", ReadWrite);
+                push(2, "rows_out", ReadWrite);
+                push(4, "labels", Read);
+                push(7, "row_weights", Read);
+            }
+            GroupedDriver::Tally => {
+                push(2, "rows_in", Read);
+                push(3, "tables", Read);
+                push(5, "tally", ReadWrite);
+            }
+            GroupedDriver::Draw => {
+                push(1, "scalars", Read);
+                push(3, "tables", Read);
+                push(4, "all_labels", Read);
+                push(5, "tally", ReadWrite);
+            }
+            GroupedDriver::Gates => {
+                push(1, "scalars", Read);
+                push(3, "tables", Read);
+                push(4, "saved", ReadWrite);
+            }
+            GroupedDriver::LossSums | GroupedDriver::Finish => {
+                push(1, "scalars", ReadWrite);
+                if !self.of_sums {
+                    push(2, "rows_in", Read);
+                    push(3, "saved", Read);
+                }
+                match (self.driver, self.of_sums) {
+                    (GroupedDriver::LossSums, _) => push(9, "sums", ReadWrite),
+                    (_, true) => push(9, "sums", Read),
+                    _ => {}
+                }
+            }
+            _ => {
+                push(1, "scalars", Read);
+                push(2, "rows_in", Read);
+                push(3, "tables", Read);
+                push(4, "saved", ReadWrite);
+            }
+        }
+        if self.binds_dense() && !self.driver.over_logits() {
+            push(7, "dense", Read);
+        }
+        self.matrices().push_bindings(&mut bindings);
+        if self.driver == GroupedDriver::Statistics {
+            bindings.push(Binding { number: 9, name: "tally", access: Read });
+        }
+        if !matches!(self.driver, GroupedDriver::LossSums | GroupedDriver::Finish) {
+            bindings.push(Binding { number: 10, name: "spec", access: Uniform });
+        }
+        bindings
+    }
+
+    /// The constants that make this kernel of the files.
+    fn header(&self) -> String {
+        let mut text = String::from("// ---- generated header\n");
+        let matrices = self.matrices();
+        matrices.write_types(&mut text);
+        let numbers = [
+            ("WG", u64::from(self.workgroup)),
+            ("CHIP", u64::from(self.held.max(1).next_multiple_of(4))),
+            ("SAVED_EXTRA", extra(self.gradient)),
+            ("TREE_FIELDS", if self.terms.tree { TREE_FIELDS } else { 0 }),
+        ];
+        for (name, value) in numbers {
+            let _ = writeln!(text, "const {name}: u32 = {value}u;");
+        }
+        let terms = &self.terms;
+        let switches = [
+            ("HAS_OTHERS", terms.others),
+            ("DRAWN", terms.drawn),
+            ("GIVEN", terms.given && (self.binds_dense() || self.driver == GroupedDriver::Draw)),
+            ("PER_GROUP", terms.per_group),
+            ("PER_SEGMENT", terms.per_segment()),
+            ("HAS_TREE", terms.tree),
+            ("WANT_ARGMAX", self.argmax),
+        ];
+        for (name, value) in switches.into_iter().chain(matrices.switches()) {
+            let _ = writeln!(text, "const {name}: bool = {value};");
+        }
+        text
+    }
+
+    /// The files after the header, in order.
+    fn files(&self) -> Vec<File> {
+        let mut files = vec![common!("window.wgsl"), common!("fields.wgsl"), shader!("fields.wgsl")];
+        if matches!(self.driver, GroupedDriver::LossSums | GroupedDriver::Finish) {
+            self.loss_files(&mut files);
+            return files;
+        }
+        files.push(shader!("spec.wgsl"));
+        match self.driver.over_logits() {
+            true => self.row_files(&mut files),
+            false => self.field_files(&mut files),
+        }
+        files
+    }
+
+    fn loss_files(&self, files: &mut Vec<File>) {
+        files.extend([common!("scalar.wgsl"), common!("prelude.wgsl")]);
+        files.push(match self.of_sums {
+            true => common!("loss_of_sums.wgsl"),
+            false => shader!("loss_of_row.wgsl"),
+        });
+        files.push(common!("loss_tree.wgsl"));
+        files.push(match self.driver {
+            GroupedDriver::LossSums => common!("loss_sums.wgsl"),
+            _ => common!("finish.wgsl"),
+        });
+    }
+
+    /// Kernels that look at fields of rows.
+    fn field_files(&self, files: &mut Vec<File>) {
+        files.extend([common!("scalar.wgsl"), common!("prelude.wgsl")]);
+        let weights = match self.binds_dense() {
+            true => vec![common!("bind_dense.wgsl"), shader!("weights_given.wgsl")],
+            false => vec![shader!("weights_one.wgsl")],
+        };
+        match self.driver {
+            GroupedDriver::Prepare => {
+                files.extend([shader!("draws.wgsl"), shader!("labels.wgsl"), shader!("prepare.wgsl")]);
+            }
+            GroupedDriver::Tally => {
+                files.extend([shader!("bind_tables.wgsl"), shader!("tables.wgsl")]);
+                files.extend(weights);
+                files.push(shader!("tally.wgsl"));
+            }
+            GroupedDriver::Gates => {
+                files.extend([shader!("draws.wgsl"), shader!("row_draws.wgsl"), shader!("bind_tables.wgsl")]);
+                files.extend(weights);
+                files.push(shader!("gates.wgsl"));
+            }
+            _ => files.extend([
+                shader!("draws.wgsl"),
+                shader!("row_draws.wgsl"),
+                shader!("labels.wgsl"),
+                shader!("bind_tables.wgsl"),
+                shader!("tables.wgsl"),
+                shader!("draw.wgsl"),
+            ]),
+        }
+    }
+
+    /// Kernels over rows: the matrices, then the row, then the kernel.
+    fn row_files(&self, files: &mut Vec<File>) {
+        files.push(shader!("bind_plan.wgsl"));
+        self.matrices().push_files(files);
+        files.extend([
+            common!("prelude.wgsl"),
+            shader!("draws.wgsl"),
+            shader!("row_draws.wgsl"),
+            shader!("bind_tables.wgsl"),
+            shader!("tables.wgsl"),
+            shader!("row.wgsl"),
+            shader!("leaves.wgsl"),
+        ]);
+        match self.driver {
+            GroupedDriver::Statistics => files.extend([
+                shader!("bind_tally.wgsl"),
+                shader!("mass.wgsl"),
+                shader!("scan.wgsl"),
+                shader!("statistics.wgsl"),
+            ]),
+            GroupedDriver::WideSums => {
+                files.extend([shader!("leaf_slope.wgsl"), shader!("wide_sums.wgsl")]);
+            }
+            _ => {
+                files.extend([shader!("leaf_slope.wgsl"), shader!("slope.wgsl")]);
+                files.push(match self.held {
+                    0 => shader!("gradient.wgsl"),
+                    _ => shader!("gradient_held.wgsl"),
+                });
+            }
+        }
+    }
+
+    /// The kernel's text: neutral WGSL, entry point `main`.
+    pub fn wgsl(&self) -> String {
+        let mut text = self.header();
+        for (name, file) in self.files() {
+            let _ = write!(text, "\n// ---- {name}\n{file}");
+        }
+        text
+    }
+
+    /// A short readable name: the label of the pipeline.
+    pub fn label(&self) -> String {
+        let terms = &self.terms;
+        let mut label = format!("longtail.grouped.{}.wg{}", self.driver.name(), self.workgroup);
+        let parts = [
+            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
+            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
+            (self.straddle, "straddle".into()),
+            (self.held > 0, format!("held{}", self.held)),
+            (terms.others, "others".into()),
+            (terms.drawn, "drawn".into()),
+            (terms.given, "given".into()),
+            (terms.per_group, "per_group".into()),
+            (terms.tree, "tree".into()),
+            (self.upstream, "upstream".into()),
+            (self.argmax, "argmax".into()),
+            (self.of_sums, "of_sums".into()),
+            (self.storage == Storage::Shared, "shared".into()),
+            (self.storage == Storage::InPlace, "in_place".into()),
+        ];
+        for (present, part) in parts {
+            if present {
+                label.push('.');
+                label.push_str(&part);
+            }
+        }
+        label
+    }
+}

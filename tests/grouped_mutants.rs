@@ -1,0 +1,255 @@
+//! Small wrong edits of the grouped kernels' text: each must make a compact conformance run fail.
+
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/grouped.rs"]
+mod grouped;
+#[path = "support/grouped_tolerance.rs"]
+mod grouped_tolerance;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/tolerance.rs"]
+mod tolerance;
+
+use std::panic::AssertUnwindSafe;
+
+use gpu::{Manner, Up, context, kernels_with};
+use grouped::{Data, run, subjects};
+use grouped_tolerance::Expected;
+use longtail::gpu::{Kernels, Mode, Storage};
+use longtail::{Element, GroupedLoss};
+
+/// One wrong edit, and the subject and manner that must notice it.
+struct Mutant {
+    subject: &'static str,
+    manner: Manner,
+    from: &'static str,
+    to: &'static str,
+    /// With bindings of 2,048 bytes, which cut the rows into windows.
+    windows: bool,
+}
+
+const PLAIN: Manner = Manner {
+    mode: Mode::LossAndGrad,
+    storage: Storage::Separate,
+    choice: None,
+    gaps: (0, 0),
+    upstream: Up::One,
+    argmax: true,
+    class_scale: false,
+    elements: (Element::F32, Element::F32),
+    block: 0,
+};
+const IN_PLACE: Manner = Manner { storage: Storage::InPlace, ..PLAIN };
+const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
+const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..PLAIN };
+const STRIDED: Manner = Manner { gaps: (3, 5), ..PLAIN };
+
+fn mutant(subject: &'static str, manner: Manner, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { subject, manner, from, to, windows: false }
+}
+
+fn in_windows(mutant: Mutant) -> Mutant {
+    Mutant { windows: true, ..mutant }
+}
+
+const FEW: &str = "balanced groups, few others";
+const GIVEN: &str = "balanced groups, given weights";
+const OWN: &str = "balanced groups, own means alone";
+const KEPT: &str = "balanced groups, mean over kept";
+
+fn mutants() -> Vec<Mutant> {
+    vec![
+        // Labels and weights.
+        mutant(FEW, PLAIN, "label == spec.ignore_index", "label == spec.ignore_index + 1"),
+        mutant(FEW, PLAIN, "weight = row_weights[given];", "weight = 1.0;"),
+        mutant(KEPT, PLAIN, "weight * spec.weight * share * count", "weight * share * count"),
+        mutant(
+            KEPT,
+            PLAIN,
+            "row_loss += weighted(spec.weight, count * cross.loss);",
+            "row_loss += cross.loss;",
+        ),
+        // Targets.
+        mutant(
+            FEW,
+            PLAIN,
+            "return Target(slot, segment_start(slot), false);",
+            "return Target(NONE, NONE, false);",
+        ),
+        mutant(
+            "balanced groups, others as labels",
+            PLAIN,
+            "!(has_others(segment) && column == segment_start(segment))",
+            "true",
+        ),
+        mutant("hierarchical", PLAIN, "== slot) {", "== slot + 1u) {"),
+        mutant("tree, own means", PLAIN, "if (here.segment == group) {", "if (here.segment != NONE) {"),
+        // The draw.
+        mutant(
+            FEW,
+            PLAIN,
+            "tables[spec.quotas + tally[at + TALLY_OWN]], others)",
+            "tables[spec.quotas], others)",
+        ),
+        mutant(FEW, PLAIN, "rank = select(0u, drawn - 1u, wanted);", "rank = select(0u, drawn, wanted);"),
+        mutant(FEW, PLAIN, "rank -= before;", ""),
+        mutant(FEW, PLAIN, "let above = 0xffffff00u << shift;", "let above = 0u;"),
+        mutant(FEW, PLAIN, "found_key |= placed;", "found_key = placed;"),
+        mutant(FEW, PLAIN, "let drawn = key < last ||", "let drawn = key <= last + 0x8000000u ||"),
+        mutant(FEW, PLAIN, "number <= tally[at + TALLY_LAST_ROW]", "number < tally[at + TALLY_LAST_ROW]"),
+        mutant(FEW, PLAIN, "return here.segment == segment && !here.own;", "return here.segment == segment;"),
+        mutant(FEW, PLAIN, "x += y; y = rotated(y, select(6u, 24u, odd)) ^ x;", ""),
+        mutant(FEW, PLAIN, "return select(words.x, words.y, (row & 1u) == 1u);", "return words.x;"),
+        mutant(FEW, PLAIN, "seed_high, low, high", "seed_low, low, high"),
+        // Denominators.
+        mutant(OWN, PLAIN, "var rows = f32(own + others);", "var rows = f32(own);"),
+        mutant(GIVEN, PLAIN, "rows = bitcast<f32>(tally[at + TALLY_SUM]);", ""),
+        mutant(
+            KEPT,
+            PLAIN,
+            "batch_inverse = inverse(kept);",
+            "batch_inverse = 1.0 / f32(window.batch_rows);",
+        ),
+        mutant(
+            "balanced groups, pairs",
+            PLAIN,
+            "vec2<u32>(1u, tables[spec.label_pairs + u32(label)])",
+            "vec2<u32>(1u, 2u)",
+        ),
+        mutant(
+            "hierarchical, fixed",
+            PLAIN,
+            "var batch_inverse = spec.fixed_inverse;",
+            "var batch_inverse = 1.0;",
+        ),
+        mutant(
+            "tree, weights",
+            PLAIN,
+            "TALLY_TREE_INVERSE] = bitcast<u32>(inverse(kept))",
+            "TALLY_TREE_INVERSE] = 0u",
+        ),
+        // Given weights.
+        mutant(GIVEN, PLAIN, "load_dense(row.dense + here.segment)", "load_dense(row.dense)"),
+        mutant(GIVEN, PLAIN, "row * window.dense_stride + segment", "row * window.classes + segment"),
+        // A segment's softmax.
+        mutant("one group", PLAIN, "if (j != here.column) {", "{"),
+        mutant("one group", PLAIN, "total.sum * exp(total.max - top)", "total.sum"),
+        mutant("one group", PLAIN, "(*mass).sum * below + 1.0", "(*mass).sum + 1.0"),
+        mutant("one group", PLAIN, "-coefficient * cross.rest", "-coefficient"),
+        mutant("one group", PLAIN, "+ log1p_unit(small)", ""),
+        mutant(KEPT, PLAIN, "exp(-min(row_own, 200.0))", "exp(-min(row_loss, 200.0))"),
+        mutant(
+            FEW,
+            PLAIN,
+            "note_own(here, target_number, others, is_column_of",
+            "note_own(here, target_number, others, true || is_column_of",
+        ),
+        mutant("one group", PLAIN, "if (unmasked(z) > best", "if (unmasked(z) < best"),
+        mutant(
+            "hierarchical",
+            PLAIN,
+            "SLOT_SEGMENT), row.rows) == segment) {",
+            "SLOT_SEGMENT), row.rows) != NONE) {",
+        ),
+        // A tree.
+        mutant("tree", PLAIN, ">> 8u) >= spec.drop_threshold", ">> 8u) < spec.drop_threshold"),
+        mutant(
+            "tree, given gates",
+            PLAIN,
+            "given_weight(row, segment) != 0.0",
+            "given_weight(row, segment) == 0.0",
+        ),
+        mutant("tree", PLAIN, "select(0u, 1u << bit, open && above)", "select(0u, 1u << bit, open)"),
+        mutant("tree", PLAIN, "open = open && own;", "open = own;"),
+        mutant("tree", PLAIN, "(own || tables[spec.first_labels + segment] == label)", "own"),
+        mutant("tree", PLAIN, "return tables[spec.first_labels + segment];", "return label;"),
+        mutant("tree, low ceiling", PLAIN, "min(leaf.raw, spec.ceiling)", "leaf.raw"),
+        mutant("tree, low ceiling", PLAIN, "|| leaf.raw > spec.ceiling", ""),
+        mutant("tree", PLAIN, "return -saved_number(row, SAVED_LEAF_REST);", "return -1.0;"),
+        mutant("tree", PLAIN, "if (row.label < 0 || !is_path_open(row, segment)) {", "if (row.label < 0) {"),
+        mutant("tree, wide", PLAIN, "sum = saved_number(row, saved_wide(number));", ""),
+        mutant("tree, wide", PLAIN, "place = tables[run] + thread", "place = thread"),
+        mutant("tree, weights", PLAIN, "weight * spec.tree_weight * inverse", "weight * inverse"),
+        mutant("tree", IN_PLACE, "Quad(held[i], held[i + 1u]", "Quad(held[i], held[i]"),
+        // Rows, words, upstream.
+        mutant("hierarchical", STRIDED, "row.rows * window.logits_stride", "row.rows * window.classes"),
+        mutant("hierarchical", BACKWARD, "select(factor * slope, factor,", "select(slope, factor,"),
+        mutant("hierarchical", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
+        mutant(
+            "hierarchical, wide",
+            HALF,
+            "select(NO_BLOCK, blocks.whole_end",
+            "select(NO_BLOCK, blocks.begin",
+        ),
+        // Windows.
+        in_windows(mutant(FEW, PLAIN, "labels[given]", "labels[row]")),
+        in_windows(mutant(FEW, PLAIN, "draw_word(row.rows + window.first_row", "draw_word(row.rows")),
+        in_windows(mutant(FEW, PLAIN, "tally[at] = before.x +", "tally[at] =")),
+        in_windows(mutant(
+            GIVEN,
+            PLAIN,
+            "bitcast<u32>(sum_before + tree_sums[0])",
+            "bitcast<u32>(tree_sums[0])",
+        )),
+        in_windows(mutant("tree", PLAIN, "draw_word(row + window.first_row", "draw_word(row")),
+    ]
+}
+
+fn subject(name: &str) -> GroupedLoss {
+    let found = subjects().into_iter().find(|subject| subject.name == name);
+    found.unwrap_or_else(|| panic!("no subject {name}")).spec
+}
+
+/// The worst ratio to a tolerance over a few small batches; the text of all kernels that ran. A panic (a byte written
+/// that no pass may write) and a status count as noticed.
+fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
+    let spec = subject(mutant.subject);
+    let mut worst = 0.0f64;
+    let mut text = String::new();
+    for (seed, rows) in [(2, 24), (3, 61)] {
+        let mut data = Data::new(&spec, rows, seed, mutant.manner.elements.0);
+        // Two logits that are the largest.
+        data.logits[2] = 30.0;
+        data.logits[1] = 30.0;
+        data.widen();
+        let want = Expected::new(&spec, &data, mutant.manner.upstream).unwrap();
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| run(kernels, &spec, &data, mutant.manner)));
+        let Ok(result) = result else { return (f64::INFINITY, text) };
+        let (plan, got) = result.unwrap_or_else(|error| panic!("{}: {error}", mutant.from));
+        for (key, _) in plan.kernels() {
+            text.push_str(&key.wgsl());
+        }
+        assert!(!mutant.windows || plan.windows().0 > 1 || rows < 61, "{}: one window", mutant.subject);
+        worst = worst.max(want.compare(&got, mutant.manner.gradient()).ratio);
+        if got.status.is_some() {
+            worst = f64::INFINITY;
+        }
+    }
+    (worst, text)
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 2048);
+    let mut missed = String::new();
+    let mut cases = 0;
+    for mutant in mutants() {
+        let name = format!("{}: `{}` -> `{}`", mutant.subject, mutant.from, mutant.to);
+        let kernels = if mutant.windows { &small } else { context().kernels() };
+        let (right, text) = conforms(kernels, &mutant);
+        assert!(right <= 1.0, "{name}: the unedited kernels fail by {right}");
+        if !text.contains(mutant.from) {
+            missed.push_str(&format!("{name}: not in the kernels that ran\n"));
+            continue;
+        }
+        let (wrong, _) = conforms(&kernels.edited(&[(mutant.from, mutant.to)]), &mutant);
+        cases += 1;
+        if wrong <= 1.0 {
+            missed.push_str(&format!("{name}: not noticed, {wrong:.2} of the tolerance\n"));
+        }
+    }
+    println!("{cases} mutants on the GPU");
+    assert!(cases > 0, "no GPU case ran");
+    assert!(missed.is_empty(), "{missed}");
+}
