@@ -7,7 +7,9 @@
 mod choice;
 mod context;
 mod counts;
+pub mod distillation;
 mod kernels;
+pub mod lade;
 pub mod matmul;
 mod plan;
 mod program;
@@ -16,7 +18,9 @@ mod request;
 mod session;
 pub mod shader;
 mod softmax;
+pub mod sum;
 mod view;
+mod walk;
 
 pub use choice::RowChoice;
 pub use context::Context;

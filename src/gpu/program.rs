@@ -1,7 +1,10 @@
 //! Kernels of every family as one type: what the pipeline cache hashes and compiles.
 
+use super::distillation::DistillationKey;
+use super::lade::LadeKey;
 use super::matmul::MatmulKey;
 use super::shader::{Binding, KernelKey};
+use super::sum::SumKey;
 
 /// A kernel, as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +14,12 @@ pub enum Program {
     Softmax(KernelKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
+    /// Of distillation.
+    Distillation(DistillationKey),
+    /// Of LADE's regulariser.
+    Lade(LadeKey),
+    /// Of losses that are a sum of two.
+    Sum(SumKey),
 }
 
 impl From<KernelKey> for Program {
@@ -25,12 +34,33 @@ impl From<MatmulKey> for Program {
     }
 }
 
+impl From<DistillationKey> for Program {
+    fn from(key: DistillationKey) -> Self {
+        Self::Distillation(key)
+    }
+}
+
+impl From<LadeKey> for Program {
+    fn from(key: LadeKey) -> Self {
+        Self::Lade(key)
+    }
+}
+
+impl From<SumKey> for Program {
+    fn from(key: SumKey) -> Self {
+        Self::Sum(key)
+    }
+}
+
 /// Asks the key of whatever family it is.
 macro_rules! of_key {
     ($program:expr, $key:ident => $answer:expr) => {
         match $program {
             Program::Softmax($key) => $answer,
             Program::Matmul($key) => $answer,
+            Program::Distillation($key) => $answer,
+            Program::Lade($key) => $answer,
+            Program::Sum($key) => $answer,
         }
     };
 }

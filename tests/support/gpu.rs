@@ -199,7 +199,7 @@ pub fn floats(words: &[u32]) -> Vec<f32> {
     words.iter().map(|&word| f32::from_bits(word)).collect()
 }
 
-fn ints(values: &[i32]) -> Vec<u32> {
+pub fn ints(values: &[i32]) -> Vec<u32> {
     values.iter().map(|&value| value as u32).collect()
 }
 
@@ -207,7 +207,7 @@ fn ints(values: &[i32]) -> Vec<u32> {
 const GAP: u8 = 0xff;
 
 /// Rows `gap` elements apart, guards between them and up to the last whole word.
-fn strided(element: Element, values: &[f32], classes: usize, gap: usize) -> Vec<u32> {
+pub fn strided(element: Element, values: &[f32], classes: usize, gap: usize) -> Vec<u32> {
     let gap = vec![GAP; gap * element.bytes() as usize];
     let mut bytes = Vec::new();
     for row in values.chunks_exact(classes) {
@@ -221,7 +221,7 @@ fn strided(element: Element, values: &[f32], classes: usize, gap: usize) -> Vec<
 }
 
 /// The rows of a strided matrix; panics if a byte between rows has changed.
-fn dense(element: Element, words: &[u32], rows: usize, classes: usize, gap: usize) -> Vec<f32> {
+pub fn dense(element: Element, words: &[u32], rows: usize, classes: usize, gap: usize) -> Vec<f32> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let width = classes * element.bytes() as usize;
     let mut values = Vec::with_capacity(rows * classes);
@@ -238,7 +238,7 @@ fn dense(element: Element, words: &[u32], rows: usize, classes: usize, gap: usiz
 }
 
 /// The row blocks of a strided matrix.
-fn blocks(element: Element, values: &[f32], manner: &Manner, rows: usize, gap: usize) -> Vec<Vec<u32>> {
+pub fn blocks(element: Element, values: &[f32], manner: &Manner, rows: usize, gap: usize) -> Vec<Vec<u32>> {
     let classes = values.len() / rows.max(1);
     let mut rest = values;
     let cut = |height: usize| {

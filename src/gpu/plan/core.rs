@@ -19,6 +19,8 @@ pub(crate) struct Core {
     pub extent: Extent,
     pub cut: Cut,
     pub memory: Memory,
+    /// How many labels there are, for messages.
+    pub labels: usize,
 }
 
 impl Core {
@@ -34,7 +36,8 @@ impl Core {
         cut: Cut,
         memory: Memory,
     ) -> Result<Self> {
-        let core = Self { kernels: kernels.clone(), request: request.clone(), choice, extent, cut, memory };
+        let (kernels_of, request, labels) = (kernels.clone(), request.clone(), request.classes);
+        let core = Self { kernels: kernels_of, request, choice, extent, cut, memory, labels };
         core.memory.write_windows(kernels, &of_windows(&core))?;
         Ok(core)
     }
@@ -82,7 +85,7 @@ impl Core {
             return Err(Error::Label {
                 row: first + u64::from(word(1)),
                 label: None,
-                classes: self.request.classes,
+                classes: self.labels,
                 rows: u64::from(word(0)),
             });
         }

@@ -17,6 +17,8 @@ pub(crate) struct Extent {
     /// The plan's own classes, and K.
     pub classes: Range<u64>,
     pub total_classes: u64,
+    /// Columns of the matrices' rows before the plan's own.
+    pub first_column: u64,
     pub logits: Matrix,
     pub gradient: Matrix,
     /// Soft targets or given gates.
@@ -75,6 +77,7 @@ impl Extent {
             rows,
             classes: own.start as u64..own.end as u64,
             total_classes: request.classes as u64,
+            first_column: request.first_column as u64,
             logits,
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
@@ -143,7 +146,11 @@ impl Extent {
             row_bytes: 4 * needs.saved_fields.max(needs.row_fields),
             row_bytes_per_range: 4 * split * needs.slot_fields,
             row_groups: split,
-            most_rows: if needs.rows_in_a_loop { LONGEST_LOOP } else { 0 },
+            most_rows: match (needs.rows_in_a_loop, needs.most_rows) {
+                (true, 0) => LONGEST_LOOP,
+                (true, most) => most.min(LONGEST_LOOP),
+                (false, most) => most,
+            },
         };
         let windows = Windows::new(&shape, bounds)?;
         let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
@@ -156,7 +163,7 @@ impl Extent {
                 let piece_blocks = blocks.div_ceil(split);
                 let pieces = blocks.div_ceil(piece_blocks);
                 let part = |matrix: Matrix| {
-                    let start = u64::from(classes.start);
+                    let start = self.first_column + u64::from(classes.start);
                     matrix.part(rows.block_row, start, u64::from(rows.rows), u64::from(width), alignment)
                 };
                 list.push(Window {
@@ -195,11 +202,13 @@ pub(crate) struct Needs {
     pub slot_fields: u64,
     /// Whether some kernel goes through a window's rows one after another.
     pub rows_in_a_loop: bool,
+    /// Rows of a window, at most; 0: as many as fit.
+    pub most_rows: u64,
 }
 
 /// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends every loop after 65,535 without a word, and
 /// drivers of displays end what runs too long.
-const LONGEST_LOOP: u64 = 32_768;
+pub(crate) const LONGEST_LOOP: u64 = 32_768;
 
 /// A batch in windows.
 #[derive(Debug, Clone, PartialEq, Eq)]

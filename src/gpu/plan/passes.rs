@@ -1,5 +1,6 @@
 //! What a family of losses brings to a plan.
 
+use super::Plan;
 use super::core::Core;
 use super::extent::Window;
 use super::recorder::Recorder;
@@ -17,6 +18,10 @@ pub(crate) struct Wants {
     pub gates: Option<&'static str>,
     /// The features' norms.
     pub feature_norms: Option<&'static str>,
+    /// The teacher's logits, and how many columns they have.
+    pub teacher: Option<(&'static str, u64)>,
+    /// Whether there is one loss for the whole batch, and none for each row.
+    pub whole_batch: bool,
     /// How many fields of a row's results there are to copy, the row's loss among them.
     pub outputs: usize,
 }
@@ -64,6 +69,11 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
     /// Cumulative class counts.
     fn counts(&self) -> Option<&DeviceCounts> {
         None
+    }
+
+    /// Plans that this one runs as its parts.
+    fn parts(&self) -> Vec<&Plan> {
+        Vec::new()
     }
 
     /// The passes of a plan that works on one shard of the classes.

@@ -31,6 +31,8 @@ pub(crate) enum Launch {
     Pieces { lanes: u32 },
     /// A workgroup for each sum of many rows.
     Sums,
+    /// A workgroup for each run of `columns` classes.
+    Columns { columns: u32 },
 }
 
 /// A kernel, compiled.
@@ -73,6 +75,7 @@ impl Step {
             Launch::RowGroups { lanes } => row_groups(lanes),
             Launch::Pieces { lanes } => row_groups(lanes) * u64::from(window.pieces),
             Launch::Sums => sums_of(rows),
+            Launch::Columns { columns } => u64::from(window.width().div_ceil(columns.max(1)).max(1)),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Bound<'a> {
     pub feature_norms: Option<View<'a>>,
     pub logits: Option<MatrixView<'a>>,
     pub dense: Option<MatrixView<'a>>,
+    pub teacher: Option<MatrixView<'a>>,
     pub gradient: Option<MatrixView<'a>>,
     pub class_scale: Option<View<'a>>,
     pub upstream: Option<View<'a>>,
@@ -26,11 +27,12 @@ pub(crate) struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     /// Name and view of everything that passes only read.
-    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 9] {
+    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 10] {
         let one = |view: Option<View<'a>>| view.map(MatrixView::Whole);
         [
             ("logits", self.logits),
             ("dense targets or gates", self.dense),
+            ("teacher logits", self.teacher),
             ("the upstream gradient", one(self.upstream)),
             ("labels", one(self.labels)),
             ("second labels", one(self.second_labels)),
@@ -44,12 +46,22 @@ impl<'a> Bound<'a> {
 
 impl Plan {
     fn check_matrix(&self, what: &'static str, view: &MatrixView<'_>, matrix: Matrix) -> Result<()> {
+        self.check_columns(what, view, matrix, self.core.extent.width())
+    }
+
+    fn check_columns(
+        &self,
+        what: &'static str,
+        view: &MatrixView<'_>,
+        matrix: Matrix,
+        columns: u64,
+    ) -> Result<()> {
         let (views, blocks) = (view.views(), &self.core.extent.blocks);
         if views.len() != blocks.len() {
             return Err(Error::Length { what, expected: blocks.len() as u64, found: views.len() as u64 });
         }
         for (view, rows) in views.iter().zip(blocks) {
-            let bytes = matrix.size(*rows, self.core.extent.width()).unwrap_or(u64::MAX);
+            let bytes = matrix.size(*rows, columns).unwrap_or(u64::MAX);
             view.check(what, bytes, self.core.alignment(), BufferUsages::STORAGE)?;
         }
         Ok(())
@@ -77,8 +89,17 @@ impl Plan {
         if let Some(gates) = &gates {
             self.check_matrix("gates", gates, self.core.extent.dense)?;
         }
+        let teacher = inputs.teacher;
+        let (needed_by, columns) = wants.teacher.unwrap_or_default();
+        let planned = "for a loss without a teacher";
+        wanted("teacher logits", needed_by, teacher.is_some(), wants.teacher.is_some(), planned)?;
+        if let Some(teacher) = &teacher {
+            let matrix = Matrix { stride: columns, bytes: 4 };
+            self.check_columns("teacher logits", teacher, matrix, columns)?;
+        }
         let mut bound = Bound {
             logits: Some(inputs.logits),
+            teacher,
             row_weights: optional(
                 "row weights",
                 "the plan",
@@ -119,6 +140,12 @@ impl Plan {
 
     pub(crate) fn check_upstream<'a>(&self, bound: &mut Bound<'a>, upstream: Option<View<'a>>) -> Result<()> {
         if let Some(view) = upstream {
+            if self.passes.wants().whole_batch && view.size != 4 {
+                return Err(Error::Unexpected {
+                    what: "an upstream gradient per row",
+                    planned: "for a loss of the whole batch",
+                });
+            }
             let bytes = if view.size == 4 { 4 } else { self.core.per_row() };
             view.check("the upstream gradient", bytes, self.core.alignment(), BufferUsages::STORAGE)?;
             bound.upstream = Some(view);
@@ -188,7 +215,7 @@ impl Plan {
         let in_place = self.core.request.storage == Storage::InPlace;
         let own = |name: &str, other: &MatrixView<'_>| in_place && name == "logits" && other == view;
         // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
-        for (other, read) in bound.read().into_iter().take(3) {
+        for (other, read) in bound.read().into_iter().take(4) {
             let Some(read) = read.filter(|read| !own(other, read)) else { continue };
             if !view.overlaps(&read)
                 && view.shares_buffer(&read)

@@ -7,6 +7,7 @@ mod steps;
 pub(crate) use shard::ShardPasses;
 pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
+pub(crate) use spec::plain_numbers;
 
 use super::choice::{RowChoice, RowRequest, choose};
 use super::counts::DeviceCounts;
@@ -51,6 +52,12 @@ pub(crate) fn plan(
     spec: &SoftmaxLoss,
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
+    if request.added_gradient {
+        return Err(Error::Unexpected {
+            what: "a gradient that is added to",
+            planned: "for a softmax loss, whose pass comes first",
+        });
+    }
     let extent = Extent::new(request)?;
     let terms = inner_terms(spec, request.targets);
     let rows = RowRequest {
@@ -78,6 +85,7 @@ pub(crate) fn plan(
         saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
         slot_fields: layout.slot,
         rows_in_a_loop: request.class_scale_gradient,
+        most_rows: request.most_rows,
     };
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();
@@ -131,6 +139,7 @@ impl Passes for SoftmaxPasses {
             gates: self.terms.gate_given.then_some("the gate's source `Given`"),
             feature_norms: self.influence.then_some("the influence-balanced loss"),
             outputs: 4,
+            ..Wants::default()
         }
     }
 
@@ -168,7 +177,9 @@ impl Passes for SoftmaxPasses {
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
         let planned = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
-        let Loss::Softmax(spec) = loss;
+        let Loss::Softmax(spec) = loss else {
+            return Err(Error::Unexpected { what: "a loss of another family", planned: "for the softmax family" });
+        };
         let terms = inner_terms(spec, core.request.targets);
         if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
             return Err(Error::Unexpected { what: "a spec with other terms", planned });
