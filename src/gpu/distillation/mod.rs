@@ -49,6 +49,7 @@ pub(crate) fn plan(
     let mut extent = Extent::new(request)?;
     let teacher_columns = spec.teacher_columns(request.classes);
     extent.dense = Matrix { stride: teacher_columns as u64, bytes: 4 };
+    extent.dense_columns = Some(teacher_columns as u64);
     let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
     let (logits, gradient) = walk::cells(request, choice);
     let saved_fields = saved_extra(gradient) + 1 + EXPERT_FIELDS * experts(spec) as u64;

@@ -23,6 +23,8 @@ pub(crate) struct Extent {
     pub gradient: Matrix,
     /// Soft targets or given gates.
     pub dense: Matrix,
+    /// Columns of that matrix, where they are not the plan's own: those of a teacher.
+    pub dense_columns: Option<u64>,
     /// Rows of each block.
     pub blocks: Vec<u64>,
 }
@@ -81,6 +83,7 @@ impl Extent {
             logits,
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
+            dense_columns: None,
             blocks,
         };
         for (what, matrix) in [("logits", logits), ("the gradient", gradient), ("soft targets", extent.dense)]
@@ -178,7 +181,13 @@ impl Extent {
                     first_slot: slots,
                     logits: part(self.logits),
                     gradient: part(self.gradient),
-                    dense: part(self.dense),
+                    dense: match self.dense_columns {
+                        None => part(self.dense),
+                        Some(columns) => {
+                            let rows = (rows.block_row, u64::from(rows.rows));
+                            self.dense.part(rows.0, 0, rows.1, columns, alignment)
+                        }
+                    },
                 });
                 slots += narrow(pieces);
             }

@@ -5,6 +5,7 @@ mod key;
 
 pub use key::{SumDriver, SumKey};
 
+use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
@@ -107,34 +108,29 @@ pub(crate) fn plan(
         });
     }
     let extent = Extent::new(request)?;
-    let most = |first: &Plan, second: &Plan| {
-        let of = |plan: &Plan| plan.core.cut.ranges.most_rows;
-        (of(first) != of(second)).then(|| of(first).min(of(second)))
-    };
     let both = |request: &PlanRequest| -> Result<(Plan, Plan)> {
         Ok((plan_first(kernels, first, second, request)?, plan_second(kernels, loss, request)?))
     };
     let (mut first_plan, mut second_plan) = both(request)?;
+    let choice = RowChoice::stream(1, SMALL_WORKGROUP);
+    let needs = Needs { row_fields: 1, saved_fields: SAVED_OUTPUTS, ..Needs::default() };
+    let mut cut = extent.cut(kernels, choice, &needs)?;
     let mut request = request.clone();
-    if let Some(most) = most(&first_plan, &second_plan) {
-        // Both in windows of the same rows.
-        request.most_rows = most;
+    let of = |plan: &Plan| plan.core.cut.ranges.most_rows;
+    let most = [of(&first_plan), of(&second_plan), cut.ranges.most_rows];
+    let least = most.into_iter().min().unwrap_or(0);
+    if extent.rows > least {
+        // All in windows of the same rows.
+        request.most_rows = least;
         (first_plan, second_plan) = both(&request)?;
+        cut = extent.cut(kernels, choice, &Needs { most_rows: least, ..needs })?;
     }
-    let choice = second_plan.core.choice;
-    let needs = Needs {
-        row_fields: 1,
-        saved_fields: SAVED_OUTPUTS,
-        most_rows: first_plan.core.cut.ranges.most_rows,
-        ..Needs::default()
-    };
-    let cut = extent.cut(kernels, choice, &needs)?;
     let same = |plan: &Plan| plan.core.cut.ranges.rows == cut.ranges.rows;
     if !same(&first_plan) || !same(&second_plan) {
         return Err(Error::Limit {
             what: "the rows of the parts' windows".into(),
             needed: extent.rows,
-            allowed: first_plan.core.cut.ranges.most_rows,
+            allowed: least,
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
