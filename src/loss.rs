@@ -1,11 +1,9 @@
 //! A loss of any family: what plans and sessions take.
 
-use crate::batch::{Batch, TargetKind};
+use crate::batch::{Batch, TargetKind, Targets};
 use crate::check::{check_classes, combination};
 use crate::softmax::GateSource;
-use crate::{
-    DistillationLoss, Error, LadeLoss, ObjectnessLoss, Result, SoftmaxLoss,
-};
+use crate::{DistillationLoss, Error, LadeLoss, ObjectnessLoss, RangeLoss, Result, SoftmaxLoss};
 use std::borrow::Cow;
 
 /// A loss of one of the families that run on the device, borrowed or owned.
@@ -22,6 +20,8 @@ pub enum Loss<'a> {
     Lade(Cow<'a, LadeLoss>),
     /// Classes and objectness.
     Objectness(Cow<'a, ObjectnessLoss>),
+    /// Range loss, of features in the logits' place.
+    Range(Cow<'a, RangeLoss>),
 }
 
 /// From a spec, borrowed or owned, to the variant of its family.
@@ -64,7 +64,8 @@ of_spec!(
     Softmax(SoftmaxLoss),
     Distillation(DistillationLoss),
     Lade(LadeLoss),
-    Objectness(ObjectnessLoss)
+    Objectness(ObjectnessLoss),
+    Range(RangeLoss)
 );
 
 impl Loss<'_> {
@@ -75,6 +76,7 @@ impl Loss<'_> {
             Self::Distillation(loss) => loss.base.as_ref(),
             Self::Lade(loss) => loss.cross_entropy.as_ref(),
             Self::Objectness(loss) => Some(&loss.classes),
+            Self::Range(_) => None,
         }
     }
 
@@ -98,7 +100,7 @@ impl Loss<'_> {
     pub(crate) fn has_class_scale(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.class_scale.is_some(),
-            Self::Distillation(_) | Self::Lade(_) | Self::Objectness(_) => false,
+            Self::Distillation(_) | Self::Lade(_) | Self::Objectness(_) | Self::Range(_) => false,
         }
     }
 
@@ -114,6 +116,7 @@ impl Loss<'_> {
     pub(crate) fn needs_own_gradient(&self) -> bool {
         match self {
             Self::Distillation(_) | Self::Lade(_) => self.softmax().is_some(),
+            Self::Range(_) => true,
             Self::Softmax(_) | Self::Objectness(_) => false,
         }
     }
@@ -145,6 +148,10 @@ impl Loss<'_> {
                 }
                 check_labels(kind, "objectness")
             }
+            Self::Range(loss) => {
+                loss.check()?;
+                check_labels(kind, "range loss")
+            }
         }
     }
 
@@ -166,6 +173,21 @@ impl Loss<'_> {
             },
             Self::Lade(loss) => loss.check_batch(batch),
             Self::Objectness(loss) => loss.check_batch(batch),
+            Self::Range(loss) => {
+                let Targets::Hard(labels) = batch.targets else {
+                    return check_labels(batch.targets.kind(), "range loss");
+                };
+                let given = [
+                    ("row weights", batch.row_weights.is_some()),
+                    ("feature norms", batch.feature_norms.is_some()),
+                    ("gates", batch.gates.is_some()),
+                ];
+                if let Some((what, _)) = given.into_iter().find(|(_, given)| *given) {
+                    let planned = "for a loss of the whole batch, which has no use for them";
+                    return Err(Error::Unexpected { what, planned });
+                }
+                loss.check_batch(batch.logits, batch.classes, labels)
+            }
         }
     }
 }

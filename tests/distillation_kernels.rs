@@ -69,7 +69,9 @@ fn error(problem: &Problem, manner: Manner, got: &Got) -> f64 {
     let passes = if spec.base.is_some() { 2.0 } else { 1.0 };
     let base_size = |index: usize| gradient[index].abs() + factor * up * inverse / spec.temperature;
     [
-        worst(&[got.loss], &[want.loss], |_| row * inverse.max(1.0 / problem.rows.max(1) as f64) * problem.rows as f64),
+        worst(&[got.loss], &[want.loss], |_| {
+            row * inverse.max(1.0 / problem.rows.max(1) as f64) * problem.rows as f64
+        }),
         worst(&got.row_loss, &want.row_loss, |_| row),
         worst(&got.gradient, &gradient, |index| {
             let size = if spec.base.is_some() { base_size(index) } else { gradient[index] };
@@ -109,7 +111,8 @@ fn problems(rows: usize, classes: usize) -> Vec<Problem> {
     let specs = [plain.clone(), lfme, dive, kept, based, weighted, plain.with_reduction(Reduction::None)];
     let make = |(seed, spec): (usize, DistillationLoss)| {
         let columns = spec.teacher_columns(classes);
-        let mut problem = Problem::new(spec, rows, classes, classes, seed as u32).with_teacher(columns, seed as u32);
+        let mut problem =
+            Problem::new(spec, rows, classes, classes, seed as u32).with_teacher(columns, seed as u32);
         for row in (1..rows).step_by(3) {
             problem.labels[row] = -100;
         }
@@ -154,7 +157,11 @@ fn long_rows() {
     for (workgroup, split) in [(8, 1), (64, 3), (1, 2), (128, 5)] {
         let choice = Some(RowChoice::stream(1, workgroup).with_split(split));
         for problem in problems(3, 4099).into_iter().step_by(2) {
-            check(kernels, &problem, Manner { choice, elements: (Element::Bf16, Element::F32), ..Manner::default() });
+            check(
+                kernels,
+                &problem,
+                Manner { choice, elements: (Element::Bf16, Element::F32), ..Manner::default() },
+            );
         }
     }
 }
@@ -310,7 +317,13 @@ fn slices() {
         let (teacher, _) = problem.teacher.as_ref().unwrap();
         let batch = problem.batch(&problem.logits).with_teacher(teacher);
         let found = context.loss_and_grad(&problem.loss, &batch).unwrap();
-        let got = Got { loss: found.loss, row_loss: found.row_loss, gradient: found.gradient, argmax: found.argmax, ..Got::default() };
+        let got = Got {
+            loss: found.loss,
+            row_loss: found.row_loss,
+            gradient: found.gradient,
+            argmax: found.argmax,
+            ..Got::default()
+        };
         let ratio = error(&problem, Manner::default(), &got);
         assert!(ratio <= 1.0, "{ratio}");
         let error = context.loss_and_grad(&problem.loss, &problem.batch(&problem.logits)).unwrap_err();
@@ -349,7 +362,9 @@ fn mutants() {
             let manner = Manner::default();
             let old = problem.clone().with_old();
             let problems = if spec(&problem).base.is_none() { vec![problem, old] } else { vec![problem] };
-            problems.iter().any(|problem| error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0)
+            problems
+                .iter()
+                .any(|problem| error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0)
         });
         assert!(noticed, "{edit:?}");
     }

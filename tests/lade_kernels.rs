@@ -93,13 +93,19 @@ fn error(problem: &Problem, manner: Manner, got: &Got) -> f64 {
         None => 0.0,
     };
     [
-        worst(&[got.loss], &[want.loss], |_| ulps * (1.0 + size) * weight * if passes > 1.0 { 1.0 } else { rows.min(8.0) }),
+        worst(&[got.loss], &[want.loss], |_| {
+            ulps * (1.0 + size) * weight * if passes > 1.0 { 1.0 } else { rows.min(8.0) }
+        }),
         row_loss,
         worst(&got.gradient, &gradient, |index| {
             let size = gradient[index].abs() + if passes > 1.0 { slope * up / rows } else { 0.0 };
             passes * rounding(element, size) + EPSILON * old(index).abs() + ulps * up * slope
         }),
-        if want.argmax.is_some_and(|argmax| manner.argmax && got.argmax != argmax) { f64::INFINITY } else { 0.0 },
+        if want.argmax.is_some_and(|argmax| manner.argmax && got.argmax != argmax) {
+            f64::INFINITY
+        } else {
+            0.0
+        },
         if got.status.is_some() { f64::INFINITY } else { 0.0 },
     ]
     .into_iter()
@@ -110,7 +116,12 @@ fn check(kernels: &Kernels, problem: &Problem, manner: Manner) {
     let problem = problem.clone().rounded(manner.elements.0, manner.gradient());
     let (plan, got) = problem.run(kernels, manner).unwrap_or_else(|error| panic!("{manner:?}: {error}"));
     let ratio = error(&problem, manner, &got);
-    assert!(ratio <= 1.0, "{ratio} times what is allowed: {} x {} in {manner:?}", problem.rows, problem.classes);
+    assert!(
+        ratio <= 1.0,
+        "{ratio} times what is allowed: {} x {} in {manner:?}",
+        problem.rows,
+        problem.classes
+    );
     let counts = want(&problem, manner).counts;
     assert_eq!(plan.counts().map(|counts| counts.read().unwrap()), counts);
 }
@@ -162,7 +173,11 @@ fn every_manner() {
                 }
                 let is_lade = matches!(problem.loss, Loss::Lade(_));
                 let based = matches!(&problem.loss, Loss::Lade(spec) if spec.cross_entropy.is_some());
-                if is_lade && manner.mode == Mode::ForwardBackward && manner.upstream == Up::PerRow && rows > 1 {
+                if is_lade
+                    && manner.mode == Mode::ForwardBackward
+                    && manner.upstream == Up::PerRow
+                    && rows > 1
+                {
                     let whole = if based { Manner { storage: Storage::Separate, ..manner } } else { manner };
                     let error = problem.run(kernels, whole).unwrap_err();
                     assert!(matches!(error, Error::Unexpected { .. }), "{error}");
@@ -198,7 +213,9 @@ fn windows() {
     let mut most = (0, 0);
     for (rows, classes) in [(61, 37), (5, 1500)] {
         for problem in lade(rows, classes).into_iter().chain(objectness(rows, classes)) {
-            for mut manner in manners().into_iter().filter(|manner| manner.storage != Storage::InPlace).step_by(3) {
+            for mut manner in
+                manners().into_iter().filter(|manner| manner.storage != Storage::InPlace).step_by(3)
+            {
                 if manner.upstream == Up::PerRow {
                     manner.upstream = Up::One;
                 }
@@ -342,7 +359,10 @@ fn slices() {
         let ratio = error(&problem, Manner::default(), &got);
         assert!(ratio <= 1.0, "{ratio}");
         let again = context.forward_backward(&problem.loss, &batch, Upstream::One).unwrap();
-        assert!(worst(&again.gradient, &got.gradient.iter().map(|g| f64::from(*g)).collect::<Vec<_>>(), |_| 1e-6) <= 1.0);
+        assert!(
+            worst(&again.gradient, &got.gradient.iter().map(|g| f64::from(*g)).collect::<Vec<_>>(), |_| 1e-6)
+                <= 1.0
+        );
         assert!(!matches!(batch.targets, Targets::Soft(_)));
     }
 }
@@ -374,7 +394,9 @@ fn mutants() {
             let manner = Manner::default();
             let based = !matches!(&problem.loss, Loss::Lade(spec) if spec.cross_entropy.is_none());
             let problems = if based { vec![problem] } else { vec![problem.clone(), problem.with_old()] };
-            problems.iter().any(|problem| error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0)
+            problems
+                .iter()
+                .any(|problem| error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0)
         });
         assert!(noticed, "{edit:?}");
     }

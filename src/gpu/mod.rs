@@ -13,6 +13,7 @@ pub mod lade;
 pub mod matmul;
 mod plan;
 mod program;
+pub mod range;
 mod readback;
 mod request;
 mod session;

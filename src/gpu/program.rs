@@ -3,6 +3,7 @@
 use super::distillation::DistillationKey;
 use super::lade::LadeKey;
 use super::matmul::MatmulKey;
+use super::range::RangeKey;
 use super::shader::{Binding, KernelKey};
 use super::sum::SumKey;
 
@@ -20,6 +21,8 @@ pub enum Program {
     Lade(LadeKey),
     /// Of losses that are a sum of two.
     Sum(SumKey),
+    /// Of range loss.
+    Range(RangeKey),
 }
 
 impl From<KernelKey> for Program {
@@ -52,6 +55,12 @@ impl From<SumKey> for Program {
     }
 }
 
+impl From<RangeKey> for Program {
+    fn from(key: RangeKey) -> Self {
+        Self::Range(key)
+    }
+}
+
 /// Asks the key of whatever family it is.
 macro_rules! of_key {
     ($program:expr, $key:ident => $answer:expr) => {
@@ -61,6 +70,7 @@ macro_rules! of_key {
             Program::Distillation($key) => $answer,
             Program::Lade($key) => $answer,
             Program::Sum($key) => $answer,
+            Program::Range($key) => $answer,
         }
     };
 }

@@ -21,7 +21,7 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`.
+    /// `logsumexp(u)`, `[N]`; NaN for losses without a softmax over the row.
     pub log_sum_exp: Vec<f32>,
     /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
     pub target_probability: Vec<f32>,

@@ -26,7 +26,13 @@ pub struct Problem {
 
 impl Problem {
     /// Normal logits, labels among `labels` classes.
-    pub fn new(loss: impl Into<Loss<'static>>, rows: usize, classes: usize, labels: usize, seed: u32) -> Self {
+    pub fn new(
+        loss: impl Into<Loss<'static>>,
+        rows: usize,
+        classes: usize,
+        labels: usize,
+        seed: u32,
+    ) -> Self {
         let mut draws = Draws::new(seed);
         let logits = (0..rows * classes).map(|_| 2.0 * draws.normal()).collect();
         let labels = (0..rows).map(|_| draws.below(labels) as i32).collect();
@@ -136,11 +142,9 @@ impl Problem {
         };
         let logits = matrix(&mut arena, manner.elements.0, &self.logits, manner.gaps.0);
         let labels = arena.add(&ints(&self.labels));
-        let mixed = self.mixed.as_ref().map(|(second, lambda)| {
-            (arena.add(&ints(second)), arena.add(&bits(lambda)))
-        });
-        let teacher =
-            self.teacher.as_ref().map(|(values, _)| matrix(&mut arena, Element::F32, values, 0));
+        let mixed =
+            self.mixed.as_ref().map(|(second, lambda)| (arena.add(&ints(second)), arena.add(&bits(lambda))));
+        let teacher = self.teacher.as_ref().map(|(values, _)| matrix(&mut arena, Element::F32, values, 0));
         let row_weights = self.row_weights.as_ref().map(|values| arena.add(&bits(values)));
         let upstream = match manner.upstream {
             Up::One => None,
@@ -244,7 +248,9 @@ pub fn manners() -> Vec<Manner> {
     for (turn, (logits, gradient)) in
         elements.into_iter().flat_map(|logits| elements.map(|gradient| (logits, gradient))).enumerate()
     {
-        for (turn, storage) in [(turn, Storage::Separate), (turn + 1, Storage::Shared), (turn + 2, Storage::InPlace)] {
+        for (turn, storage) in
+            [(turn, Storage::Separate), (turn + 1, Storage::Shared), (turn + 2, Storage::InPlace)]
+        {
             let mode = [Mode::LossAndGrad, Mode::ForwardBackward][turn % 2];
             let upstream = [Up::One, Up::Scalar(-2.5), Up::PerRow][turn % 3];
             list.push(Manner {

@@ -150,8 +150,8 @@ impl Passes for DistillationPasses {
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) {
-        recorder.over_elements(&self.gradient);
-        self.around.stitch(recorder);
+        // A row's edges are those of its last window: each is stitched before the next.
+        recorder.over_elements_in_turn(std::iter::once(&self.gradient).chain(self.around.last()));
     }
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
@@ -176,8 +176,7 @@ impl Passes for DistillationPasses {
             Reduction::WeightedMean => Reduction::MeanKept,
             reduction => reduction,
         };
-        let rows =
-            plain_numbers(reduction, spec.ignore_index, core.extent.rows, core.request.row_weights);
+        let rows = plain_numbers(reduction, spec.ignore_index, core.extent.rows, core.request.row_weights);
         self.by_labels = reduction == Reduction::MeanKept;
         core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&rows))?;
         let numbers = DistillationNumbers::new(spec, classes);

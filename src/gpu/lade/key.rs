@@ -41,7 +41,7 @@ pub struct LadeKey {
 
 impl LadeKey {
     /// A key of one of the kernels that do not write the gradient.
-    pub(super) fn reading(driver: LadeDriver, logits: Cell, gradient: Cell, workgroup: u32) -> Self {
+    pub(crate) fn reading(driver: LadeDriver, logits: Cell, gradient: Cell, workgroup: u32) -> Self {
         Self {
             driver,
             storage: Storage::Separate,

@@ -135,8 +135,8 @@ impl Passes for LadePasses {
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) {
-        recorder.over_elements(&self.gradient);
-        self.around.stitch(recorder);
+        // A row's edges are those of its last window: each is stitched before the next.
+        recorder.over_elements_in_turn(std::iter::once(&self.gradient).chain(self.around.last()));
     }
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {

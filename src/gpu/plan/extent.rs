@@ -109,7 +109,8 @@ impl Extent {
 
     /// Whether rows of a packed gradient share words.
     pub(crate) fn has_edges(&self, packed: bool) -> bool {
-        packed && (self.gradient.stride % 2 == 1 || self.width() % 2 == 1)
+        let odd = |count: u64| count % 2 == 1;
+        packed && (odd(self.gradient.stride) || odd(self.width()) || odd(self.first_column))
     }
 
     /// Whether pairs of logits lie across words where pairs of the gradient do not.

@@ -32,7 +32,7 @@ use super::kernels::Kernels;
 use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
-use super::{distillation, lade, softmax, sum};
+use super::{distillation, lade, range, softmax, sum};
 use crate::loss::Loss;
 use crate::{Error, Result};
 use memory::SCALAR_STEP;
@@ -65,6 +65,7 @@ impl Kernels {
             Loss::Distillation(spec) => distillation::plan(self, spec, request)?,
             Loss::Lade(spec) => lade::plan(self, spec, request)?,
             Loss::Objectness(_) => sum::plan(self, &loss, request)?,
+            Loss::Range(spec) => range::plan(self, spec, request)?,
         };
         self.assemble(made, &loss)
     }

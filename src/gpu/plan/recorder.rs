@@ -66,6 +66,16 @@ impl<'a> Recorder<'a> {
         self.over(step, |window| window.rows > 0 && window.width() > 0);
     }
 
+    /// The steps one after the other for each window that has both rows and classes: where the next window takes the
+    /// place of what the first step leaves.
+    pub(crate) fn over_elements_in_turn<'s>(&mut self, steps: impl IntoIterator<Item = &'s Step> + Clone) {
+        for (index, window) in self.core.cut.windows.iter().enumerate() {
+            if window.rows > 0 && window.width() > 0 {
+                steps.clone().into_iter().for_each(|step| self.dispatch(step, index, window));
+            }
+        }
+    }
+
     /// Once for each window that has classes: what is written for each class is there even if there is no row.
     pub(crate) fn over_columns(&mut self, step: &Step) {
         self.over(step, |window| window.width() > 0);

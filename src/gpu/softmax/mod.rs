@@ -170,15 +170,18 @@ impl Passes for SoftmaxPasses {
             recorder.over_columns(step);
         }
         if let Some(step) = &self.steps.backward {
-            recorder.over_elements(step);
-            self.stitch(recorder);
+            // A row's edges are those of its last window: each is stitched before the next.
+            recorder.over_elements_in_turn(std::iter::once(step).chain(&self.steps.stitch));
         }
     }
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
         let planned = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
         let Loss::Softmax(spec) = loss else {
-            return Err(Error::Unexpected { what: "a loss of another family", planned: "for the softmax family" });
+            return Err(Error::Unexpected {
+                what: "a loss of another family",
+                planned: "for the softmax family",
+            });
         };
         let terms = inner_terms(spec, core.request.targets);
         if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {

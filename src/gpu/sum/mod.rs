@@ -9,8 +9,8 @@ use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Plan, Recorder, SMALL_WORKGROUP, SUM_ITEMS, Step,
-    Wants, Window, storage, uniform,
+    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Plan, Recorder, SMALL_WORKGROUP, SUM_ITEMS,
+    Step, Wants, Window, storage, uniform,
 };
 use super::request::PlanRequest;
 use super::shader::{Driver, KernelKey, SAVED_OUTPUTS, Storage};
@@ -144,9 +144,8 @@ pub(crate) fn plan(
     let loss_sums = many_rows.then(|| Step::new(kernels, small(Driver::LossSums), Launch::Sums));
     let relabel = match second {
         Second::Objectness => {
-            let labels = |label| {
-                kernels.scoped("labels", || Ok(storage(kernels, label, (4 * extent.rows).max(4))))
-            };
+            let labels =
+                |label| kernels.scoped("labels", || Ok(storage(kernels, label, (4 * extent.rows).max(4))));
             Some(Relabel {
                 step: step(SumDriver::Relabel, Launch::RowThreads)?,
                 numbers: uniform(kernels, LABEL_NUMBERS, 16)?,
@@ -183,12 +182,7 @@ pub(crate) fn plan(
 }
 
 /// The softmax loss over its columns.
-fn plan_first(
-    kernels: &Kernels,
-    first: &SoftmaxLoss,
-    second: Second,
-    request: &PlanRequest,
-) -> Result<Plan> {
+fn plan_first(kernels: &Kernels, first: &SoftmaxLoss, second: Second, request: &PlanRequest) -> Result<Plan> {
     let mut request = request.clone();
     if second == Second::Objectness {
         request.classes = request.classes.saturating_sub(2);
@@ -215,7 +209,7 @@ fn plan_second(kernels: &Kernels, loss: &Loss<'_>, request: &PlanRequest) -> Res
             request.added_gradient = true;
             kernels.assemble(lade::plan(kernels, spec, &request)?, loss)
         }
-        Loss::Softmax(_) => {
+        Loss::Softmax(_) | Loss::Range(_) => {
             Err(Error::Unexpected { what: "a loss of one part", planned: "for a sum of two" })
         }
     }

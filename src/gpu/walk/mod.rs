@@ -165,11 +165,4 @@ impl Around {
         }
         recorder.once(&self.finish);
     }
-
-    /// The words that rows of a packed gradient share.
-    pub(super) fn stitch(&self, recorder: &mut Recorder<'_>) {
-        if let Some(step) = &self.stitch {
-            recorder.over_elements(step);
-        }
-    }
 }
