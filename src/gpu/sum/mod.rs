@@ -136,7 +136,12 @@ pub(crate) fn plan(
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
     let step = |driver, launch| {
-        let key = SumKey { driver, targets: request.targets, workgroup: SMALL_WORKGROUP };
+        // Only rows with two labels make another text.
+        let targets = match (driver, request.targets) {
+            (SumDriver::Rows, TargetKind::Mixed) => TargetKind::Mixed,
+            _ => TargetKind::Hard,
+        };
+        let key = SumKey { driver, targets, workgroup: SMALL_WORKGROUP };
         Step::new(kernels, key, launch)
     };
     let small = |driver| KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP);
