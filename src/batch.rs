@@ -90,12 +90,14 @@ pub struct Batch<'a, T = f32> {
     /// (for [`GateSource::Given`]). The target's own gate is ignored. The sigmoid family also takes weights here, and
     /// the grouped family the weights or gates of its segments, `[N, G]`.
     pub gates: Option<&'a [f32]>,
+    /// `[N, M]`: the teacher's logits, for distillation on the device.
+    pub teacher: Option<&'a [T]>,
 }
 
 impl<'a, T> Batch<'a, T> {
     /// A batch of `logits` `[N, classes]` with its targets and nothing else.
     pub fn new(logits: &'a [T], classes: usize, targets: Targets<'a>) -> Self {
-        Self { logits, classes, targets, row_weights: None, feature_norms: None, gates: None }
+        Self { logits, classes, targets, row_weights: None, feature_norms: None, gates: None, teacher: None }
     }
 
     /// Adds per-row weights, `[N]`.
@@ -116,6 +118,13 @@ impl<'a, T> Batch<'a, T> {
     #[must_use]
     pub fn with_gates(mut self, gates: &'a [f32]) -> Self {
         self.gates = Some(gates);
+        self
+    }
+
+    /// Adds a teacher's logits, `[N, M]`: M is K, or the experts' classes one expert after the other.
+    #[must_use]
+    pub fn with_teacher(mut self, teacher: &'a [T]) -> Self {
+        self.teacher = Some(teacher);
         self
     }
 

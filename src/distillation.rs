@@ -43,6 +43,24 @@ impl Expert {
 /// of the student, the loss is +inf where the teacher wants some, and its gradient still finite.
 ///
 /// A pass needs two log-sum-exps per row and expert and reads student and teacher twice.
+///
+/// On the device ([`gpu`](crate::gpu)) the teacher's logits are f32 and contiguous
+/// ([`Inputs::teacher`](crate::gpu::Inputs::teacher), [`Batch::teacher`](Batch::teacher)). A row of student and teacher
+/// has to fit a binding, and experts' classes are below 2^24 ([`Error::Limit`](crate::Error::Limit)). With a base the
+/// gradient needs a buffer of its own, since both parts read the logits: in place is an
+/// [`Error::Combination`](crate::Error::Combination). Without a base there is no one softmax of a row, so log-sum-exp and
+/// target probability are NaN. A student that masks what the teacher wants has loss +inf also where the teacher's
+/// probability is too small for f32.
+///
+/// ```
+/// use longtail::{Batch, DistillationLoss, Targets, gpu::Context};
+/// # fn main() -> longtail::Result<()> {
+/// let teacher = [0.0, 3f32.ln()]; // q = 1/4, 3/4
+/// let batch = Batch::new(&[0.0, 0.0], 2, Targets::Hard(&[0])).with_teacher(&teacher);
+/// let out = Context::new()?.loss_and_grad(&DistillationLoss::hinton(1.0), &batch)?;
+/// assert!((out.gradient[0] - 0.25).abs() < 1e-6); // s - q
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -20,6 +20,22 @@ use crate::{ClassCounts, Error, Result, SoftmaxLoss};
 /// A pass needs for each column the maximum and the sum of exponentials over the batch, `sum z` and the count of the
 /// label's rows; a second pass writes the gradient.
 ///
+/// On the device ([`gpu`](crate::gpu)) the logits are read three times: by rows for numbers that are not finite, by columns,
+/// and for the gradient. With a cross-entropy the gradient needs a buffer of its own, since both parts read the logits: in
+/// place is an [`Error::Combination`]. The regulariser alone can also be added to the gradient of any other plan
+/// ([`PlanRequest::with_added_gradient`](crate::gpu::PlanRequest::with_added_gradient)). An upstream gradient is one
+/// number; row losses are those of the cross-entropy, or 0.
+///
+/// ```
+/// use longtail::{Batch, ClassCounts, LadeLoss, Targets, gpu::Context};
+/// # fn main() -> longtail::Result<()> {
+/// // Two equal classes: every column's softmax over the batch is 1/2, each class's share 1/2.
+/// let loss = LadeLoss::regulariser(&ClassCounts::new([5, 5])?, 0.1);
+/// let out = Context::new()?.loss_and_grad(&loss, &Batch::new(&[0.0; 4], 2, Targets::Hard(&[0, 1])))?;
+/// assert!(out.loss.abs() < 1e-6 && (out.gradient[0] + 0.25).abs() < 1e-6); // -1/2 (1 - 1/2)
+/// # Ok(()) }
+/// ```
+///
 /// Paper: Hong et al. 2020, Disentangling Label Distribution for Long-tailed Visual Recognition, arXiv 2012.00321.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

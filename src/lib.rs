@@ -24,8 +24,8 @@
 //! then label smoothing, z-loss and the [`Reduction`]. No kernel ever builds an N x K intermediate.
 //!
 //! # The other families
-//! Each has a normal form of its own, in the documentation of its spec; [`method`] has a table of methods for each. Grouped
-//! losses run on the device like the softmax family's ([`gpu::grouped`]); the others have f64 references so far.
+//! Each has a normal form of its own, in the documentation of its spec; [`method`] has a table of methods for each. Plans,
+//! sessions and contexts take any of them as a [`Loss`]; each has an f64 reference.
 //! - [`SigmoidLoss`]: a binary question for every class: focal, class-balanced, equalization and its second version,
 //!   adaptive suppression, distribution-balanced, and the multi-label forms of margins and weights.
 //! - [`GroupedLoss`]: a softmax for each of several segments: balanced groups, hierarchies, the realistic taxonomic classifier.

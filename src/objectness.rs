@@ -12,7 +12,19 @@ use crate::{ClassCounts, Error, Reduction, Result, SoftmaxLoss};
 /// L = classes(z_n[0..K], y_n) over rows of objects + objectness(z_n[K..], 0 for objects, 1 for background)
 /// ```
 /// Each part reduces with its own denominator; [`Reduction::Mean`] and [`Reduction::Fixed`] count or ignore background
-/// alike in both. Two plans over the two runs of columns do the same on a GPU.
+/// alike in both. On the device ([`gpu`](crate::gpu)) one plan runs both over their columns of the same matrices, in place
+/// too; log-sum-exp, target probability and argmax are those of the classes' part, row losses the sum of both. Gates there
+/// are drawn, not given.
+///
+/// ```
+/// use longtail::{Batch, ClassCounts, ObjectnessLoss, Targets, gpu::Context};
+/// # fn main() -> longtail::Result<()> {
+/// // One class: a row of an object and one of background.
+/// let loss = ObjectnessLoss::seesaw(&ClassCounts::new([7])?);
+/// let out = Context::new()?.loss_and_grad(&loss, &Batch::new(&[0.0; 6], 3, Targets::Hard(&[0, 1])))?;
+/// assert!((out.loss - 2f32.ln()).abs() < 1e-6 && (out.gradient[1] + 0.25).abs() < 1e-6);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

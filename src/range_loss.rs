@@ -23,6 +23,21 @@ use crate::{Error, Result};
 /// Paper: Zhang et al. 2016, Range Loss for Deep Face Recognition with Long-tail, arXiv 1611.08976; code: the survey's
 /// (Zhang et al. 2021, arXiv 2110.04596), after one for person re-identification.
 /// Cost: O(N^2 D) operations at most; a row meets the rows of its class and the centres meet each other.
+///
+/// On the device ([`gpu`](crate::gpu)) the features are in the logits' place, D the classes. One workgroup has a class's
+/// pairs and goes through them once for each of `pairs`, at most 64, and once for the centres; nothing of size N x N or
+/// C x D is kept, centres are summed where they are met. N and D are below 32,768, the batch in one block and within a
+/// binding ([`Error::Limit`]), the gradient in a buffer of its own ([`Error::Combination`] in place), and distances below
+/// 1.8e19. An upstream gradient is one number, and row losses are 0.
+///
+/// ```
+/// use longtail::{Batch, RangeLoss, Targets, gpu::Context};
+/// # fn main() -> longtail::Result<()> {
+/// let batch = Batch::new(&[0.0, 3.0, 10.0, 10.5], 1, Targets::Hard(&[0, 0, 1, 1]));
+/// let out = Context::new()?.loss_and_grad(&RangeLoss::new(2, 9.0), &batch)?;
+/// assert!((out.loss - 0.5 * (3.5 + 0.25)).abs() < 1e-5);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -260,7 +260,7 @@ fn nan_and_infinite_logits() {
     }
     let logits = [0.0, f32::NAN, 1.0, 2.0];
     let got = context()
-        .loss_and_grad(&SoftmaxLoss::cross_entropy(), &Batch::new(&logits, 2, Targets::Hard(&[0, 1])));
+        .loss_and_grad(SoftmaxLoss::cross_entropy(), &Batch::new(&logits, 2, Targets::Hard(&[0, 1])));
     assert_eq!(got, Err(Error::NonFinite { what: "logits", row: 0, rows: 1 }));
 }
 
@@ -395,7 +395,7 @@ impl Views {
         let mut request = PlanRequest::new(4, 6).with_mode(mode).with_storage(storage).with_argmax();
         request.row_weights = true;
         let kernels = context().kernels();
-        let plan = kernels.plan(&SoftmaxLoss::cross_entropy(), &request).unwrap();
+        let plan = kernels.plan(SoftmaxLoss::cross_entropy(), &request).unwrap();
         // Large enough for any offset: logits, labels, row weights, gradient, outputs; then read-only usages.
         let usages = [COPIED, COPIED, COPIED, COPIED, COPIED, BufferUsages::COPY_DST, STORAGE];
         let buffers = usages.map(|usage| buffer(kernels, 4096, usage)).to_vec();
@@ -707,7 +707,7 @@ fn a_destroyed_device() {
     let _ = plan.update(&spec);
     let _ = plan.set_step(1);
     lost("counts", plan.counts().unwrap().read().map(drop));
-    lost("plan", kernels.plan(&SoftmaxLoss::focal(1.0), &PlanRequest::new(5, 7)).map(drop));
+    lost("plan", kernels.plan(SoftmaxLoss::focal(1.0), &PlanRequest::new(5, 7)).map(drop));
     let inputs =
         Inputs::new(View::new(&buffers[0], 0, MATRIX), TargetViews::Hard(View::new(&buffers[1], 0, 16)));
     let gradient = Some(View::new(&buffers[2], 0, MATRIX).into());
@@ -720,7 +720,7 @@ fn a_destroyed_device() {
 fn a_session_on_a_destroyed_device() {
     let (own, queue) = device(|_| {});
     let kernels = Kernels::new(&own, &queue).unwrap();
-    let mut session = Session::of(&kernels, &SoftmaxLoss::cross_entropy(), &PlanRequest::new(1, 2)).unwrap();
+    let mut session = Session::of(&kernels, SoftmaxLoss::cross_entropy(), &PlanRequest::new(1, 2)).unwrap();
     let batch = Batch::new(&[0.5, 1.5][..], 2, Targets::Hard(&[0]));
     assert!(session.loss_and_grad(&batch).is_ok());
     own.destroy();
@@ -736,7 +736,7 @@ fn a_buffer_of_another_device() {
     let ((own, queue), (other, other_queue)) = (device_of(&adapter, |_| {}), device_of(&adapter, |_| {}));
     let kernels = Kernels::new(&own, &queue).unwrap();
     let foreign = Kernels::new(&other, &other_queue).unwrap();
-    let plan = kernels.plan(&SoftmaxLoss::cross_entropy(), &PlanRequest::new(4, 6)).unwrap();
+    let plan = kernels.plan(SoftmaxLoss::cross_entropy(), &PlanRequest::new(4, 6)).unwrap();
     let buffers = [COPIED; 2].map(|usage| buffer(&kernels, 4096, usage));
     let foreign = buffer(&foreign, 4096, COPIED);
     let labels = TargetViews::Hard(View::new(&buffers[0], 0, 4 * ROWS));
@@ -768,7 +768,7 @@ fn a_gated_class_far_above_the_rest() {
     let logits = [0.5, 300.0, -1.0, 0.25, 2.0, -250.0];
     let gates = [1.0, 0.0, 1.0, 1.0, 1.0, 1.0];
     let batch = Batch::new(&logits[..], 6, Targets::Hard(&[3])).with_gates(&gates);
-    let out = context.loss_and_grad(&SoftmaxLoss::equalization_given(), &batch).unwrap();
+    let out = context.loss_and_grad(SoftmaxLoss::equalization_given(), &batch).unwrap();
     let kept = [0.5f64, -1.0, 0.25, 2.0, -250.0];
     let sum: f64 = kept.iter().map(|z| z.exp()).sum();
     assert!((f64::from(out.loss) - (sum.ln() - 0.25)).abs() < 1e-6, "{}", out.loss);

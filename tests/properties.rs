@@ -321,7 +321,7 @@ fn deferred_reweighting_by_update() {
     assert_eq!(plan.bytes(), bytes + 4 * 50, "the column stays");
     assert_eq!(pass(kernels, &plan, &before, &data, manner).unwrap(), first);
     // Terms of the inner loops cannot be switched on.
-    let refused = plan.update(&SoftmaxLoss::balanced(&tail));
+    let refused = plan.update(SoftmaxLoss::balanced(&tail));
     assert!(matches!(refused, Err(longtail::Error::Unexpected { .. })), "{refused:?}");
     assert_eq!(
         pass(kernels, &plan, &before, &data, manner).unwrap(),

@@ -419,7 +419,7 @@ fn sizes_and_refusals() {
     let kernels = context().kernels();
     let request =
         |index, shards, classes| PlanRequest::new(3, 10).with_shard(Shard { index, shards, classes });
-    let plan = kernels.plan(&SoftmaxLoss::cross_entropy(), &request(1, 4, 2..5)).unwrap();
+    let plan = kernels.plan(SoftmaxLoss::cross_entropy(), &request(1, 4, 2..5)).unwrap();
     let statistics = plan.statistics().unwrap();
     assert_eq!(statistics.rounds(), 1);
     // Maximum, sum, bad; of the label: owned, v twice, margin, weight, smoothing, power.
@@ -427,11 +427,11 @@ fn sizes_and_refusals() {
     assert_eq!(statistics.slot(0, 1), slot..2 * slot);
     assert_eq!(statistics.region(0), 0..4 * slot);
     assert_eq!(statistics.bytes(), (4 * slot).next_multiple_of(256));
-    let seesaw = kernels.plan(&SoftmaxLoss::seesaw(&counts(10)), &request(0, 2, 0..10)).unwrap();
+    let seesaw = kernels.plan(SoftmaxLoss::seesaw(&counts(10)), &request(0, 2, 0..10)).unwrap();
     assert_eq!(seesaw.statistics().unwrap().rounds(), 2);
     assert_eq!(seesaw.counts().unwrap().classes(), 10);
     let refused = |index, shards, classes| {
-        kernels.plan(&SoftmaxLoss::cross_entropy(), &request(index, shards, classes)).unwrap_err()
+        kernels.plan(SoftmaxLoss::cross_entropy(), &request(index, shards, classes)).unwrap_err()
     };
     assert!(matches!(refused(2, 2, 0..1), Error::Parameter { name: "the shard's number", value: 2.0, .. }));
     assert!(matches!(refused(0, 2, 5..11), Error::Parameter { value: 11.0, .. }));
@@ -451,7 +451,7 @@ fn sizes_and_refusals() {
     assert!(matches!(short, Err(Error::Length { what: "the statistics", .. })), "{short:?}");
     let round = plan.encode_partial(&mut encoder, &inputs, 1, view(3, statistics.bytes()));
     assert!(matches!(round, Err(Error::Parameter { name: "the round", value: 1.0, .. })), "{round:?}");
-    let unsharded = kernels.plan(&SoftmaxLoss::cross_entropy(), &PlanRequest::new(3, 3)).unwrap();
+    let unsharded = kernels.plan(SoftmaxLoss::cross_entropy(), &PlanRequest::new(3, 3)).unwrap();
     assert_eq!(unsharded.statistics(), None);
     let partial = unsharded.encode_partial(&mut encoder, &inputs, 0, view(3, 16));
     assert!(matches!(partial, Err(Error::Unexpected { .. })), "{partial:?}");

@@ -69,15 +69,14 @@ impl Engine {
         match self {
             Engine::Reference => Ok(by_reference(case)?),
             Engine::Adapter(context, mode) => {
-                let loss = match &case.loss {
-                    Loss::Softmax(spec) => longtail::Loss::from(spec),
-                    Loss::Grouped(spec) => longtail::Loss::from(spec),
-                    _ => return Err(Trouble::Unsupported("its family has no kernels".into())),
-                };
-                let batch = case.inputs.batch(&case.inputs.logits);
+                let loss = on_device(&case.loss)?;
+                let mut batch = case.inputs.batch(&case.inputs.logits);
+                if let Loss::Distillation(_) = &case.loss {
+                    batch = batch.with_teacher(&case.inputs.teacher);
+                }
                 let found = match mode {
-                    Mode::LossAndGrad => context.loss_and_grad(loss, &batch)?,
-                    Mode::ForwardBackward => context.forward_backward(loss, &batch, Upstream::One)?,
+                    Mode::LossAndGrad => context.loss_and_grad(&loss, &batch)?,
+                    Mode::ForwardBackward => context.forward_backward(&loss, &batch, Upstream::One)?,
                 };
                 Ok(Found {
                     loss: f64::from(found.loss),
@@ -118,6 +117,19 @@ impl Engine {
             }
         }
         Ok(Errors { loss, gradient, allowed: self.allowed(case) })
+    }
+}
+
+/// The loss as the adapter takes it, where its family has kernels.
+fn on_device(loss: &Loss) -> Result<longtail::Loss<'_>, Trouble> {
+    match loss {
+        Loss::Softmax(spec) => Ok(spec.into()),
+        Loss::Grouped(spec) => Ok(spec.into()),
+        Loss::Distillation(spec) => Ok(spec.into()),
+        Loss::Lade(spec) => Ok(spec.into()),
+        Loss::Objectness(spec) => Ok(spec.into()),
+        Loss::Range(spec) => Ok(spec.into()),
+        _ => Err(Trouble::Unsupported("its family has no kernels".into())),
     }
 }
 

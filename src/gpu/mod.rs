@@ -7,19 +7,24 @@
 mod choice;
 mod context;
 mod counts;
+pub mod distillation;
 pub mod grouped;
 pub mod head;
 mod kernels;
+pub mod lade;
 pub mod matmul;
 mod plan;
 mod program;
+pub mod range;
 mod readback;
 mod request;
 mod session;
 pub mod shader;
 mod softmax;
+pub mod sum;
 mod uniforms;
 mod view;
+mod walk;
 
 pub use choice::RowChoice;
 pub use context::Context;

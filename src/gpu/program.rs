@@ -1,9 +1,13 @@
 //! Kernels of every family as one type: what the pipeline cache hashes and compiles.
 
+use super::distillation::DistillationKey;
 use super::grouped::GroupedKey;
 use super::head::HeadKey;
+use super::lade::LadeKey;
 use super::matmul::MatmulKey;
+use super::range::RangeKey;
 use super::shader::{Binding, KernelKey};
+use super::sum::SumKey;
 
 /// A kernel, as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +21,14 @@ pub enum Program {
     Grouped(GroupedKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
+    /// Of distillation.
+    Distillation(DistillationKey),
+    /// Of LADE's regulariser.
+    Lade(LadeKey),
+    /// Of losses that are a sum of two.
+    Sum(SumKey),
+    /// Of range loss.
+    Range(RangeKey),
 }
 
 impl From<KernelKey> for Program {
@@ -43,6 +55,30 @@ impl From<MatmulKey> for Program {
     }
 }
 
+impl From<DistillationKey> for Program {
+    fn from(key: DistillationKey) -> Self {
+        Self::Distillation(key)
+    }
+}
+
+impl From<LadeKey> for Program {
+    fn from(key: LadeKey) -> Self {
+        Self::Lade(key)
+    }
+}
+
+impl From<SumKey> for Program {
+    fn from(key: SumKey) -> Self {
+        Self::Sum(key)
+    }
+}
+
+impl From<RangeKey> for Program {
+    fn from(key: RangeKey) -> Self {
+        Self::Range(key)
+    }
+}
+
 /// Asks the key of whatever family it is.
 macro_rules! of_key {
     ($program:expr, $key:ident => $answer:expr) => {
@@ -51,6 +87,10 @@ macro_rules! of_key {
             Program::Head($key) => $answer,
             Program::Grouped($key) => $answer,
             Program::Matmul($key) => $answer,
+            Program::Distillation($key) => $answer,
+            Program::Lade($key) => $answer,
+            Program::Sum($key) => $answer,
+            Program::Range($key) => $answer,
         }
     };
 }

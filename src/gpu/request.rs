@@ -72,6 +72,12 @@ pub struct PlanRequest {
     pub shard: Option<Shard>,
     /// Whether the blocks of logits follow each other in one scratch buffer, while dense targets and gates are whole.
     pub(crate) scratch: bool,
+    /// Whether the gradient is added to what its buffer holds, instead of taking its place. Default no.
+    pub added_gradient: bool,
+    /// Columns of a row before the plan's own: for plans over a part of the columns of another plan.
+    pub(crate) first_column: usize,
+    /// Rows of a window, at most, for plans that share their windows; 0: as many as fit.
+    pub(crate) most_rows: u64,
 }
 
 impl PlanRequest {
@@ -96,6 +102,9 @@ impl PlanRequest {
             row_blocks: Vec::new(),
             shard: None,
             scratch: false,
+            added_gradient: false,
+            first_column: 0,
+            most_rows: 0,
         }
     }
 
@@ -191,6 +200,16 @@ impl PlanRequest {
         self.logits_stride = shard.classes.len();
         self.gradient_stride = shard.classes.len();
         self.shard = Some(shard);
+        self
+    }
+
+    /// Adds the gradient to what its buffer holds: `gradient += d loss / d logits`, so that a loss of several parts is
+    /// a pass for each of them into one gradient, the first without this. For [`DistillationLoss`](crate::DistillationLoss)
+    /// and [`LadeLoss`](crate::LadeLoss) without a part of their own to add to, and for
+    /// [`RangeLoss`](crate::RangeLoss); not in place. A 16-bit gradient is rounded once more.
+    #[must_use]
+    pub fn with_added_gradient(mut self) -> Self {
+        self.added_gradient = true;
         self
     }
 

@@ -21,7 +21,7 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`; NaN for a grouped loss, whose segments have one each.
+    /// `logsumexp(u)`, `[N]`; NaN for losses without one softmax over the row.
     pub log_sum_exp: Vec<f32>,
     /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets; for a grouped loss the
     /// product over the label's own segments.
@@ -34,7 +34,8 @@ pub struct Output {
     pub counts: Option<Vec<u64>>,
 }
 
-/// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place.
+/// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place, or, where a loss of
+/// two parts reads the logits twice, in a buffer of its own.
 ///
 /// Logits go to the device in the request's element type, rounded to nearest, and the gradient comes back widened to
 /// f32. Matrices that are larger than a buffer may be are laid over several.
@@ -48,6 +49,10 @@ pub struct Session {
     feature_norms: Option<wgpu::Buffer>,
     /// Soft targets, or given gates.
     dense: Option<Blocks>,
+    /// The teacher's logits.
+    teacher: Option<Blocks>,
+    /// Absent in place.
+    gradient: Option<Blocks>,
     upstream: Option<wgpu::Buffer>,
     class_scale_gradient: Option<wgpu::Buffer>,
     rows: wgpu::Buffer,
@@ -92,6 +97,22 @@ impl Blocks {
     }
 }
 
+/// The blocks of a session's matrices as views.
+struct Views<'a> {
+    logits: Vec<View<'a>>,
+    /// Soft targets, or given gates.
+    dense: Option<Vec<View<'a>>>,
+    teacher: Option<Vec<View<'a>>>,
+    gradient: Option<Vec<View<'a>>>,
+}
+
+impl Views<'_> {
+    /// The gradient, where it has a place of its own.
+    fn gradient(&self) -> Option<MatrixView<'_>> {
+        self.gradient.as_deref().map(MatrixView::Blocks)
+    }
+}
+
 fn upload(kernels: &Kernels, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
     kernels.scoped("uploading a batch", || {
         kernels.queue.write_buffer(buffer, 0, bytes);
@@ -105,16 +126,20 @@ impl Session {
     /// # Errors
     /// As [`Kernels::plan`].
     pub fn of<'a>(kernels: &Kernels, loss: impl Into<Loss<'a>>, request: &PlanRequest) -> Result<Self> {
-        let mut request = request.clone().with_storage(Storage::InPlace);
+        let loss = loss.into();
+        let mut request = request.clone().with_storage(match loss.needs_own_gradient() {
+            true => Storage::Separate,
+            false => Storage::InPlace,
+        });
         request.gradient = request.logits;
         request.logits_stride = request.classes;
         request.gradient_stride = request.classes;
         if request.shard.is_some() {
             return Err(Error::Unexpected { what: "a shard", planned: "for whole batches" });
         }
-        let loss = loss.into();
+        let teacher = loss.teacher_columns(request.classes);
         let dense = loss.takes_gates() || matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
-        let blocks = blocks_for(kernels, &request, dense)?;
+        let blocks = blocks_for(kernels, &request, dense || teacher.is_some())?;
         if blocks.len() > 1 {
             request.row_blocks = blocks.clone();
         }
@@ -140,6 +165,12 @@ impl Session {
                     };
                     Blocks::new(kernels, "targets or gates", Element::F32, columns, &blocks)
                 }),
+                teacher: teacher.map(|columns| {
+                    Blocks::new(kernels, "teacher logits", Element::F32, columns as u64, &blocks)
+                }),
+                gradient: loss
+                    .needs_own_gradient()
+                    .then(|| Blocks::new(kernels, "the gradient", request.gradient, classes, &blocks)),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request
                     .class_scale_gradient
@@ -196,9 +227,10 @@ impl Session {
         self.upload(batch)?;
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let (logits, dense) = self.matrices();
-        let inputs = self.inputs(&logits, &dense);
-        self.plan.encode_loss_and_grad(&mut encoder, &inputs, None, class_scale, &self.outputs())?;
+        let matrices = self.matrices();
+        let inputs = self.inputs(&matrices);
+        let gradient = matrices.gradient();
+        self.plan.encode_loss_and_grad(&mut encoder, &inputs, gradient, class_scale, &self.outputs())?;
         self.finish(encoder).await
     }
 
@@ -240,10 +272,10 @@ impl Session {
         };
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let (logits, dense) = self.matrices();
-        let inputs = self.inputs(&logits, &dense);
+        let matrices = self.matrices();
+        let inputs = self.inputs(&matrices);
         self.plan.encode_forward(&mut encoder, &inputs, &self.outputs())?;
-        self.plan.encode_backward(&mut encoder, &inputs, view, None, class_scale)?;
+        self.plan.encode_backward(&mut encoder, &inputs, view, matrices.gradient(), class_scale)?;
         self.finish(encoder).await
     }
 
@@ -297,6 +329,9 @@ impl Session {
             (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
             (None, None) => {}
         }
+        if let (Some(blocks), Some(values)) = (&self.teacher, batch.teacher) {
+            blocks.write(&self.plan.core.kernels, values)?;
+        }
         self.logits.write(&self.plan.core.kernels, batch.logits)?;
         for (buffer, bytes) in parts {
             if let Some(buffer) = buffer.filter(|_| !bytes.is_empty()) {
@@ -315,12 +350,18 @@ impl Session {
         View::new(buffer, 0, 4 * elements)
     }
 
-    /// The blocks of logits, and of soft targets or gates.
-    fn matrices(&self) -> (Vec<View<'_>>, Vec<View<'_>>) {
-        (self.logits.views(), self.dense.as_ref().map(Blocks::views).unwrap_or_default())
+    /// The blocks of every matrix.
+    fn matrices(&self) -> Views<'_> {
+        Views {
+            logits: self.logits.views(),
+            dense: self.dense.as_ref().map(Blocks::views),
+            teacher: self.teacher.as_ref().map(Blocks::views),
+            gradient: self.gradient.as_ref().map(Blocks::views),
+        }
     }
 
-    fn inputs<'a>(&'a self, logits: &'a [View<'a>], dense: &'a [View<'a>]) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, matrices: &'a Views<'a>) -> Inputs<'a> {
+        let dense = matrices.dense.as_deref().unwrap_or(&[]);
         let rows = self.plan.core.extent.rows;
         let soft = self.plan.core.request.targets == TargetKind::Soft;
         let targets = match (self.plan.core.request.targets, self.targets.as_slice()) {
@@ -333,11 +374,12 @@ impl Session {
             _ => TargetViews::Soft(MatrixView::Blocks(dense)),
         };
         Inputs {
-            logits: MatrixView::Blocks(logits),
+            logits: MatrixView::Blocks(&matrices.logits),
             targets,
             row_weights: self.row_weights.as_ref().map(|buffer| self.part(buffer, rows)),
             feature_norms: self.feature_norms.as_ref().map(|buffer| self.part(buffer, rows)),
             gates: (self.dense.is_some() && !soft).then_some(MatrixView::Blocks(dense)),
+            teacher: matrices.teacher.as_deref().map(MatrixView::Blocks),
         }
     }
 
@@ -364,7 +406,8 @@ impl Session {
             (&self.plan.core.memory.scalars, 0, self.plan.core.memory.scalars.size()),
             (&self.rows, 0, 4 * rows + 4),
         ];
-        let blocks = self.logits.views();
+        let result = self.gradient.as_ref().unwrap_or(&self.logits);
+        let blocks = result.views();
         ranges.extend(blocks.iter().map(|view| (view.buffer, 0, view.size)));
         if let Some(buffer) = &self.class_scale_gradient {
             ranges.push((buffer, 0, buffer.size()));
@@ -377,8 +420,8 @@ impl Session {
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
         let mut gradient = Vec::new();
-        for (elements, _) in &self.logits.parts {
-            let part = self.logits.element.decode(next());
+        for (elements, _) in &result.parts {
+            let part = result.element.decode(next());
             gradient.extend_from_slice(part.get(..*elements).unwrap_or(&part));
         }
         Ok(Output {

@@ -147,12 +147,29 @@ pub struct Inputs<'a> {
     /// Gates `[N, K]`, f32, contiguous, where the spec's gates are given; for a grouped loss weights or gates of its
     /// segments, `[N, G]`.
     pub gates: Option<MatrixView<'a>>,
+    /// The teacher's logits `[N, M]`, f32, contiguous, for distillation: M is K, or the experts' classes one expert
+    /// after the other.
+    pub teacher: Option<MatrixView<'a>>,
 }
 
 impl<'a> Inputs<'a> {
     /// Logits and targets, nothing else.
     pub fn new(logits: impl Into<MatrixView<'a>>, targets: TargetViews<'a>) -> Self {
-        Self { logits: logits.into(), targets, row_weights: None, feature_norms: None, gates: None }
+        Self {
+            logits: logits.into(),
+            targets,
+            row_weights: None,
+            feature_norms: None,
+            gates: None,
+            teacher: None,
+        }
+    }
+
+    /// With a teacher's logits.
+    #[must_use]
+    pub fn with_teacher(mut self, teacher: impl Into<MatrixView<'a>>) -> Self {
+        self.teacher = Some(teacher.into());
+        self
     }
 }
 

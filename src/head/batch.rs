@@ -145,6 +145,7 @@ impl<'a, T: Copy + Into<f64>> HeadBatch<'a, T> {
             row_weights: self.row_weights,
             feature_norms: self.feature_norms.or(Some(feature_norms).filter(|norms| !norms.is_empty())),
             gates: self.gates,
+            teacher: None,
         }
     }
 

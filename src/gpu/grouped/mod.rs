@@ -117,6 +117,7 @@ pub(crate) fn plan(
         saved_fields,
         slot_fields: 0,
         rows_in_a_loop: true,
+        ..Needs::default()
     };
     let cut = extent.cut(kernels, rows.choice, &needs)?;
     if cut.split {
@@ -211,8 +212,8 @@ impl Passes for GroupedPasses {
     fn wants(&self) -> Wants {
         Wants {
             gates: self.terms.given.then_some("the draws' source `Given`"),
-            feature_norms: None,
             outputs: 4,
+            ..Wants::default()
         }
     }
 

@@ -458,5 +458,6 @@ fn inputs<'a>(views: &HeadLossViews<'a>, chunks: &'a [View<'a>]) -> Inputs<'a> {
         row_weights: views.row_weights,
         feature_norms: views.feature_norms,
         gates: views.gates,
+        teacher: None,
     }
 }

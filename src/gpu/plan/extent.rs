@@ -17,11 +17,13 @@ pub(crate) struct Extent {
     /// The plan's own classes, and K.
     pub classes: Range<u64>,
     pub total_classes: u64,
+    /// Columns of the matrices' rows before the plan's own.
+    pub first_column: u64,
     pub logits: Matrix,
     pub gradient: Matrix,
     /// Soft targets or given gates, and how many columns they have: most often the plan's own classes.
     pub dense: Matrix,
-    pub dense_columns: u64,
+    pub dense_columns: Option<u64>,
     /// How many labels there are: most often K.
     pub labels: u64,
     /// Rows of each block.
@@ -80,10 +82,11 @@ impl Extent {
             rows,
             classes: own.start as u64..own.end as u64,
             total_classes: request.classes as u64,
+            first_column: request.first_column as u64,
             logits,
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
-            dense_columns: width as u64,
+            dense_columns: None,
             labels: request.classes as u64,
             blocks,
             scratch: request.scratch,
@@ -107,7 +110,7 @@ impl Extent {
     /// With gates of another width than the logits'.
     pub(crate) fn with_dense(mut self, columns: u64) -> Self {
         self.dense = Matrix { stride: columns, bytes: 4 };
-        self.dense_columns = columns;
+        self.dense_columns = Some(columns);
         self
     }
 
@@ -124,7 +127,8 @@ impl Extent {
 
     /// Whether rows of a packed gradient share words.
     pub(crate) fn has_edges(&self, packed: bool) -> bool {
-        packed && (self.gradient.stride % 2 == 1 || self.width() % 2 == 1)
+        let odd = |count: u64| count % 2 == 1;
+        packed && (odd(self.gradient.stride) || odd(self.width()) || odd(self.first_column))
     }
 
     /// Whether pairs of logits lie across words where pairs of the gradient do not.
@@ -164,7 +168,11 @@ impl Extent {
             row_bytes: 4 * needs.saved_fields.max(needs.row_fields),
             row_bytes_per_range: 4 * split * needs.slot_fields,
             row_groups: split,
-            most_rows: if needs.rows_in_a_loop { LONGEST_LOOP } else { 0 },
+            most_rows: match (needs.rows_in_a_loop, needs.most_rows) {
+                (true, 0) => LONGEST_LOOP,
+                (true, most) => most.min(LONGEST_LOOP),
+                (false, most) => most,
+            },
         };
         let windows = Windows::new(&shape, bounds)?;
         let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
@@ -177,7 +185,7 @@ impl Extent {
                 let piece_blocks = blocks.div_ceil(split);
                 let pieces = blocks.div_ceil(piece_blocks);
                 let part_from = |row: u64, matrix: Matrix| {
-                    let start = u64::from(classes.start);
+                    let start = self.first_column + u64::from(classes.start);
                     matrix.part(row, start, u64::from(rows.rows), u64::from(width), alignment)
                 };
                 let part = |matrix| part_from(rows.block_row, matrix);
@@ -194,12 +202,12 @@ impl Extent {
                     first_slot: slots,
                     logits: part(self.logits),
                     gradient: part(self.gradient),
-                    dense: match self.dense_columns == self.width() {
-                        true => part_from(dense_row, self.dense),
+                    dense: match self.dense_columns {
+                        None => part_from(dense_row, self.dense),
                         // Not of classes: whole rows.
-                        false => {
+                        Some(columns) => {
                             let count = u64::from(rows.rows);
-                            self.dense.part(dense_row, 0, count, self.dense_columns, alignment)
+                            self.dense.part(dense_row, 0, count, columns, alignment)
                         }
                     },
                 });
@@ -225,11 +233,13 @@ pub(crate) struct Needs {
     pub slot_fields: u64,
     /// Whether some kernel goes through a window's rows one after another.
     pub rows_in_a_loop: bool,
+    /// Rows of a window, at most; 0: as many as fit.
+    pub most_rows: u64,
 }
 
 /// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends every loop after 65,535 without a word, and
 /// drivers of displays end what runs too long.
-const LONGEST_LOOP: u64 = 32_768;
+pub(crate) const LONGEST_LOOP: u64 = 32_768;
 
 /// A batch in windows.
 #[derive(Debug, Clone, PartialEq, Eq)]

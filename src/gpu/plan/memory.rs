@@ -79,22 +79,12 @@ impl Memory {
         };
         let windows = WINDOW_STEP * (cut.windows.len() as u64).max(1);
         let sums: u64 = cut.ranges.rows.iter().map(|rows| sums_of(u64::from(rows.rows))).sum();
-        let uniform = |label, size| {
-            kernels.scoped("a plan's numbers", || {
-                Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                }))
-            })
-        };
         let memory = Self {
             rows: Arena::new(kernels, ROW_FIELDS, &per_row(kept.row_fields))?,
             saved: Arena::new(kernels, SAVED, &per_row(kept.saved_fields))?,
             classes: class_arena(kernels, cut, kept.class_columns)?,
-            windows: uniform(WINDOWS, windows)?,
-            spec: uniform(SPEC, kept.spec.max(16))?,
+            windows: uniform(kernels, WINDOWS, windows)?,
+            spec: uniform(kernels, SPEC, kept.spec.max(16))?,
             scalars: kernels
                 .scoped("a plan's scalars", || Ok(storage(kernels, SCALARS_LABEL, 4 * SCALARS as u64)))?,
             sums: match kept.many_rows && sums > 0 {
@@ -180,6 +170,21 @@ impl Memory {
             Ok(())
         })
     }
+}
+
+/// A buffer for numbers that are the same for all threads.
+///
+/// # Errors
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Device`](crate::Error::Device).
+pub(crate) fn uniform(kernels: &Kernels, label: &'static str, size: u64) -> Result<wgpu::Buffer> {
+    kernels.scoped("a plan's numbers", || {
+        Ok(kernels.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        }))
+    })
 }
 
 /// A region of the class table for each range of classes.

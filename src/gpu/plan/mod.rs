@@ -17,8 +17,8 @@ mod windows;
 
 pub(crate) use self::core::Core;
 pub(crate) use arena::storage;
-pub(crate) use extent::{Extent, Needs, Window, narrow};
-pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena};
+pub(crate) use extent::{Extent, LONGEST_LOOP, Needs, Window, narrow};
+pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
 pub use numbers::WindowNumbers;
 pub(crate) use passes::{Passes, Wants};
 pub(crate) use recorder::Recorder;
@@ -32,7 +32,7 @@ use super::kernels::Kernels;
 use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
-use super::{grouped, softmax};
+use super::{distillation, grouped, lade, range, softmax, sum};
 use crate::loss::Loss;
 use crate::{Error, Result};
 use memory::SCALAR_STEP;
@@ -59,15 +59,29 @@ impl Kernels {
     pub fn plan<'a>(&self, loss: impl Into<Loss<'a>>, request: &PlanRequest) -> Result<Plan> {
         let loss = loss.into();
         loss.check(request.classes, request.targets)?;
-        let (core, passes) = match &loss {
+        let made = match &loss {
             Loss::Softmax(spec) => softmax::plan(self, spec, request)?,
             Loss::Grouped(spec) => grouped::plan(self, spec, request)?,
+            loss if sum::is_sum(loss) => sum::plan(self, loss, request)?,
+            Loss::Distillation(spec) => distillation::plan(self, spec, request)?,
+            Loss::Lade(spec) => lade::plan(self, spec, request)?,
+            Loss::Objectness(_) => sum::plan(self, &loss, request)?,
+            Loss::Range(spec) => range::plan(self, spec, request)?,
         };
+        self.assemble(made, &loss)
+    }
+
+    /// A plan from its core and its passes, with the numbers of its loss.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub(crate) fn assemble(&self, made: (Core, Box<dyn Passes>), loss: &Loss<'_>) -> Result<Plan> {
+        let (core, passes) = made;
         for step in passes.steps() {
             step.check(&core)?;
         }
         let mut plan = Plan { core, passes };
-        plan.update(&loss)?;
+        plan.passes.update(&mut plan.core, loss)?;
         plan.set_step(loss.step())?;
         Ok(plan)
     }
@@ -94,6 +108,9 @@ impl Plan {
     /// # Errors
     /// [`Error::Device`].
     pub fn set_step(&self, step: u64) -> Result<()> {
+        for part in self.passes.parts() {
+            part.set_step(step)?;
+        }
         let words = [(step & 0xffff_ffff) as u32, (step >> 32) as u32];
         self.core.kernels.scoped("the gates' step", || {
             self.core.kernels.queue.write_buffer(
@@ -136,7 +153,8 @@ impl Plan {
         let grid = |step: &Step| {
             self.core.cut.windows.first().map_or((1, 1), |window| step.grid(&self.core, window))
         };
-        self.passes.steps().into_iter().map(|step| (step.program, grid(step))).collect()
+        let own = self.passes.steps().into_iter().map(|step| (step.program, grid(step)));
+        self.passes.parts().into_iter().flat_map(Plan::kernels).chain(own).collect()
     }
 
     /// The plan in words: shape, choice, windows, kernels, bytes.

@@ -1,5 +1,6 @@
 //! What a family of losses brings to a plan.
 
+use super::Plan;
 use super::core::Core;
 use super::extent::Window;
 use super::recorder::Recorder;
@@ -17,6 +18,10 @@ pub(crate) struct Wants {
     pub gates: Option<&'static str>,
     /// The features' norms.
     pub feature_norms: Option<&'static str>,
+    /// The teacher's logits, and how many columns they have.
+    pub teacher: Option<(&'static str, u64)>,
+    /// Whether there is one loss for the whole batch, and none for each row.
+    pub whole_batch: bool,
     /// How many fields of a row's results there are to copy, the row's loss among them.
     pub outputs: usize,
 }
@@ -29,15 +34,16 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
     /// What a pass reads and gives.
     fn wants(&self) -> Wants;
 
-    /// Records what needs no logits, for all rows: labels, counts, denominators.
-    fn prepare(&self, recorder: &mut Recorder<'_>);
+    /// Records what needs no logits, for all rows: labels, counts, denominators. This and the next two are what a loss
+    /// whose rows go one by one implements; one that looks at the whole batch implements [`forward`](Self::forward).
+    fn prepare(&self, _recorder: &mut Recorder<'_>) {}
 
     /// Records the rows' losses; for a fused plan the gradient too. A recorder that is held to one block of rows does
     /// so for these.
-    fn rows(&self, recorder: &mut Recorder<'_>);
+    fn rows(&self, _recorder: &mut Recorder<'_>) {}
 
     /// Records the reduced loss.
-    fn finish(&self, recorder: &mut Recorder<'_>);
+    fn finish(&self, _recorder: &mut Recorder<'_>) {}
 
     /// Records what follows: the gradient, unless the plan is fused. May be held to one block as well.
     fn backward(&self, recorder: &mut Recorder<'_>);
@@ -78,6 +84,11 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
     /// Cumulative class counts.
     fn counts(&self) -> Option<&DeviceCounts> {
         None
+    }
+
+    /// Plans that this one runs as its parts.
+    fn parts(&self) -> Vec<&Plan> {
+        Vec::new()
     }
 
     /// The passes of a plan that works on one shard of the classes.

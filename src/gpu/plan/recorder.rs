@@ -1,5 +1,6 @@
 //! From windows to dispatches.
 
+use super::Plan;
 use super::core::Core;
 use super::extent::Window;
 use super::memory::WINDOW_STEP;
@@ -8,6 +9,7 @@ use super::passes::Passes;
 use super::step::Step;
 use super::views::Bound;
 use super::windows::Part;
+use crate::gpu::program::Program;
 use crate::gpu::shader::Access;
 use crate::gpu::view::{MatrixView, View};
 
@@ -16,9 +18,25 @@ pub(crate) struct Recorder<'a> {
     core: &'a Core,
     passes: &'a dyn Passes,
     bound: &'a Bound<'a>,
-    pass: wgpu::ComputePass<'a>,
+    pass: Pass<'a>,
     /// The block of rows that passes are held to.
     block: Option<usize>,
+}
+
+/// A compute pass of the recorder's own, or of the one that it works for.
+#[expect(clippy::large_enum_variant, reason = "one of them lives for the time of a pass")]
+enum Pass<'a> {
+    Own(wgpu::ComputePass<'static>),
+    Lent(&'a mut wgpu::ComputePass<'static>),
+}
+
+impl Pass<'_> {
+    fn get(&mut self) -> &mut wgpu::ComputePass<'static> {
+        match self {
+            Self::Own(pass) => pass,
+            Self::Lent(pass) => pass,
+        }
+    }
 }
 
 impl<'a> Recorder<'a> {
@@ -31,7 +49,8 @@ impl<'a> Recorder<'a> {
     ) -> Self {
         let pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
-        Self { core, passes, bound, pass, block: None }
+        // The recorder keeps the encoder borrowed, and ends the pass.
+        Self { core, passes, bound, pass: Pass::Own(pass.forget_lifetime()), block: None }
     }
 
     /// Holds what follows to one block of rows, or to none.
@@ -40,13 +59,34 @@ impl<'a> Recorder<'a> {
     }
 
     /// The compute pass, for what others record into it.
-    pub(crate) fn pass(&mut self) -> &mut wgpu::ComputePass<'a> {
-        &mut self.pass
+    pub(crate) fn pass(&mut self) -> &mut wgpu::ComputePass<'static> {
+        self.pass.get()
+    }
+
+    /// The views of the pass.
+    pub(crate) fn bound(&self) -> Bound<'a> {
+        *self.bound
+    }
+
+    /// A recorder for a plan that is a part of this one, into the same compute pass.
+    pub(crate) fn within<'b>(&'b mut self, plan: &'b Plan, bound: &'b Bound<'b>) -> Recorder<'b> {
+        let (pass, block) = (Pass::Lent(self.pass.get()), self.block);
+        Recorder { core: &plan.core, passes: plan.passes.as_ref(), bound, pass, block }
     }
 
     /// Once for each window that has both rows and classes.
     pub(crate) fn over_elements(&mut self, step: &Step) {
         self.over(step, |window| window.rows > 0 && window.width() > 0);
+    }
+
+    /// The steps one after the other for each window that has both rows and classes: where the next window takes the
+    /// place of what the first step leaves.
+    pub(crate) fn over_elements_in_turn<'s>(&mut self, steps: impl IntoIterator<Item = &'s Step> + Clone) {
+        for (index, window) in self.core.cut.windows.iter().enumerate() {
+            if window.rows > 0 && window.width() > 0 {
+                steps.clone().into_iter().for_each(|step| self.dispatch(step, index, window));
+            }
+        }
     }
 
     /// Once for each window that has classes: what is written for each class is there even if there is no row.
@@ -105,9 +145,10 @@ impl<'a> Recorder<'a> {
             entries: &entries,
         });
         let (x, y) = step.grid(self.core, window);
-        self.pass.set_pipeline(&step.pipeline.pipeline);
-        self.pass.set_bind_group(0, &group, &[]);
-        self.pass.dispatch_workgroups(x, y, 1);
+        let pass = self.pass.get();
+        pass.set_pipeline(&step.pipeline.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(x, y, 1);
     }
 
     fn resource(
@@ -140,7 +181,10 @@ impl<'a> Recorder<'a> {
             "logits" => matrix(bound.logits, window.logits),
             "gradient" if step.of_classes => window.classes_of(bound.class_scale?, 4),
             "gradient" => matrix(bound.gradient, window.gradient),
-            "dense" => matrix(bound.dense, window.dense),
+            "dense" => match step.program {
+                Program::Distillation(_) => matrix(bound.teacher, window.dense),
+                _ => matrix(bound.dense, window.dense),
+            },
             "statistics" => bound.statistics?.binding(),
             // One number for the whole batch, or one for each row.
             "upstream" => match bound.upstream? {

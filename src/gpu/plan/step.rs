@@ -35,6 +35,8 @@ pub(crate) enum Launch {
     Groups(u32),
     /// So many workgroups for each row.
     RowsBy(u32),
+    /// A workgroup for each run of `columns` classes.
+    Columns { columns: u32 },
 }
 
 /// A kernel, compiled.
@@ -79,6 +81,7 @@ impl Step {
             Launch::Sums => sums_of(rows),
             Launch::Groups(groups) => u64::from(groups),
             Launch::RowsBy(groups) => rows * u64::from(groups),
+            Launch::Columns { columns } => u64::from(window.width().div_ceil(columns.max(1)).max(1)),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Bound<'a> {
     pub feature_norms: Option<View<'a>>,
     pub logits: Option<MatrixView<'a>>,
     pub dense: Option<MatrixView<'a>>,
+    pub teacher: Option<MatrixView<'a>>,
     pub gradient: Option<MatrixView<'a>>,
     pub class_scale: Option<View<'a>>,
     pub upstream: Option<View<'a>>,
@@ -26,11 +27,12 @@ pub(crate) struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     /// Name and view of everything that passes only read.
-    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 9] {
+    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 10] {
         let one = |view: Option<View<'a>>| view.map(MatrixView::Whole);
         [
             ("logits", self.logits),
             ("dense targets or gates", self.dense),
+            ("teacher logits", self.teacher),
             ("the upstream gradient", one(self.upstream)),
             ("labels", one(self.labels)),
             ("second labels", one(self.second_labels)),
@@ -52,7 +54,8 @@ impl Plan {
         let extent = &self.core.extent;
         let whole = [extent.rows];
         let blocks = if extent.scratch { &whole[..] } else { &extent.blocks[..] };
-        self.check_blocks(what, view, extent.dense, extent.dense_columns, blocks)
+        let columns = extent.dense_columns.unwrap_or(extent.width());
+        self.check_blocks(what, view, extent.dense, columns, blocks)
     }
 
     fn check_blocks(
@@ -96,8 +99,18 @@ impl Plan {
         if let Some(gates) = &gates {
             self.check_dense("gates", gates)?;
         }
+        let teacher = inputs.teacher;
+        let (needed_by, columns) = wants.teacher.unwrap_or_default();
+        let planned = "for a loss without a teacher";
+        wanted("teacher logits", needed_by, teacher.is_some(), wants.teacher.is_some(), planned)?;
+        if let Some(teacher) = &teacher {
+            let matrix = Matrix { stride: columns, bytes: 4 };
+            let blocks = &self.core.extent.blocks;
+            self.check_blocks("teacher logits", teacher, matrix, columns, blocks)?;
+        }
         let mut bound = Bound {
             logits: Some(inputs.logits),
+            teacher,
             row_weights: optional(
                 "row weights",
                 "the plan",
@@ -138,6 +151,12 @@ impl Plan {
 
     pub(crate) fn check_upstream<'a>(&self, bound: &mut Bound<'a>, upstream: Option<View<'a>>) -> Result<()> {
         if let Some(view) = upstream {
+            if self.passes.wants().whole_batch && view.size != 4 {
+                return Err(Error::Unexpected {
+                    what: "an upstream gradient per row",
+                    planned: "for a loss of the whole batch",
+                });
+            }
             let bytes = if view.size == 4 { 4 } else { self.core.per_row() };
             view.check("the upstream gradient", bytes, self.core.alignment(), BufferUsages::STORAGE)?;
             bound.upstream = Some(view);
@@ -223,7 +242,7 @@ impl Plan {
         let in_place = self.core.request.storage == Storage::InPlace;
         let own = |name: &str, other: &MatrixView<'_>| in_place && name == "logits" && other == view;
         // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
-        for (other, read) in bound.read().into_iter().take(3) {
+        for (other, read) in bound.read().into_iter().take(4) {
             let Some(read) = read.filter(|read| !own(other, read)) else { continue };
             if !view.overlaps(&read)
                 && view.shares_buffer(&read)

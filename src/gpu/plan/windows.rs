@@ -43,7 +43,9 @@ impl Matrix {
     pub(crate) fn part(&self, row: u64, class: u64, rows: u64, classes: u64, alignment: u64) -> Part {
         let start = (row * self.stride + class) * self.bytes;
         let offset = start / alignment * alignment;
-        let size = self.size(rows, classes).unwrap_or(0);
+        // Rounded up once: what starts in the middle of a word may end with one.
+        let elements = if rows == 0 || classes == 0 { 0 } else { (rows - 1) * self.stride + classes };
+        let size = self.bytes * elements;
         Part {
             offset,
             size: if size == 0 { 0 } else { (start - offset + size).next_multiple_of(4) },
@@ -94,6 +96,8 @@ pub(crate) struct Rows {
 pub(crate) struct Windows {
     pub rows: Vec<Rows>,
     pub classes: Vec<Range<u32>>,
+    /// Rows that a window could have.
+    pub most_rows: u64,
 }
 
 /// Ranges of classes start at multiples of this, so that bindings of 4 bytes a class are aligned on every device.
@@ -168,7 +172,7 @@ impl Windows {
             // A batch of no rows still has a loss: one window of none.
             rows.push(Rows { block: 0, block_row: 0, row: 0, rows: 0 });
         }
-        Ok(Self { rows, classes })
+        Ok(Self { rows, classes, most_rows: most })
     }
 }
 

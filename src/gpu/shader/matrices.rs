@@ -119,6 +119,24 @@ impl Matrices {
         });
     }
 
+    /// The logits' elements alone, for kernels that do not walk along rows.
+    pub(crate) fn push_reading(&self, files: &mut Vec<File>) {
+        if self.reads(Cell::PackedBf16) {
+            files.push(shader!("packed_bf16.wgsl"));
+        }
+        self.push_logits(files);
+    }
+
+    /// What the gradient's buffer holds, for kernels that add to it.
+    pub(crate) fn push_old(&self, files: &mut Vec<File>, adds: bool) {
+        files.push(match self.gradient.filter(|_| adds) {
+            None => shader!("walk/old_none.wgsl"),
+            Some(Cell::F32 | Cell::NativeF16) => shader!("walk/old_whole.wgsl"),
+            Some(Cell::PackedF16) => shader!("walk/old_f16.wgsl"),
+            Some(Cell::PackedBf16) => shader!("walk/old_bf16.wgsl"),
+        });
+    }
+
     fn push_logits(&self, files: &mut Vec<File>) {
         let Some(cell) = self.logits else {
             files.push(shader!("no_logits.wgsl"));

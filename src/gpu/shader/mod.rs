@@ -7,11 +7,13 @@ mod bindings;
 mod files;
 mod header;
 mod matrices;
+mod text;
 
 pub use bindings::{Access, Binding};
 pub(crate) use files::{File, shader};
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
 pub(crate) use matrices::Matrices;
+pub(crate) use text::text;
 
 use crate::batch::TargetKind;
 use crate::element::Element;

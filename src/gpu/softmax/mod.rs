@@ -7,6 +7,7 @@ mod steps;
 pub(crate) use shard::ShardPasses;
 pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
+pub(crate) use spec::plain_numbers;
 
 use super::choice::{RowChoice, RowRequest, choose};
 use super::counts::DeviceCounts;
@@ -51,6 +52,12 @@ pub(crate) fn plan(
     spec: &SoftmaxLoss,
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
+    if request.added_gradient {
+        return Err(Error::Unexpected {
+            what: "a gradient that is added to",
+            planned: "for a softmax loss, whose pass comes first",
+        });
+    }
     let extent = Extent::new(request)?;
     let terms = inner_terms(spec, request.targets);
     let rows = RowRequest {
@@ -78,6 +85,7 @@ pub(crate) fn plan(
         saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
         slot_fields: layout.slot,
         rows_in_a_loop: request.class_scale_gradient,
+        most_rows: request.most_rows,
     };
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();
@@ -131,6 +139,7 @@ impl Passes for SoftmaxPasses {
             gates: self.terms.gate_given.then_some("the gate's source `Given`"),
             feature_norms: self.influence.then_some("the influence-balanced loss"),
             outputs: 4,
+            ..Wants::default()
         }
     }
 
@@ -169,8 +178,8 @@ impl Passes for SoftmaxPasses {
             recorder.over_columns(step);
         }
         if let Some(step) = &self.steps.backward {
-            recorder.over_elements(step);
-            self.stitch(recorder);
+            // A row's edges are those of its last window: each is stitched before the next.
+            recorder.over_elements_in_turn(std::iter::once(step).chain(&self.steps.stitch));
         }
     }
 

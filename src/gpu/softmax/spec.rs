@@ -121,6 +121,19 @@ impl SoftmaxNumbers {
     }
 }
 
+/// The numbers of cross-entropy with a reduction and an ignored index: what the kernels that prepare rows of other
+/// families read.
+pub(crate) fn plain_numbers(
+    reduction: Reduction,
+    ignore_index: Option<i32>,
+    rows: u64,
+    row_weights: bool,
+) -> SoftmaxNumbers {
+    let spec = SoftmaxLoss::default().with_reduction(reduction).with_ignore_index(ignore_index);
+    let columns = ClassColumns { inner: Vec::new(), labels: Vec::new() };
+    SoftmaxNumbers::new(&spec, rows, &columns, row_weights)
+}
+
 /// A column of the class table that only the labels' own values are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LabelColumn {

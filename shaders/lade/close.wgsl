@@ -1,0 +1,43 @@
+// From a range's columns to their part of the regulariser and what their gradient is made of. The loss of the batch has
+// been set to 0, or NaN, before.
+//
+// Dispatch: one workgroup for each range of classes, one after another.
+
+@group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
+@group(0) @binding(3) var<storage, read_write> classes: array<f32>;
+
+var<workgroup> tree: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  // One by the rows that count; 0 without one.
+  let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
+  var sum = 0.0;
+  for (var j = thread; j < window.classes; j += WG) {
+    var own = 0.0;
+    var all = 0.0;
+    if (inverse > 0.0) {
+      let count = table(TABLE_COUNT, j);
+      let share = select(0.0, 1.0 / count, count > 0.0);
+      let first = table(TABLE_OWN, j) * share;
+      let second = table(TABLE_MAX, j) + (log(table(TABLE_SUM, j)) + log(inverse));
+      let weight = numbers.weight * table(TABLE_WEIGHT, j);
+      sum += -weight * ((first - second) - numbers.lambda * second * second);
+      own = weight * share;
+      all = weight * (1.0 + 2.0 * numbers.lambda * second) / table(TABLE_SUM, j);
+    }
+    classes[TABLE_FACTOR_OWN * window.classes + j] = own;
+    classes[TABLE_FACTOR_ALL * window.classes + j] = all;
+  }
+  tree[thread] = sum;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+    if (thread < half) {
+      tree[thread] += tree[thread + half];
+    }
+    workgroupBarrier();
+  }
+  if (thread == 0u) {
+    scalars[SCALAR_LOSS] = bitcast<u32>(bitcast<f32>(scalars[SCALAR_LOSS]) + tree[0]);
+  }
+}

@@ -1,0 +1,70 @@
+// The gradient of one piece of a row per workgroup: each logit is read once more, its gradient written, or with ADDS
+// added to what is there. Needs open_terms(row) and element_gradient(row, j, z) of the family, and one of old_*.wgsl.
+//
+// Dispatch: a workgroup for each piece of each row.
+
+fn written(row: Row, j: u32, z: F) -> F {
+  let g = element_gradient(row, j, z);
+  if (ADDS) {
+    let old = select(numbers.old_factor * old_gradient(row.gradient + j), 0.0, numbers.old_factor == 0.0);
+    return g + old;
+  }
+  return g;
+}
+
+fn walk_gradient(row: Row, thread: u32, blocks: Blocks) {
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let z = load_block(row, block, thread);
+    store_block(row, block, thread, Quad(
+      written(row, column(row, block, thread, 0u), z.a),
+      written(row, column(row, block, thread, 1u), z.b),
+      written(row, column(row, block, thread, 2u), z.c),
+      written(row, column(row, block, thread, 3u), z.d),
+    ));
+  }
+  for (var step = 0u; step < EDGE_STEPS; step++) {
+    let j = edge_column(row, blocks, thread, step);
+    var g = array<F, WIDTH>();
+    for (var k = 0u; k < WIDTH; k++) {
+      let here = clamped(j + k);
+      g[k] = written(row, here, load_logits(row.logits, here));
+    }
+    store_inside(row, j, g);
+  }
+}
+
+// The first and the last element of a row whose word it does not own, for `stitch`.
+fn save_edges(row: Row) {
+  if (!GRADIENT_PACKED) {
+    return;
+  }
+  if (row.shift == 1u) {
+    let g = written(row, 0u, load_logits(row.logits, 0u));
+    store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
+  }
+  if (((row.shift + window.classes) & 1u) == 1u) {
+    let last = window.classes - 1u;
+    let g = written(row, last, load_logits(row.logits, last));
+    store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+) {
+  let index = linear_workgroup(id, count);
+  let group = index / window.pieces;
+  let piece = index % window.pieces;
+  if (!is_group(group)) {
+    return;
+  }
+  let row = open_row(group);
+  open_terms(row);
+  walk_gradient(row, thread, blocks_of_piece(row, piece));
+  if (piece == 0u && thread == 0u) {
+    save_edges(row);
+  }
+}

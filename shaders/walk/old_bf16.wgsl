@@ -1,0 +1,5 @@
+// What the gradient's buffer holds, bf16, two in a word.
+fn old_gradient(i: u32) -> f32 {
+  let pair = unpack_bf16(read_gradient_word(i >> 1u));
+  return select(pair.x, pair.y, (i & 1u) == 1u);
+}

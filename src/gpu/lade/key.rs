@@ -1,0 +1,179 @@
+//! The kernels of LADE's regulariser.
+
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader, text};
+use crate::gpu::walk::saved_extra;
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LadeDriver {
+    /// Looks for logits that are not finite, and for the largest.
+    Rows,
+    /// What a window's rows add to each column.
+    Columns,
+    /// The regulariser, and what the gradient is made of.
+    Close,
+    /// The gradient.
+    Gradient,
+}
+
+/// Columns that a workgroup of [`LadeDriver::Columns`] takes, and the threads of each.
+pub(super) const COLUMNS: u32 = 32;
+const ROW_THREADS: u32 = 4;
+
+/// Everything that a kernel's text depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LadeKey {
+    /// Which kernel.
+    pub driver: LadeDriver,
+    /// How buffers are bound.
+    pub storage: Storage,
+    /// How logits are read.
+    pub logits: Cell,
+    /// How the gradient is written.
+    pub gradient: Cell,
+    /// Whether pairs of logits may lie across two words.
+    pub straddle: bool,
+    /// Threads per workgroup, a power of two.
+    pub workgroup: u32,
+    /// Whether the gradient is added to what is there.
+    pub adds: bool,
+}
+
+impl LadeKey {
+    /// A key of one of the kernels that do not write the gradient.
+    pub(crate) fn reading(driver: LadeDriver, logits: Cell, gradient: Cell, workgroup: u32) -> Self {
+        Self {
+            driver,
+            storage: Storage::Separate,
+            logits: if driver == LadeDriver::Close { Cell::F32 } else { logits },
+            gradient: if driver == LadeDriver::Rows { gradient } else { Cell::F32 },
+            straddle: false,
+            workgroup: if driver == LadeDriver::Columns { COLUMNS * ROW_THREADS } else { workgroup },
+            adds: false,
+        }
+    }
+
+    fn writes(&self) -> bool {
+        self.driver == LadeDriver::Gradient
+    }
+
+    fn matrices(&self) -> Matrices {
+        Matrices {
+            storage: self.storage,
+            logits: (self.driver != LadeDriver::Close).then_some(self.logits),
+            gradient: self.writes().then_some(self.gradient),
+            may_replace: true,
+            straddle: self.straddle,
+            walks: self.writes(),
+            lanes: 1,
+            dense: false,
+            upstream: self.writes(),
+        }
+    }
+
+    /// The kernel's text: neutral WGSL, entry point `main`.
+    pub fn wgsl(&self) -> String {
+        let matrices = self.matrices();
+        let mut files: Vec<File> = vec![shader!("window.wgsl"), shader!("fields.wgsl")];
+        match self.driver {
+            LadeDriver::Columns | LadeDriver::Close => {
+                files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
+            }
+            LadeDriver::Rows | LadeDriver::Gradient => {
+                files.extend([shader!("softmax_fields.wgsl"), shader!("bind_plan.wgsl")]);
+                matrices.push_files(&mut files);
+                files.extend([shader!("prelude.wgsl"), shader!("walk/row.wgsl")]);
+            }
+        }
+        files.push(shader!("lade/numbers.wgsl"));
+        match self.driver {
+            LadeDriver::Rows => files.push(shader!("lade/rows.wgsl")),
+            LadeDriver::Columns => {
+                matrices.push_reading(&mut files);
+                files.push(shader!("lade/columns.wgsl"));
+            }
+            LadeDriver::Close => files.push(shader!("lade/close.wgsl")),
+            LadeDriver::Gradient => {
+                matrices.push_old(&mut files, self.adds);
+                files.extend([shader!("lade/gradient.wgsl"), shader!("walk/gradient.wgsl")]);
+            }
+        }
+        let numbers = [
+            ("WG", u64::from(self.workgroup)),
+            ("SAVED_EXTRA", saved_extra(self.gradient)),
+            ("COLUMNS", u64::from(COLUMNS)),
+            ("ROW_THREADS", u64::from(ROW_THREADS)),
+        ];
+        text(Some(&matrices), &numbers, &[("ADDS", self.adds)], &files)
+    }
+
+    /// The bindings of group 0.
+    pub fn bindings(&self) -> Vec<Binding> {
+        use Access::{Read, ReadWrite};
+        let mut bindings = vec![Binding { number: 0, name: "window", access: Access::Uniform }];
+        let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+        match self.driver {
+            LadeDriver::Columns => {
+                push(2, "rows_in", Read);
+                push(3, "classes", ReadWrite);
+            }
+            LadeDriver::Close => {
+                push(1, "scalars", ReadWrite);
+                push(3, "classes", ReadWrite);
+            }
+            LadeDriver::Rows | LadeDriver::Gradient => {
+                push(1, "scalars", Read);
+                push(2, "rows_in", Read);
+                push(3, "classes", Read);
+                push(4, "saved", ReadWrite);
+            }
+        }
+        self.matrices().push_bindings(&mut bindings);
+        bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
+        bindings
+    }
+
+    /// Threads per workgroup.
+    pub fn workgroup(&self) -> u32 {
+        self.workgroup
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> u32 {
+        match self.driver {
+            LadeDriver::Rows => 12 * self.workgroup,
+            LadeDriver::Columns => 16 * self.workgroup,
+            LadeDriver::Close => 4 * self.workgroup,
+            LadeDriver::Gradient => 0,
+        }
+    }
+
+    /// The features that the device must have.
+    pub fn features(&self) -> wgpu::Features {
+        self.matrices().features()
+    }
+
+    /// A short readable name: the label of the pipeline.
+    pub fn label(&self) -> String {
+        let driver = match self.driver {
+            LadeDriver::Rows => "rows",
+            LadeDriver::Columns => "columns",
+            LadeDriver::Close => "close",
+            LadeDriver::Gradient => "gradient",
+        };
+        let mut label = format!("longtail.lade.{driver}.wg{}", self.workgroup);
+        let parts = [
+            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
+            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
+            (self.straddle, "straddle".into()),
+            (self.adds, "adds".into()),
+            (self.storage == Storage::Shared, "shared".into()),
+            (self.storage == Storage::InPlace, "in_place".into()),
+        ];
+        for (_, part) in parts.into_iter().filter(|(present, _)| *present) {
+            label.push('.');
+            label.push_str(&part);
+        }
+        label
+    }
+}

@@ -1,0 +1,29 @@
+//! A kernel's text from its switches, numbers and files, for the families whose header is little more than that.
+
+use super::files::File;
+use super::matrices::Matrices;
+use std::fmt::Write as _;
+
+/// The header, then each file behind a line with its name.
+pub(crate) fn text(
+    matrices: Option<&Matrices>,
+    numbers: &[(&str, u64)],
+    switches: &[(&str, bool)],
+    files: &[File],
+) -> String {
+    let mut text = String::from("// ---- generated header\n");
+    if let Some(matrices) = matrices {
+        matrices.write_types(&mut text);
+    }
+    for (name, value) in numbers {
+        let _ = writeln!(text, "const {name}: u32 = {value}u;");
+    }
+    let of_matrices = matrices.map(Matrices::switches).into_iter().flatten();
+    for (name, value) in switches.iter().copied().chain(of_matrices) {
+        let _ = writeln!(text, "const {name}: bool = {value};");
+    }
+    for (name, file) in files {
+        let _ = write!(text, "\n// ---- {name}\n{file}");
+    }
+    text
+}
