@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, TargetKind};
 use crate::softmax::GateSource;
-use crate::{Result, SoftmaxLoss};
+use crate::{Result, SigmoidLoss, SoftmaxLoss};
 use std::borrow::Cow;
 
 /// A loss of one of the families that run on the device, borrowed or owned.
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 pub enum Loss<'a> {
     /// The softmax family.
     Softmax(Cow<'a, SoftmaxLoss>),
+    /// The sigmoid family.
+    Sigmoid(Cow<'a, SigmoidLoss>),
 }
 
 impl<'a> From<&'a SoftmaxLoss> for Loss<'a> {
@@ -27,10 +29,23 @@ impl From<SoftmaxLoss> for Loss<'_> {
     }
 }
 
+impl<'a> From<&'a SigmoidLoss> for Loss<'a> {
+    fn from(loss: &'a SigmoidLoss) -> Self {
+        Self::Sigmoid(Cow::Borrowed(loss))
+    }
+}
+
+impl From<SigmoidLoss> for Loss<'_> {
+    fn from(loss: SigmoidLoss) -> Self {
+        Self::Sigmoid(Cow::Owned(loss))
+    }
+}
+
 impl<'a> From<&'a Loss<'_>> for Loss<'a> {
     fn from(loss: &'a Loss<'_>) -> Self {
         match loss {
             Loss::Softmax(loss) => Self::Softmax(Cow::Borrowed(loss)),
+            Loss::Sigmoid(loss) => Self::Sigmoid(Cow::Borrowed(loss)),
         }
     }
 }
@@ -40,6 +55,7 @@ impl Loss<'_> {
     pub fn into_owned(self) -> Loss<'static> {
         match self {
             Self::Softmax(loss) => Loss::Softmax(Cow::Owned(loss.into_owned())),
+            Self::Sigmoid(loss) => Loss::Sigmoid(Cow::Owned(loss.into_owned())),
         }
     }
 
@@ -47,13 +63,23 @@ impl Loss<'_> {
     pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().map_or(0, |gate| gate.step),
+            Self::Sigmoid(loss) => {
+                let gate = loss.gate.as_ref().map(|gate| gate.step);
+                gate.or(loss.suppression.as_ref().map(|term| term.step)).unwrap_or(0)
+            }
         }
+    }
+
+    /// Whether rows have a log-sum-exp and a target's probability.
+    pub(crate) fn has_statistics(&self) -> bool {
+        matches!(self, Self::Softmax(_))
     }
 
     /// Whether a batch brings gates, or weights of elements.
     pub(crate) fn takes_gates(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given),
+            Self::Sigmoid(loss) => loss.givens() > 0,
         }
     }
 
@@ -61,6 +87,7 @@ impl Loss<'_> {
     pub(crate) fn takes_feature_norms(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.influence.is_some(),
+            Self::Sigmoid(_) => false,
         }
     }
 
@@ -68,6 +95,7 @@ impl Loss<'_> {
     pub(crate) fn has_class_scale(&self) -> bool {
         match self {
             Self::Softmax(loss) => loss.class_scale.is_some(),
+            Self::Sigmoid(_) => false,
         }
     }
 
@@ -78,6 +106,7 @@ impl Loss<'_> {
     pub fn check(&self, classes: usize, kind: TargetKind) -> Result<()> {
         match self {
             Self::Softmax(loss) => loss.check(classes, kind),
+            Self::Sigmoid(loss) => loss.check(classes, kind),
         }
     }
 
@@ -88,6 +117,7 @@ impl Loss<'_> {
     pub fn check_batch<T>(&self, batch: &Batch<'_, T>) -> Result<()> {
         match self {
             Self::Softmax(loss) => batch.check(loss),
+            Self::Sigmoid(loss) => loss.check_batch(batch),
         }
     }
 }

@@ -69,13 +69,15 @@ impl Engine {
         match self {
             Engine::Reference => Ok(by_reference(case)?),
             Engine::Adapter(context, mode) => {
-                let Loss::Softmax(spec) = &case.loss else {
-                    return Err(Trouble::Unsupported("its family has no kernels".into()));
+                let loss: longtail::Loss<'_> = match &case.loss {
+                    Loss::Softmax(spec) => spec.into(),
+                    Loss::Sigmoid(spec) => spec.into(),
+                    _ => return Err(Trouble::Unsupported("its family has no kernels".into())),
                 };
                 let batch = case.inputs.batch(&case.inputs.logits);
                 let found = match mode {
-                    Mode::LossAndGrad => context.loss_and_grad(spec, &batch)?,
-                    Mode::ForwardBackward => context.forward_backward(spec, &batch, Upstream::One)?,
+                    Mode::LossAndGrad => context.loss_and_grad(&loss, &batch)?,
+                    Mode::ForwardBackward => context.forward_backward(&loss, &batch, Upstream::One)?,
                 };
                 Ok(Found {
                     loss: f64::from(found.loss),

@@ -15,6 +15,7 @@ mod readback;
 mod request;
 mod session;
 pub mod shader;
+mod sigmoid;
 mod softmax;
 mod view;
 
@@ -27,5 +28,6 @@ pub use program::Program;
 pub use request::{Mode, PlanRequest, Shard};
 pub use session::{Output, Session};
 pub use shader::Storage;
+pub use sigmoid::{DeviceGradientSums, SigmoidDriver, SigmoidKey, SigmoidNumbers, SigmoidTerms};
 pub use softmax::{SoftmaxNumbers, Statistics};
 pub use view::{Inputs, MatrixView, Outputs, TargetViews, View};

@@ -2,6 +2,7 @@
 
 use super::matmul::MatmulKey;
 use super::shader::{Binding, KernelKey};
+use super::sigmoid::SigmoidKey;
 
 /// A kernel, as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,6 +10,8 @@ use super::shader::{Binding, KernelKey};
 pub enum Program {
     /// Of the softmax family.
     Softmax(KernelKey),
+    /// Of the sigmoid family.
+    Sigmoid(SigmoidKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
 }
@@ -16,6 +19,12 @@ pub enum Program {
 impl From<KernelKey> for Program {
     fn from(key: KernelKey) -> Self {
         Self::Softmax(key)
+    }
+}
+
+impl From<SigmoidKey> for Program {
+    fn from(key: SigmoidKey) -> Self {
+        Self::Sigmoid(key)
     }
 }
 
@@ -30,6 +39,7 @@ macro_rules! of_key {
     ($program:expr, $key:ident => $answer:expr) => {
         match $program {
             Program::Softmax($key) => $answer,
+            Program::Sigmoid($key) => $answer,
             Program::Matmul($key) => $answer,
         }
     };

@@ -9,6 +9,7 @@ use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::element::Element;
 use crate::loss::Loss;
+use crate::statistics::GradientSums;
 use crate::{Error, Result};
 
 /// What a pass over a batch gave.
@@ -21,16 +22,19 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`.
+    /// `logsumexp(u)`, `[N]`; empty outside of the softmax family.
     pub log_sum_exp: Vec<f32>,
-    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets.
+    /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets. Empty outside of the
+    /// softmax family.
     pub target_probability: Vec<f32>,
     /// The class of the largest logit, `[N]`.
     pub argmax: Vec<u32>,
     /// The gradient in the class scales, `[K]`, for a spec that has them.
     pub class_scale_gradient: Option<Vec<f32>>,
-    /// The cumulative class counts after the batch, `[K]`, for a spec with seesaw.
+    /// The cumulative class counts after the batch, `[K]`, for a loss with seesaw.
     pub counts: Option<Vec<u64>>,
+    /// The accumulated gradients after the batch, `[K]` each, for a loss with gradient balance.
+    pub gradient_sums: Option<GradientSums>,
 }
 
 /// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place.
@@ -45,8 +49,10 @@ pub struct Session {
     targets: Vec<wgpu::Buffer>,
     row_weights: Option<wgpu::Buffer>,
     feature_norms: Option<wgpu::Buffer>,
-    /// Soft targets, or given gates.
+    /// Soft or multi-hot targets.
     dense: Option<Blocks>,
+    /// Given gates, or weights of elements.
+    gates: Option<Blocks>,
     upstream: Option<wgpu::Buffer>,
     class_scale_gradient: Option<wgpu::Buffer>,
     rows: wgpu::Buffer,
@@ -112,8 +118,9 @@ impl Session {
             return Err(Error::Unexpected { what: "a shard", planned: "for whole batches" });
         }
         let loss = loss.into();
-        let dense = loss.takes_gates() || matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
-        let blocks = blocks_for(kernels, &request, dense)?;
+        let dense = matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
+        let gates = loss.takes_gates();
+        let blocks = blocks_for(kernels, &request, dense || gates)?;
         if blocks.len() > 1 {
             request.row_blocks = blocks.clone();
         }
@@ -132,8 +139,8 @@ impl Session {
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: loss.takes_feature_norms().then(|| buffer("feature norms", rows)),
-                dense: dense
-                    .then(|| Blocks::new(kernels, "targets or gates", Element::F32, classes, &blocks)),
+                dense: dense.then(|| Blocks::new(kernels, "targets", Element::F32, classes, &blocks)),
+                gates: gates.then(|| Blocks::new(kernels, "gates", Element::F32, classes, &blocks)),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request
                     .class_scale_gradient
@@ -190,8 +197,8 @@ impl Session {
         self.upload(batch)?;
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let (logits, dense) = self.matrices();
-        let inputs = self.inputs(&logits, &dense);
+        let matrices = self.matrices();
+        let inputs = self.inputs(&matrices);
         self.plan.encode_loss_and_grad(&mut encoder, &inputs, None, class_scale, &self.outputs())?;
         self.finish(encoder).await
     }
@@ -234,8 +241,8 @@ impl Session {
         };
         let mut encoder = self.encoder();
         let class_scale = self.class_scale_gradient.as_ref().map(View::whole);
-        let (logits, dense) = self.matrices();
-        let inputs = self.inputs(&logits, &dense);
+        let matrices = self.matrices();
+        let inputs = self.inputs(&matrices);
         self.plan.encode_forward(&mut encoder, &inputs, &self.outputs())?;
         self.plan.encode_backward(&mut encoder, &inputs, view, None, class_scale)?;
         self.finish(encoder).await
@@ -262,7 +269,7 @@ impl Session {
         }
         let mut parts: Vec<(Option<&wgpu::Buffer>, &[u8])> = Vec::new();
         let mut targets = self.targets.iter();
-        let mut dense = batch.gates;
+        let mut dense = None;
         match batch.targets {
             Targets::Hard(labels) => parts.push((targets.next(), bytemuck::cast_slice(labels))),
             Targets::Mixed { first, second, lambda } => {
@@ -284,12 +291,14 @@ impl Session {
                 (None, None) => {}
             }
         }
-        let what = "gates";
-        match (&self.dense, dense) {
-            (Some(blocks), Some(values)) => blocks.write(&self.plan.core.kernels, values)?,
-            (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
-            (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
-            (None, None) => {}
+        let matrices = [("dense targets", &self.dense, dense), ("gates", &self.gates, batch.gates)];
+        for (what, blocks, values) in matrices {
+            match (blocks, values) {
+                (Some(blocks), Some(values)) => blocks.write(&self.plan.core.kernels, values)?,
+                (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
+                (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
+                (None, None) => {}
+            }
         }
         self.logits.write(&self.plan.core.kernels, batch.logits)?;
         for (buffer, bytes) in parts {
@@ -309,14 +318,14 @@ impl Session {
         View::new(buffer, 0, 4 * elements)
     }
 
-    /// The blocks of logits, and of soft targets or gates.
-    fn matrices(&self) -> (Vec<View<'_>>, Vec<View<'_>>) {
-        (self.logits.views(), self.dense.as_ref().map(Blocks::views).unwrap_or_default())
+    /// The blocks of logits, of targets and of gates.
+    fn matrices(&self) -> [Vec<View<'_>>; 3] {
+        [Some(&self.logits), self.dense.as_ref(), self.gates.as_ref()]
+            .map(|blocks| blocks.map(Blocks::views).unwrap_or_default())
     }
 
-    fn inputs<'a>(&'a self, logits: &'a [View<'a>], dense: &'a [View<'a>]) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, [logits, dense, gates]: &'a [Vec<View<'a>>; 3]) -> Inputs<'a> {
         let rows = self.plan.core.extent.rows;
-        let soft = self.plan.core.request.targets == TargetKind::Soft;
         let targets = match (self.plan.core.request.targets, self.targets.as_slice()) {
             (TargetKind::Mixed, [first, second, lambda]) => TargetViews::Mixed {
                 first: self.part(first, rows),
@@ -324,6 +333,7 @@ impl Session {
                 lambda: self.part(lambda, rows),
             },
             (TargetKind::Hard, [labels, ..]) => TargetViews::Hard(self.part(labels, rows)),
+            (TargetKind::MultiHot, _) => TargetViews::MultiHot(MatrixView::Blocks(dense)),
             _ => TargetViews::Soft(MatrixView::Blocks(dense)),
         };
         Inputs {
@@ -331,7 +341,7 @@ impl Session {
             targets,
             row_weights: self.row_weights.as_ref().map(|buffer| self.part(buffer, rows)),
             feature_norms: self.feature_norms.as_ref().map(|buffer| self.part(buffer, rows)),
-            gates: (self.dense.is_some() && !soft).then_some(MatrixView::Blocks(dense)),
+            gates: self.gates.is_some().then_some(MatrixView::Blocks(gates)),
         }
     }
 
@@ -341,8 +351,8 @@ impl Session {
         Outputs {
             loss: Some(View::new(&self.rows, 4 * bytes, 4)),
             row_loss: field(0),
-            log_sum_exp: field(1),
-            target_probability: field(2),
+            log_sum_exp: field(1).filter(|_| self.loss.has_statistics()),
+            target_probability: field(2).filter(|_| self.loss.has_statistics()),
             argmax: field(3).filter(|_| self.plan.core.request.argmax),
         }
     }
@@ -370,6 +380,7 @@ impl Session {
         let outputs = next();
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
+        let statistics = self.loss.has_statistics();
         let mut gradient = Vec::new();
         for (elements, _) in &self.logits.parts {
             let part = self.logits.element.decode(next());
@@ -381,13 +392,17 @@ impl Session {
                 .copied()
                 .unwrap_or(0.0),
             row_loss: readback::words(field(0)),
-            log_sum_exp: readback::words(field(1)),
-            target_probability: readback::words(field(2)),
+            log_sum_exp: if statistics { readback::words(field(1)) } else { Vec::new() },
+            target_probability: if statistics { readback::words(field(2)) } else { Vec::new() },
             argmax: readback::words(field(3)),
             gradient,
             class_scale_gradient: self.class_scale_gradient.is_some().then(|| readback::words(next())),
             counts: match self.plan.counts() {
                 Some(counts) => Some(counts.read_async().await?),
+                None => None,
+            },
+            gradient_sums: match self.plan.gradient_sums() {
+                Some(sums) => Some(sums.read_async().await?),
                 None => None,
             },
         })

@@ -32,6 +32,7 @@ use super::kernels::Kernels;
 use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
+use super::sigmoid::{self, DeviceGradientSums};
 use super::softmax;
 use crate::loss::Loss;
 use crate::{Error, Result};
@@ -61,6 +62,7 @@ impl Kernels {
         loss.check(request.classes, request.targets)?;
         let (core, passes) = match &loss {
             Loss::Softmax(spec) => softmax::plan(self, spec, request)?,
+            Loss::Sigmoid(spec) => sigmoid::plan(self, spec, request)?,
         };
         for step in passes.steps() {
             step.check(&core)?;
@@ -107,6 +109,11 @@ impl Plan {
     /// The cumulative class counts, for a loss with seesaw.
     pub fn counts(&self) -> Option<&DeviceCounts> {
         self.passes.counts()
+    }
+
+    /// The accumulated gradients, for a loss with gradient balance.
+    pub fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
+        self.passes.gradient_sums()
     }
 
     /// Bytes that the plan holds on the device, shared counts included: O(N + K), and exact.
@@ -168,7 +175,7 @@ impl Plan {
         text
     }
 
-    /// What the last pass that has run found wrong with its data. Reads back 64 bytes and blocks; see
+    /// What the last pass that has run found wrong with its data. Reads back 128 bytes and blocks; see
     /// [`status_async`](Self::status_async).
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::step::Step;
 use super::views::Bound;
 use crate::Result;
 use crate::gpu::counts::DeviceCounts;
+use crate::gpu::sigmoid::DeviceGradientSums;
 use crate::gpu::softmax::ShardPasses;
 use crate::loss::Loss;
 
@@ -17,8 +18,8 @@ pub(crate) struct Wants {
     pub gates: Option<&'static str>,
     /// The features' norms.
     pub feature_norms: Option<&'static str>,
-    /// How many fields of a row's results there are to copy, the row's loss among them.
-    pub outputs: usize,
+    /// Whether a row has a log-sum-exp and a target's probability.
+    pub statistics: bool,
 }
 
 /// A family's kernels, and how a pass runs them.
@@ -63,6 +64,11 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
 
     /// Cumulative class counts.
     fn counts(&self) -> Option<&DeviceCounts> {
+        None
+    }
+
+    /// Accumulated gradients.
+    fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
         None
     }
 

@@ -52,6 +52,11 @@ impl<'a> Recorder<'a> {
         self.over(step, |window| window.rows > 0 && window.class_range == 0);
     }
 
+    /// Once for each range of rows, also where there is no row.
+    pub(crate) fn over_ranges(&mut self, step: &Step) {
+        self.over(step, |window| window.class_range == 0);
+    }
+
     /// Once for each range of classes.
     pub(crate) fn over_classes(&mut self, step: &Step) {
         self.over(step, |window| window.row_range == 0);
@@ -128,7 +133,8 @@ impl<'a> Recorder<'a> {
             "logits" => matrix(bound.logits, window.logits),
             "gradient" if step.of_classes => window.classes_of(bound.class_scale?, 4),
             "gradient" => matrix(bound.gradient, window.gradient),
-            "dense" => matrix(bound.dense, window.dense),
+            "dense" => matrix(bound.dense.or(bound.gates), window.dense),
+            "gates" => matrix(bound.gates, window.dense),
             "statistics" => bound.statistics?.binding(),
             // One number for the whole batch, or one for each row.
             "upstream" => match bound.upstream? {

@@ -18,6 +18,7 @@ pub(crate) struct Bound<'a> {
     pub feature_norms: Option<View<'a>>,
     pub logits: Option<MatrixView<'a>>,
     pub dense: Option<MatrixView<'a>>,
+    pub gates: Option<MatrixView<'a>>,
     pub gradient: Option<MatrixView<'a>>,
     pub class_scale: Option<View<'a>>,
     pub upstream: Option<View<'a>>,
@@ -26,11 +27,12 @@ pub(crate) struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     /// Name and view of everything that passes only read.
-    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 9] {
+    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 10] {
         let one = |view: Option<View<'a>>| view.map(MatrixView::Whole);
         [
             ("logits", self.logits),
-            ("dense targets or gates", self.dense),
+            ("dense targets", self.dense),
+            ("gates", self.gates),
             ("the upstream gradient", one(self.upstream)),
             ("labels", one(self.labels)),
             ("second labels", one(self.second_labels)),
@@ -93,7 +95,7 @@ impl Plan {
                 wants.feature_norms.is_some(),
                 "without influence balancing",
             )?,
-            dense: gates,
+            gates,
             ..Bound::default()
         };
         match (inputs.targets, self.core.request.targets) {
@@ -105,6 +107,10 @@ impl Plan {
             }
             (TargetViews::Soft(targets), TargetKind::Soft) => {
                 self.check_matrix("soft targets", &targets, self.core.extent.dense)?;
+                bound.dense = Some(targets);
+            }
+            (TargetViews::MultiHot(targets), TargetKind::MultiHot) => {
+                self.check_matrix("multi-hot targets", &targets, self.core.extent.dense)?;
                 bound.dense = Some(targets);
             }
             _ => {
@@ -130,6 +136,17 @@ impl Plan {
         for (what, view, bytes) in outputs.list(self.core.per_row()) {
             if let Some(view) = view {
                 view.check(what, bytes, 4, BufferUsages::COPY_DST)?;
+            }
+        }
+        if !self.passes.wants().statistics {
+            let planned = "for a loss that has no such numbers";
+            for (what, view) in [
+                ("a view for log-sum-exp", outputs.log_sum_exp),
+                ("a view for target probabilities", outputs.target_probability),
+            ] {
+                if view.is_some() {
+                    return Err(Error::Unexpected { what, planned });
+                }
             }
         }
         match (outputs.argmax, self.core.request.argmax) {
@@ -188,7 +205,7 @@ impl Plan {
         let in_place = self.core.request.storage == Storage::InPlace;
         let own = |name: &str, other: &MatrixView<'_>| in_place && name == "logits" && other == view;
         // What the same kernel reads cannot even share the buffer, unless the plan is made for that.
-        for (other, read) in bound.read().into_iter().take(3) {
+        for (other, read) in bound.read().into_iter().take(4) {
             let Some(read) = read.filter(|read| !own(other, read)) else { continue };
             if !view.overlaps(&read)
                 && view.shares_buffer(&read)

@@ -9,6 +9,7 @@ mod header;
 mod matrices;
 
 pub use bindings::{Access, Binding};
+pub(crate) use files::{File, shader};
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
 pub(crate) use matrices::Matrices;
 
@@ -70,7 +71,7 @@ impl Cell {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Cell::F32 => "f32",
             Cell::NativeF16 => "f16",

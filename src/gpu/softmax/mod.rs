@@ -130,7 +130,7 @@ impl Passes for SoftmaxPasses {
         Wants {
             gates: self.terms.gate_given.then_some("the gate's source `Given`"),
             feature_norms: self.influence.then_some("the influence-balanced loss"),
-            outputs: 4,
+            statistics: true,
         }
     }
 
@@ -168,7 +168,9 @@ impl Passes for SoftmaxPasses {
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
         let planned = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
-        let Loss::Softmax(spec) = loss;
+        let Loss::Softmax(spec) = loss else {
+            return Err(Error::Unexpected { what: "a loss of another family", planned: "for softmaxes" });
+        };
         let terms = inner_terms(spec, core.request.targets);
         if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
             return Err(Error::Unexpected { what: "a spec with other terms", planned });
