@@ -228,7 +228,7 @@ impl SigmoidKey {
         let lane = 4 * self.lanes;
         let results = lane * (2 * self.workgroup + 2 * if self.argmax { self.workgroup } else { 1 });
         match self.driver {
-            SigmoidDriver::Rows if self.sums => results,
+            SigmoidDriver::Rows => results,
             SigmoidDriver::SoftmaxLink => results + lane * 2 * self.workgroup,
             SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup,
@@ -342,6 +342,7 @@ impl SigmoidKey {
         if self.reads_spec() {
             bindings.push(Binding { number: 10, name: "spec", access: Uniform });
         }
+        bindings.sort_by_key(|binding| binding.number);
         bindings
     }
 
