@@ -15,16 +15,12 @@ fn main(
     return;
   }
   var loss = 0.0;
-  var lost = 0.0;
   var bad = 0u;
   var best = NEG_MAX;
   var index = 0xffffffffu;
   for (var slot = 0u; slot < window.slots; slot++) {
     let at = (SAVED_EXTRA + slot * SLOT_FIELDS) * window.rows + row;
-    let y = bitcast<f32>(saved[at]) - lost;
-    let sum = loss + y;
-    lost = select((sum - loss) - y, 0.0, abs(sum) > POS_MAX);
-    loss = sum;
+    loss += bitcast<f32>(saved[at]);
     bad |= saved[at + SLOT_BAD * window.rows];
     if (WANT_ARGMAX) {
       let other = bitcast<f32>(saved[at + SLOT_BEST * window.rows]);

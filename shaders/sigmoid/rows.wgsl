@@ -46,7 +46,7 @@ fn main(
       save_edges(row, factor);
     }
   }
-  var tally = new_tally();
+  var loss = F(0.0);
   var scan = new_scan();
   for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
     let ja = column(row, block, thread, 0u);
@@ -63,7 +63,7 @@ fn main(
       scan_logit(&scan, z.b, jb);
       scan_logit(&scan, z.c, jc);
       scan_logit(&scan, z.d, jd);
-      add_loss(&tally, (a.loss + b.loss) + (c.loss + d.loss));
+      loss += (a.loss + b.loss) + (c.loss + d.loss);
     }
     if (WRITE_GRADIENT) {
       store_block(row, block, thread, Quad(
@@ -74,6 +74,8 @@ fn main(
       ));
     }
   }
+  // Apart from the others, since the first edge lies before them.
+  var edges = new_scan();
   for (var step = 0u; step < EDGE_STEPS; step++) {
     let j = edge_column(row, blocks, thread, step);
     var g = array<F, WIDTH>();
@@ -82,8 +84,8 @@ fn main(
       let z = load_logits(row.logits, here);
       let one = element(row, load_column(here), here, z);
       if (SUMS && is_inside(j + k)) {
-        scan_logit(&scan, z, here);
-        add_loss(&tally, one.loss);
+        scan_logit(&edges, z, here);
+        loss += one.loss;
       }
       g[k] = gradient_of(one, z, factor);
     }
@@ -92,7 +94,7 @@ fn main(
     }
   }
   if (SUMS) {
-    let out = merged_over_workgroup(thread, tally, scan);
+    let out = merged_over_workgroup(thread, loss, merged_scan(scan, edges));
     if (thread == 0u) {
       store_result(row, piece, out);
     }

@@ -1,23 +1,4 @@
-// The loss of a thread's columns with the rounding errors carried along.
-
-struct Tally {
-  sum: F,
-  lost: F,
-}
-
-fn new_tally() -> Tally {
-  return Tally(F(0.0), F(0.0));
-}
-
-// Kahan's sum; where it is no finite number any more, plainly.
-fn add_loss(tally: ptr<function, Tally>, loss: F) {
-  let before = (*tally).sum;
-  let y = loss - (*tally).lost;
-  let sum = before + y;
-  let lost = (sum - before) - y;
-  (*tally).lost = select(lost, F(0.0), abs(sum) > F(POS_MAX));
-  (*tally).sum = sum;
-}
+// What a workgroup's threads have of a row, put together in a fixed tree.
 
 var<workgroup> tree_sum: array<F, WG>;
 var<workgroup> tree_bad: array<U, WG>;
@@ -31,9 +12,9 @@ struct Result {
   index: U,
 }
 
-fn merged_over_workgroup(thread: u32, tally: Tally, scan: Scan) -> Result {
+fn merged_over_workgroup(thread: u32, loss: F, scan: Scan) -> Result {
   workgroupBarrier();
-  tree_sum[thread] = tally.sum;
+  tree_sum[thread] = loss;
   tree_bad[thread] = select(U(0u), U(1u), has_bad_logit(scan));
   if (WANT_ARGMAX) {
     tree_best[thread] = scan.best;
@@ -58,7 +39,8 @@ fn merged_over_workgroup(thread: u32, tally: Tally, scan: Scan) -> Result {
   var out = Result(tree_sum[0], tree_bad[0] != U(0u), F(0.0), U(0u));
   if (WANT_ARGMAX) {
     out.best = tree_best[0];
-    out.index = tree_index[0];
+    // Of a row in which masks leave nothing, the first.
+    out.index = select(tree_index[0], U(0u), tree_index[0] == U(0xffffffffu));
   }
   return out;
 }

@@ -148,6 +148,7 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
             keys.into_iter().flat_map(|key| BOTH.map(|argmax| SigmoidKey { argmax, ..key })).collect()
         }
         SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::Close => Vec::new(),
+        SigmoidDriver::WrittenSums => vec![key(64), key(256)],
         SigmoidDriver::ColumnSums => Cell::ALL.map(|logits| SigmoidKey { logits, ..key(64) }).to_vec(),
         SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink => of_rows(key(64)),
     }
@@ -163,8 +164,10 @@ fn of_rows(key: SigmoidKey) -> Vec<SigmoidKey> {
                 if storage == Storage::InPlace && logits != gradient {
                     continue;
                 }
-                let both = logits.packed() && gradient.packed() && storage != Storage::InPlace;
-                let straddles: &[bool] = if both { &BOTH } else { &[false] };
+                let straddles: &[bool] = match logits.packed() && gradient.packed() {
+                    true if storage != Storage::InPlace => &BOTH,
+                    _ => &[false],
+                };
                 for &straddle in straddles {
                     let key = SigmoidKey { storage, straddle, writes: true, ..key };
                     forms.push(SigmoidKey { factor_of_rows: true, ..key });
@@ -194,7 +197,8 @@ impl Known {
 
     pub fn has(&self, key: &SigmoidKey) -> bool {
         let rows = matches!(key.driver, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink);
-        let workgroup = if rows { 64 } else { key.workgroup };
+        let sums = matches!(key.driver, SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums);
+        let workgroup = if rows || sums { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
         self.0.contains(&SigmoidKey { terms: SigmoidTerms::default(), workgroup, ..*key })
             // Other kernels have a part of their plan's terms.

@@ -238,7 +238,7 @@ fn slope_growth(spec: &SoftmaxLoss, data: &Data, want: &reference::Output, row: 
 }
 
 /// What an element type makes of a number, and by how much it may be off.
-fn stored(element: Element, want: f64, bound: f64) -> (f64, f64) {
+pub fn stored(element: Element, want: f64, bound: f64) -> (f64, f64) {
     let (rounding, step) = match element {
         Element::F32 => return (want, bound),
         Element::F16 => (2f64.powi(-11), 2f64.powi(-25)),

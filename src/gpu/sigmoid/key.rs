@@ -17,8 +17,10 @@ pub enum SigmoidDriver {
     Totals,
     /// Weights from accumulated gradients.
     Refresh,
-    /// Accumulates gradients.
+    /// Accumulates gradients, from the logits.
     ColumnSums,
+    /// Accumulates gradients that have been written.
+    WrittenSums,
     /// Loss and gradient, element by element.
     Rows,
     /// The same with the softmax link.
@@ -31,13 +33,14 @@ pub enum SigmoidDriver {
 
 impl SigmoidDriver {
     /// Every kernel.
-    pub const ALL: [SigmoidDriver; 10] = [
+    pub const ALL: [SigmoidDriver; 11] = [
         SigmoidDriver::Prepare,
         SigmoidDriver::Draw,
         SigmoidDriver::Settle,
         SigmoidDriver::Totals,
         SigmoidDriver::Refresh,
         SigmoidDriver::ColumnSums,
+        SigmoidDriver::WrittenSums,
         SigmoidDriver::Rows,
         SigmoidDriver::SoftmaxLink,
         SigmoidDriver::Close,
@@ -52,6 +55,7 @@ impl SigmoidDriver {
             SigmoidDriver::Totals => "totals",
             SigmoidDriver::Refresh => "refresh",
             SigmoidDriver::ColumnSums => "column_sums",
+            SigmoidDriver::WrittenSums => "written_sums",
             SigmoidDriver::Rows => "rows",
             SigmoidDriver::SoftmaxLink => "softmax_link",
             SigmoidDriver::Close => "close",
@@ -213,6 +217,11 @@ impl SigmoidKey {
         self.workgroup
     }
 
+    /// Classes of one workgroup of the kernels that accumulate gradients.
+    pub(super) fn columns(&self) -> u32 {
+        self.workgroup.min(32)
+    }
+
     /// Columns that a thread takes in one step.
     pub(super) fn width(&self) -> u32 {
         self.matrices().width()
@@ -229,10 +238,12 @@ impl SigmoidKey {
         let results = lane * (2 * self.workgroup + 2 * if self.argmax { self.workgroup } else { 1 });
         match self.driver {
             SigmoidDriver::Rows => results,
-            SigmoidDriver::SoftmaxLink => results + lane * 2 * self.workgroup,
+            SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
             SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
-            SigmoidDriver::Draw => 4 * self.workgroup,
-            SigmoidDriver::Totals => 8 * self.workgroup,
+            SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
+            SigmoidDriver::Totals | SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => {
+                8 * self.workgroup
+            }
             _ => 0,
         }
     }
@@ -314,6 +325,15 @@ impl SigmoidKey {
                 push(2, "gradient_sums", Read);
                 push(3, "classes", ReadWrite);
             }
+            SigmoidDriver::WrittenSums => {
+                push(1, "scalars", Read);
+                push(2, "rows_in", Read);
+                push(5, "written", Read);
+                push(6, "gradient_sums", ReadWrite);
+                if self.multi_hot() {
+                    push(7, "dense", Read);
+                }
+            }
             SigmoidDriver::Close => push(4, "saved", ReadWrite),
             SigmoidDriver::Factor => {
                 push(1, "scalars", Read);
@@ -370,6 +390,7 @@ impl SigmoidKey {
         let numbers = [
             ("WG", u64::from(self.workgroup)),
             ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
+            ("COLUMNS", u64::from(self.columns())),
             ("SAVED_EXTRA", super::saved_extra(self.gradient)),
             ("COLUMN_BIAS", place(Column::Bias)),
             ("COLUMN_MARGIN", place(Column::Margin)),
@@ -457,6 +478,13 @@ impl SigmoidKey {
             ]),
             SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
             SigmoidDriver::Refresh => files.push(shader!("sigmoid/refresh.wgsl")),
+            SigmoidDriver::WrittenSums => {
+                files.push(match self.multi_hot() {
+                    true => shader!("bind_dense.wgsl"),
+                    false => shader!("bind_no_dense.wgsl"),
+                });
+                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
+            }
             SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
             _ => files.push(shader!("sigmoid/factor.wgsl")),
         }
@@ -486,7 +514,11 @@ impl SigmoidKey {
         ]);
         match self.driver {
             SigmoidDriver::ColumnSums => {
-                files.extend([shader!("sigmoid/element.wgsl"), shader!("sigmoid/column_sums.wgsl")]);
+                files.extend([
+                    shader!("sigmoid/element.wgsl"),
+                    shader!("sigmoid/column_tree.wgsl"),
+                    shader!("sigmoid/column_sums.wgsl"),
+                ]);
             }
             SigmoidDriver::SoftmaxLink => {
                 files.extend([shader!("sigmoid/sum.wgsl"), shader!("sigmoid/softmax_link.wgsl")]);

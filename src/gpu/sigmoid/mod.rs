@@ -45,6 +45,8 @@ pub(crate) struct SigmoidPasses {
     quotas: Option<wgpu::Buffer>,
     /// Whether some number depends on all rows' targets.
     totals: bool,
+    /// Whether the written gradient has all that is accumulated.
+    sums_of_written: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ struct Steps {
     settle: Option<Step>,
     totals: Step,
     column_sums: Option<Step>,
+    written_sums: Option<Step>,
     rows: Step,
     close: Option<Step>,
     loss_sums: Option<Step>,
@@ -87,12 +90,14 @@ pub(crate) fn plan(
         ),
     };
     let choice = RowChoice { chip: 0, split: if whole_rows { 1 } else { choice.split }, ..choice };
+    let logits = Cell::new(request.logits, choice.native_f16);
+    let gradient = Cell::new(request.gradient, choice.native_f16);
     let rows = SigmoidKey {
         terms,
         storage: request.storage,
-        logits: Cell::new(request.logits, choice.native_f16),
-        gradient: Cell::new(request.gradient, choice.native_f16),
-        straddle: extent.straddles(),
+        logits,
+        gradient,
+        straddle: extent.straddles() && logits.packed() && gradient.packed(),
         lanes: choice.lanes,
         argmax: request.argmax,
         sums: true,
@@ -141,9 +146,13 @@ pub(crate) fn plan(
         false => None,
     };
     let core = Core::new(kernels, request, choice, extent, cut, memory)?;
-    let passes = SigmoidPasses { terms, link: spec.link, steps, sums, quotas, totals: true };
+    let passes =
+        SigmoidPasses { terms, link: spec.link, steps, sums, quotas, totals: true, sums_of_written: false };
     Ok((core, Box::new(passes)))
 }
+
+/// The smallest reciprocal denominator whose gradients keep their digits in f32.
+const SMALLEST_INVERSE: f32 = 1e-15;
 
 /// What plans of this family do not do.
 fn refuse(spec: &SigmoidLoss, request: &PlanRequest) -> Result<()> {
@@ -260,13 +269,15 @@ impl Steps {
             gradient: Cell::F32,
             straddle: false,
             lanes: 1,
-            workgroup: ROW_WORKGROUP,
+            workgroup: if kernels.adapter.software { 8 } else { 256.min(kernels.adapter.max_workgroup) },
             split: false,
             argmax: false,
             sums: false,
             writes: false,
             ..rows
         };
+        let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
+        let by_columns = Launch::Classes { each: column_sums.columns() };
         let close = SigmoidKey {
             argmax: rows.argmax,
             gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
@@ -303,7 +314,12 @@ impl Steps {
             draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
             settle: optional(settle, settled, Launch::RowThreads)?,
             totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
-            column_sums: optional(terms.balance, column_sums, Launch::ClassThreads)?,
+            column_sums: optional(terms.balance, column_sums, by_columns)?,
+            written_sums: optional(
+                terms.balance && fused && rows.gradient == Cell::F32,
+                written_sums,
+                by_columns,
+            )?,
             rows: Step::new(kernels, forward, pieces)?,
             close: optional(rows.split, close, Launch::RowThreads)?,
             loss_sums: match many_rows {
@@ -334,8 +350,9 @@ impl Passes for SigmoidPasses {
             steps.draw.as_ref(),
             steps.settle.as_ref(),
             Some(&steps.totals).filter(|_| self.totals),
-            steps.column_sums.as_ref(),
+            steps.column_sums.as_ref().filter(|_| !self.sums_of_written),
             Some(&steps.rows),
+            steps.written_sums.as_ref().filter(|_| self.sums_of_written),
             steps.close.as_ref(),
             steps.loss_sums.as_ref(),
             Some(&steps.finish),
@@ -367,15 +384,16 @@ impl Passes for SigmoidPasses {
             recorder.over_ranges(&steps.totals);
         }
         // Before the gradient: in place, it leaves no logits.
-        if let Some(step) = &steps.column_sums {
+        if let Some(step) = steps.column_sums.as_ref().filter(|_| !self.sums_of_written) {
             recorder.over_elements(step);
         }
-        recorder.over_windows(&steps.rows);
+        let stitch = steps.stitch.as_ref().filter(|_| steps.backward.is_none());
+        recorder.in_turn(&steps.rows, stitch);
+        if let Some(step) = steps.written_sums.as_ref().filter(|_| self.sums_of_written) {
+            recorder.over_elements(step);
+        }
         if let Some(step) = &steps.close {
             recorder.over_rows(step);
-        }
-        if steps.backward.is_none() {
-            self.stitch(recorder);
         }
         if let Some(step) = &steps.loss_sums {
             recorder.over_rows(step);
@@ -386,8 +404,7 @@ impl Passes for SigmoidPasses {
     fn backward(&self, recorder: &mut Recorder<'_>) {
         if let (Some(factor), Some(backward)) = (&self.steps.factor, &self.steps.backward) {
             recorder.over_rows(factor);
-            recorder.over_elements(backward);
-            self.stitch(recorder);
+            recorder.in_turn(backward, self.steps.stitch.as_ref());
         }
     }
 
@@ -418,6 +435,10 @@ impl Passes for SigmoidPasses {
             })?;
         }
         let counted = matches!(spec.reduction, Reduction::MeanKept | Reduction::Positives);
+        // The denominator is in what is written: nothing is left where it is 0 or too large.
+        let kept = spec.reduction != Reduction::Positives
+            && (spec.reduction == Reduction::MeanKept || numbers.fixed_inverse > SMALLEST_INVERSE);
+        self.sums_of_written = self.steps.written_sums.is_some() && kept;
         self.totals = counted || spec.weight_norm == WeightNorm::Batch;
         Ok(())
     }
@@ -433,6 +454,7 @@ impl Passes for SigmoidPasses {
             "gradient_sums" => {
                 window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
             }
+            "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
             "quotas" => View::whole(self.quotas.as_ref()?).binding(),
             "all_labels" => bound.labels?.binding(),
             _ => None,
@@ -457,13 +479,5 @@ impl Passes for SigmoidPasses {
 
     fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
         self.sums.as_ref()
-    }
-}
-
-impl SigmoidPasses {
-    fn stitch(&self, recorder: &mut Recorder<'_>) {
-        if let Some(step) = &self.steps.stitch {
-            recorder.over_elements(step);
-        }
     }
 }
