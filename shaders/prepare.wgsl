@@ -109,39 +109,3 @@ fn main(
     store_label(0u, row, label, weight, first_window);
   }
 }
-
-// Once a pass.
-fn start_pass() {
-  if (spec.reduction == REDUCTION_FIXED) {
-    scalars[SCALAR_INVERSE] = bitcast<u32>(spec.fixed_inverse);
-  }
-  let low = scalars[SCALAR_STEP_LOW];
-  let high = scalars[SCALAR_STEP_HIGH];
-  let key = threefry_pair(spec.seed_low, spec.seed_high, low, high);
-  scalars[SCALAR_KEY_0] = key.x;
-  scalars[SCALAR_KEY_1] = key.y;
-  scalars[SCALAR_STEP_LOW] = low + 1u;
-  scalars[SCALAR_STEP_HIGH] = high + select(0u, 1u, low == 0xffffffffu);
-}
-
-fn rotate(x: u32, by: u32) -> u32 {
-  return (x << by) | (x >> (32u - by));
-}
-
-// Both words of Threefry-2x32-20.
-fn threefry_pair(k0: u32, k1: u32, c0: u32, c1: u32) -> vec2<u32> {
-  let k2 = 0x1BD11BDAu ^ k0 ^ k1;
-  var x = c0 + k0;
-  var y = c1 + k1;
-  for (var block = 0u; block < 5u; block++) {
-    let odd = (block & 1u) == 1u;
-    x += y; y = rotate(y, select(13u, 17u, odd)) ^ x;
-    x += y; y = rotate(y, select(15u, 29u, odd)) ^ x;
-    x += y; y = rotate(y, select(26u, 16u, odd)) ^ x;
-    x += y; y = rotate(y, select(6u, 24u, odd)) ^ x;
-    let turn = (block + 1u) % 3u;
-    x += select(select(k2, k1, turn == 1u), k0, turn == 0u);
-    y += select(select(k0, k2, turn == 1u), k1, turn == 0u) + block + 1u;
-  }
-  return vec2<u32>(x, y);
-}

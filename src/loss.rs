@@ -3,7 +3,10 @@
 use crate::batch::{Batch, TargetKind, Targets};
 use crate::check::{check_classes, combination};
 use crate::softmax::GateSource;
-use crate::{DistillationLoss, Error, GroupedLoss, LadeLoss, ObjectnessLoss, RangeLoss, Result, SoftmaxLoss};
+use crate::{
+    DistillationLoss, Error, GroupedLoss, LadeLoss, ObjectnessLoss, RangeLoss, Result, SigmoidLoss,
+    SoftmaxLoss,
+};
 use std::borrow::Cow;
 
 /// A loss of one of the families that run on the device, borrowed or owned.
@@ -15,6 +18,8 @@ use std::borrow::Cow;
 pub enum Loss<'a> {
     /// The softmax family.
     Softmax(Cow<'a, SoftmaxLoss>),
+    /// The sigmoid family.
+    Sigmoid(Cow<'a, SigmoidLoss>),
     /// The grouped family.
     Grouped(Cow<'a, GroupedLoss>),
     /// Distillation; the teacher's logits come with the batch.
@@ -65,6 +70,7 @@ macro_rules! of_spec {
 
 of_spec!(
     Softmax(SoftmaxLoss),
+    Sigmoid(SigmoidLoss),
     Grouped(GroupedLoss),
     Distillation(DistillationLoss),
     Lade(LadeLoss),
@@ -80,12 +86,16 @@ impl Loss<'_> {
             Self::Distillation(loss) => loss.base.as_ref(),
             Self::Lade(loss) => loss.cross_entropy.as_ref(),
             Self::Objectness(loss) => Some(&loss.classes),
-            Self::Grouped(_) | Self::Range(_) => None,
+            Self::Sigmoid(_) | Self::Grouped(_) | Self::Range(_) => None,
         }
     }
 
     /// The generator's step that the loss starts at; 0 without draws.
     pub(crate) fn step(&self) -> u64 {
+        if let Self::Sigmoid(loss) = self {
+            let gate = loss.gate.as_ref().map(|gate| gate.step);
+            return gate.or(loss.suppression.as_ref().map(|term| term.step)).unwrap_or(0);
+        }
         if let Self::Grouped(loss) = self {
             let of_tree = loss.tree.map(|tree| tree.step);
             return of_tree.or(loss.sampling.map(|sampling| sampling.step)).unwrap_or(0);
@@ -93,10 +103,17 @@ impl Loss<'_> {
         self.softmax().and_then(|loss| loss.gate.as_ref()).map_or(0, |gate| gate.step)
     }
 
+    /// Whether rows have a log-sum-exp and a target's probability.
+    pub(crate) fn has_statistics(&self) -> bool {
+        !matches!(self, Self::Sigmoid(_))
+    }
+
     /// Whether a batch brings gates, or weights of elements.
     pub(crate) fn takes_gates(&self) -> bool {
-        if let Self::Grouped(loss) = self {
-            return loss.given();
+        match self {
+            Self::Sigmoid(loss) => return loss.givens() > 0,
+            Self::Grouped(loss) => return loss.given(),
+            _ => {}
         }
         let gate = self.softmax().and_then(|loss| loss.gate.as_ref());
         gate.is_some_and(|gate| gate.source == GateSource::Given)
@@ -136,7 +153,7 @@ impl Loss<'_> {
         match self {
             Self::Distillation(_) | Self::Lade(_) => self.softmax().is_some(),
             Self::Range(_) => true,
-            Self::Softmax(_) | Self::Grouped(_) | Self::Objectness(_) => false,
+            Self::Softmax(_) | Self::Sigmoid(_) | Self::Grouped(_) | Self::Objectness(_) => false,
         }
     }
 
@@ -148,6 +165,7 @@ impl Loss<'_> {
         check_classes(classes)?;
         match self {
             Self::Softmax(loss) => loss.check(classes, kind),
+            Self::Sigmoid(loss) => loss.check(classes, kind),
             Self::Grouped(loss) => loss.check(classes, kind),
             Self::Distillation(loss) => {
                 loss.check(classes)?;
@@ -187,6 +205,7 @@ impl Loss<'_> {
         unexpected?;
         match self {
             Self::Softmax(loss) => batch.check(loss),
+            Self::Sigmoid(loss) => loss.check_batch(batch),
             Self::Grouped(loss) => loss.check_batch(batch),
             Self::Distillation(loss) => match batch.teacher {
                 Some(teacher) => loss.check_batch(batch, teacher),

@@ -3,108 +3,33 @@
 
 #[path = "support/keys.rs"]
 mod keys;
+#[path = "support/module.rs"]
+mod module;
 
-use longtail::gpu::shader::{Access, Driver, KernelKey};
-use longtail::gpu::{SoftmaxNumbers, WindowNumbers};
-use naga::back::{glsl, hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
-use std::mem::{offset_of, size_of};
-
-fn needs_f16(key: &KernelKey) -> bool {
-    key.features().contains(longtail::wgpu::Features::SHADER_F16)
-}
-
-fn parse(key: &KernelKey) -> (Module, ModuleInfo) {
-    let text = key.wgsl();
-    let module = naga::front::wgsl::parse_str(&text)
-        .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
-    let mut capabilities = Capabilities::empty();
-    if needs_f16(key) {
-        capabilities |= Capabilities::SHADER_FLOAT16;
-    }
-    // Every backend but old OpenGL packs halves.
-    if text.contains("pack2x16float") {
-        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    }
-    let info = Validator::new(ValidationFlags::all(), capabilities)
-        .validate(&module)
-        .unwrap_or_else(|error| panic!("{}: {}", key.label(), error.emit_to_string(&text)));
-    (module, info)
-}
+use longtail::gpu::shader::{Driver, KernelKey};
+use longtail::gpu::{Program, SoftmaxNumbers, WindowNumbers};
+use module::{check_block, check_kernel, fields, needs_f16, parse, write_glsl};
+use naga::back::glsl;
+use std::mem::size_of;
 
 /// One kernel of each driver, the richest in terms.
 fn samples() -> Vec<KernelKey> {
     let keys = keys::all();
     // Without f16 of the device's own, which some targets do not have.
-    let found = |driver| *keys.iter().rfind(|key| key.driver == driver && !needs_f16(key)).unwrap();
+    let found =
+        |driver| *keys.iter().rfind(|key| key.driver == driver && !needs_f16(&Program::from(**key))).unwrap();
     Driver::ALL.map(found).to_vec()
 }
 
-fn check_module(key: &KernelKey) -> (Module, ModuleInfo) {
-    let (module, info) = parse(key);
-    let label = key.label();
-    let [entry] = module.entry_points.as_slice() else { panic!("{label}: one entry point") };
-    assert_eq!(entry.name, "main", "{label}");
-    assert_eq!(entry.stage, ShaderStage::Compute, "{label}");
-    assert_eq!(entry.workgroup_size, [key.workgroup, 1, 1], "{label}");
-    check_bindings(key, &module);
-    check_workgroup(key, &module, &info);
-    (module, info)
-}
-
-/// The host's list of bindings is the shader's: numbers, names, access.
-fn check_bindings(key: &KernelKey, module: &Module) {
-    let mut found = Vec::new();
-    for (_, global) in module.global_variables.iter() {
-        let Some(binding) = &global.binding else { continue };
-        assert_eq!(binding.group, 0);
-        let access = match global.space {
-            AddressSpace::Uniform => Access::Uniform,
-            AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
-            AddressSpace::Storage { .. } => Access::ReadWrite,
-            other => panic!("{}: binding in {other:?}", key.label()),
-        };
-        found.push((binding.binding, global.name.clone().unwrap(), access));
-    }
-    found.sort_by_key(|(number, ..)| *number);
-    let listed: Vec<_> = key
-        .bindings()
-        .iter()
-        .map(|binding| (binding.number, binding.name.to_owned(), binding.access))
-        .collect();
-    assert_eq!(found, listed, "{}", key.label());
-    let storage = found.iter().filter(|(.., access)| *access != Access::Uniform).count();
-    assert!(storage <= 8, "{}: {storage} storage buffers", key.label());
-}
-
-/// The host's number of workgroup bytes bounds what is declared and used, closely.
-fn check_workgroup(key: &KernelKey, module: &Module, info: &ModuleInfo) {
-    let used = info.get_entry_point(0);
-    let declared: u32 = module
-        .global_variables
-        .iter()
-        .filter(|(handle, global)| global.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
-        .map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx()))
-        .sum();
-    let claimed = key.workgroup_bytes();
-    // The arrays that a kernel has no use for have one element, which is never touched.
-    let slack = 4 * key.lanes * 4 + 64;
-    assert!(
-        declared <= claimed && claimed <= declared + slack,
-        "{}: {claimed} bytes claimed, {declared} declared",
-        key.label()
-    );
-    assert!(key.workgroup > 64 || claimed <= 16 * 1024, "{}: {claimed} bytes", key.label());
+fn programs(keys: &[KernelKey]) -> Vec<Program> {
+    keys.iter().map(|key| Program::from(*key)).collect()
 }
 
 fn every_part(part: usize, parts: usize) {
     let keys = keys::all();
     assert!(keys.len() > 1000, "{}", keys.len());
     for key in keys.iter().skip(part).step_by(parts) {
-        let (module, info) = check_module(key);
-        check_targets(key, &module, &info);
-        check_text(key);
+        check_kernel(&Program::from(*key));
     }
 }
 
@@ -118,120 +43,15 @@ fn every_kernel_odd() {
     every_part(1, 2);
 }
 
-/// SPIR-V 1.3, MSL 2.4, HLSL 5.1 and 6.0, GLSL 430 and ES 310.
-fn check_targets(key: &KernelKey, module: &Module, info: &ModuleInfo) {
-    let label = key.label();
-    let entry = || "main".to_owned();
-    let options =
-        spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::empty(), ..Default::default() };
-    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry() };
-    let words = spv::write_vec(module, info, &options, Some(&pipeline));
-    assert!(words.unwrap_or_else(|error| panic!("{label}: {error}")).len() > 5);
-
-    let options = msl::Options { lang_version: (2, 4), ..Default::default() };
-    let pipeline =
-        msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
-    let text = msl::write_string(module, info, &options, &pipeline);
-    assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).0.contains("kernel void"));
-
-    for shader_model in [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0] {
-        let options = hlsl::Options { shader_model, fake_missing_bindings: true, ..Default::default() };
-        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
-        let mut text = String::new();
-        let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
-        written.unwrap_or_else(|error| panic!("{label}: {error}"));
-        assert!(text.contains("numthreads"));
-    }
-
-    for version in [glsl::Version::Desktop(430), glsl::Version::new_gles(310)] {
-        let text = write_glsl(module, info, version, "main");
-        if needs_f16(key) {
-            // GLSL has no 16-bit numbers of its own.
-            assert!(text.is_err(), "{label} in {version:?}");
-            continue;
-        }
-        assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).contains("local_size_x"));
-    }
-}
-
-fn write_glsl(
-    module: &Module,
-    info: &ModuleInfo,
-    version: glsl::Version,
-    entry: &str,
-) -> Result<String, glsl::Error> {
-    let options = glsl::Options { version, ..Default::default() };
-    let pipeline = glsl::PipelineOptions {
-        shader_stage: ShaderStage::Compute,
-        entry_point: entry.into(),
-        multiview: None,
-    };
-    let mut text = String::new();
-    let policies = naga::proc::BoundsCheckPolicies::default();
-    glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)?.write()?;
-    Ok(text)
-}
-
 /// What a target cannot do must fail: compute shaders are not in GLSL ES 3.00 or GLSL 3.30.
 #[test]
 fn targets_without_compute_refuse() {
     for key in samples() {
-        let (module, info) = parse(&key);
+        let (module, info) = parse(&key.into());
         for version in [glsl::Version::new_gles(300), glsl::Version::Desktop(330)] {
             assert!(write_glsl(&module, &info, version, "main").is_err(), "{} in {version:?}", key.label());
         }
     }
-}
-
-/// What other compilers of WGSL refuse, or read otherwise, though naga takes it.
-fn check_text(key: &KernelKey) {
-    let text = key.wgsl();
-    let refused = [
-        "requires ",
-        // Constant expressions that are not finite.
-        "bitcast<f32>(0x",
-        "/ 0.0",
-        "1e39",
-        // Tests that drivers fold away.
-        "x != x",
-        "v != v",
-        // Results that depend on the order of threads.
-        "atomic<f32>",
-    ];
-    for refused in refused {
-        assert!(!text.contains(refused), "{} has `{refused}`", key.label());
-    }
-    // Both know `enable f16`; Tint needs others that naga does not know.
-    let enabled = usize::from(needs_f16(key));
-    assert_eq!(text.matches("enable ").count(), enabled, "{}", key.label());
-    assert!(!text.contains('\t') && text.is_ascii(), "{}", key.label());
-}
-
-/// A uniform block is the host's: names, offsets, size, and which fields are floats.
-fn check_block(name: &str, host: &[(&str, usize)], size: usize, floats: &[&str], keys: &[KernelKey]) {
-    // Every field of the host's block is listed: they are all of 4 bytes, without padding.
-    assert_eq!(4 * host.len(), size, "{name}");
-    let mut found = 0;
-    for key in keys {
-        let (module, _) = parse(key);
-        let block = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
-        let Some((_, ty)) = block else { continue };
-        found += 1;
-        let TypeInner::Struct { members, span } = &ty.inner else { panic!("{name} is no struct") };
-        let shader: Vec<_> =
-            members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
-        assert_eq!(shader, host, "{}", key.label());
-        assert_eq!(*span as usize, size, "{}", key.label());
-        for ((field, _), member) in host.iter().zip(members) {
-            let TypeInner::Scalar(scalar) = &module.types[member.ty].inner else { panic!("{field}") };
-            assert_eq!(scalar.kind == naga::ScalarKind::Float, floats.contains(field), "{field}");
-        }
-    }
-    assert!(found > 0, "{name} is in no kernel");
-}
-
-macro_rules! fields {
-    ($block:ident, $($name:ident),* $(,)?) => { [$((stringify!($name), offset_of!($block, $name))),*] };
 }
 
 #[test]
@@ -269,7 +89,7 @@ fn windows_layout() {
     ];
     let keys = samples();
     assert!(keys.iter().all(|key| key.wgsl().contains("struct Window {")));
-    check_block("Window", &host, size_of::<WindowNumbers>(), &[], &keys);
+    check_block("Window", &host, size_of::<WindowNumbers>(), &[], &programs(&keys));
 }
 
 #[test]
@@ -311,7 +131,7 @@ fn softmax_numbers_layout() {
         "seesaw_q",
         "seesaw_log_eps",
     ];
-    check_block("Spec", &host, size_of::<SoftmaxNumbers>(), &floats, &samples());
+    check_block("Spec", &host, size_of::<SoftmaxNumbers>(), &floats, &programs(&samples()));
 }
 
 /// Sizes of workgroups and columns on chip only enter through the header.
@@ -323,8 +143,7 @@ fn other_sizes() {
         for (workgroup, chip) in [(1, 1), (8, 16), (32, 2), (256, 32)] {
             key.workgroup = workgroup;
             key.chip = if key.driver == Driver::RowChip { chip } else { 0 };
-            let (module, info) = check_module(&key);
-            check_targets(&key, &module, &info);
+            check_kernel(&key.into());
         }
     }
 }

@@ -69,7 +69,7 @@ impl Engine {
         match self {
             Engine::Reference => Ok(by_reference(case)?),
             Engine::Adapter(context, mode) => {
-                let loss = on_device(&case.loss)?;
+                let loss = on_device(&case.loss);
                 let mut batch = case.inputs.batch(&case.inputs.logits);
                 if let Loss::Distillation(_) = &case.loss {
                     batch = batch.with_teacher(&case.inputs.teacher);
@@ -121,15 +121,15 @@ impl Engine {
 }
 
 /// The loss as the adapter takes it, where its family has kernels.
-fn on_device(loss: &Loss) -> Result<longtail::Loss<'_>, Trouble> {
+fn on_device(loss: &Loss) -> longtail::Loss<'_> {
     match loss {
-        Loss::Softmax(spec) => Ok(spec.into()),
-        Loss::Grouped(spec) => Ok(spec.into()),
-        Loss::Distillation(spec) => Ok(spec.into()),
-        Loss::Lade(spec) => Ok(spec.into()),
-        Loss::Objectness(spec) => Ok(spec.into()),
-        Loss::Range(spec) => Ok(spec.into()),
-        _ => Err(Trouble::Unsupported("its family has no kernels".into())),
+        Loss::Softmax(spec) => spec.into(),
+        Loss::Sigmoid(spec) => spec.into(),
+        Loss::Grouped(spec) => spec.into(),
+        Loss::Distillation(spec) => spec.into(),
+        Loss::Lade(spec) => spec.into(),
+        Loss::Objectness(spec) => spec.into(),
+        Loss::Range(spec) => spec.into(),
     }
 }
 

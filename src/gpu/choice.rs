@@ -134,6 +134,28 @@ fn split(adapter: AdapterClass, choice: RowChoice, terms: &InnerTerms, rows: u32
     }
 }
 
+/// The choice for losses that look at every element by itself: pieces of rows cost nothing more than whole ones.
+pub(crate) fn choose_elementwise(
+    adapter: AdapterClass,
+    rows: u32,
+    classes: u32,
+    elements: [Element; 2],
+) -> RowChoice {
+    let lanes = if rows >= 4 { 4 } else { 1 };
+    // On the processor as wide as its vectors; on a GPU four rows of four columns for each of 256 threads.
+    let widest = if adapter.software { 8 } else { 256.min(adapter.max_workgroup) };
+    let workgroup =
+        if classes.div_ceil(4) < widest { classes.div_ceil(4).next_power_of_two() } else { widest };
+    let block = 4 * workgroup.max(1);
+    let groups = rows.div_ceil(lanes).max(1);
+    // On a GPU a piece for each block; a processor keeps busy with a few.
+    let wanted = if adapter.software { adapter.busy.div_ceil(groups) } else { u32::MAX };
+    let split = wanted.min(classes / block).clamp(1, 64);
+    let halves = elements.contains(&Element::F16);
+    let native_f16 = adapter.software && adapter.f16 && halves && classes <= SHORTEST;
+    RowChoice { split, native_f16, ..RowChoice::stream(lanes, workgroup.max(1)) }
+}
+
 /// What a plan asks of its row kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowRequest {

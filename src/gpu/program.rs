@@ -7,6 +7,7 @@ use super::lade::LadeKey;
 use super::matmul::MatmulKey;
 use super::range::RangeKey;
 use super::shader::{Binding, KernelKey};
+use super::sigmoid::SigmoidKey;
 use super::sum::SumKey;
 
 /// A kernel, as its key.
@@ -19,6 +20,8 @@ pub enum Program {
     Head(HeadKey),
     /// Of the grouped family.
     Grouped(GroupedKey),
+    /// Of the sigmoid family.
+    Sigmoid(SigmoidKey),
     /// A matrix product, or a pass beside one.
     Matmul(MatmulKey),
     /// Of distillation.
@@ -46,6 +49,12 @@ impl From<HeadKey> for Program {
 impl From<GroupedKey> for Program {
     fn from(key: GroupedKey) -> Self {
         Self::Grouped(key)
+    }
+}
+
+impl From<SigmoidKey> for Program {
+    fn from(key: SigmoidKey) -> Self {
+        Self::Sigmoid(key)
     }
 }
 
@@ -86,6 +95,7 @@ macro_rules! of_key {
             Program::Softmax($key) => $answer,
             Program::Head($key) => $answer,
             Program::Grouped($key) => $answer,
+            Program::Sigmoid($key) => $answer,
             Program::Matmul($key) => $answer,
             Program::Distillation($key) => $answer,
             Program::Lade($key) => $answer,

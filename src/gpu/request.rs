@@ -3,6 +3,7 @@
 use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::shader::Storage;
+use super::sigmoid::DeviceGradientSums;
 use crate::batch::TargetKind;
 use crate::element::Element;
 use std::ops::Range;
@@ -66,6 +67,8 @@ pub struct PlanRequest {
     pub choice: Option<RowChoice>,
     /// Cumulative counts to share. Default the plan's own, from the spec's.
     pub counts: Option<DeviceCounts>,
+    /// Accumulated gradients to share. Default the plan's own, from the spec's.
+    pub gradient_sums: Option<DeviceGradientSums>,
     /// Rows of each block that logits, gradient, soft targets and gates come in. Empty, the default: one block.
     pub row_blocks: Vec<usize>,
     /// The part of the classes that this plan works on. Default all of them.
@@ -99,6 +102,7 @@ impl PlanRequest {
             first_row: 0,
             choice: None,
             counts: None,
+            gradient_sums: None,
             row_blocks: Vec::new(),
             shard: None,
             scratch: false,
@@ -210,6 +214,13 @@ impl PlanRequest {
     #[must_use]
     pub fn with_added_gradient(mut self) -> Self {
         self.added_gradient = true;
+        self
+    }
+
+    /// Shares accumulated gradients with other plans.
+    #[must_use]
+    pub fn with_gradient_sums(mut self, sums: DeviceGradientSums) -> Self {
+        self.gradient_sums = Some(sums);
         self
     }
 

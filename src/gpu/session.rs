@@ -9,6 +9,7 @@ use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::element::Element;
 use crate::loss::Loss;
+use crate::statistics::GradientSums;
 use crate::{Error, Result};
 
 /// What a pass over a batch gave.
@@ -21,17 +22,19 @@ pub struct Output {
     pub row_loss: Vec<f32>,
     /// The gradient in the logits, `[N, K]`.
     pub gradient: Vec<f32>,
-    /// `logsumexp(u)`, `[N]`; NaN for losses without one softmax over the row.
+    /// `logsumexp(u)`, `[N]`; NaN for losses without one softmax over the row, empty for sigmoids.
     pub log_sum_exp: Vec<f32>,
     /// The target's probability under `u`, `[N]`; the first label's for two, NaN for soft targets; for a grouped loss the
-    /// product over the label's own segments.
+    /// product over the label's own segments; empty for sigmoids.
     pub target_probability: Vec<f32>,
     /// The class of the largest logit, `[N]`.
     pub argmax: Vec<u32>,
     /// The gradient in the class scales, `[K]`, for a spec that has them.
     pub class_scale_gradient: Option<Vec<f32>>,
-    /// The cumulative class counts after the batch, `[K]`, for a spec with seesaw.
+    /// The cumulative class counts after the batch, `[K]`, for a loss with seesaw.
     pub counts: Option<Vec<u64>>,
+    /// The accumulated gradients after the batch, `[K]` each, for a loss with gradient balance.
+    pub gradient_sums: Option<GradientSums>,
 }
 
 /// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place, or, where a loss of
@@ -47,12 +50,14 @@ pub struct Session {
     targets: Vec<wgpu::Buffer>,
     row_weights: Option<wgpu::Buffer>,
     feature_norms: Option<wgpu::Buffer>,
-    /// Soft targets, or given gates.
+    /// Soft or multi-hot targets.
     dense: Option<Blocks>,
     /// The teacher's logits.
     teacher: Option<Blocks>,
     /// Absent in place.
     gradient: Option<Blocks>,
+    /// Given gates, or weights of elements.
+    gates: Option<Blocks>,
     upstream: Option<wgpu::Buffer>,
     class_scale_gradient: Option<wgpu::Buffer>,
     rows: wgpu::Buffer,
@@ -102,6 +107,7 @@ struct Views<'a> {
     logits: Vec<View<'a>>,
     /// Soft targets, or given gates.
     dense: Option<Vec<View<'a>>>,
+    gates: Option<Vec<View<'a>>>,
     teacher: Option<Vec<View<'a>>>,
     gradient: Option<Vec<View<'a>>>,
 }
@@ -138,8 +144,9 @@ impl Session {
             return Err(Error::Unexpected { what: "a shard", planned: "for whole batches" });
         }
         let teacher = loss.teacher_columns(request.classes);
-        let dense = loss.takes_gates() || matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
-        let blocks = blocks_for(kernels, &request, dense || teacher.is_some())?;
+        let dense = matches!(request.targets, TargetKind::Soft | TargetKind::MultiHot);
+        let gates = loss.takes_gates();
+        let blocks = blocks_for(kernels, &request, dense || gates || teacher.is_some())?;
         if blocks.len() > 1 {
             request.row_blocks = blocks.clone();
         }
@@ -158,12 +165,10 @@ impl Session {
                 },
                 row_weights: request.row_weights.then(|| buffer("row weights", rows)),
                 feature_norms: loss.takes_feature_norms().then(|| buffer("feature norms", rows)),
-                dense: dense.then(|| {
-                    let columns = match loss.takes_gates() {
-                        true => loss.gate_columns(request.classes) as u64,
-                        false => classes,
-                    };
-                    Blocks::new(kernels, "targets or gates", Element::F32, columns, &blocks)
+                dense: dense.then(|| Blocks::new(kernels, "targets", Element::F32, classes, &blocks)),
+                gates: gates.then(|| {
+                    let columns = loss.gate_columns(request.classes) as u64;
+                    Blocks::new(kernels, "gates", Element::F32, columns, &blocks)
                 }),
                 teacher: teacher.map(|columns| {
                     Blocks::new(kernels, "teacher logits", Element::F32, columns as u64, &blocks)
@@ -300,7 +305,7 @@ impl Session {
         }
         let mut parts: Vec<(Option<&wgpu::Buffer>, &[u8])> = Vec::new();
         let mut targets = self.targets.iter();
-        let mut dense = batch.gates;
+        let mut dense = None;
         match batch.targets {
             Targets::Hard(labels) => parts.push((targets.next(), bytemuck::cast_slice(labels))),
             Targets::Mixed { first, second, lambda } => {
@@ -322,12 +327,14 @@ impl Session {
                 (None, None) => {}
             }
         }
-        let what = "gates";
-        match (&self.dense, dense) {
-            (Some(blocks), Some(values)) => blocks.write(&self.plan.core.kernels, values)?,
-            (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
-            (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
-            (None, None) => {}
+        let matrices = [("dense targets", &self.dense, dense), ("gates", &self.gates, batch.gates)];
+        for (what, blocks, values) in matrices {
+            match (blocks, values) {
+                (Some(blocks), Some(values)) => blocks.write(&self.plan.core.kernels, values)?,
+                (None, Some(_)) => return Err(Error::Unexpected { what, planned: "without them" }),
+                (Some(_), None) => return Err(Error::Missing { what, needed_by: "the session" }),
+                (None, None) => {}
+            }
         }
         if let (Some(blocks), Some(values)) = (&self.teacher, batch.teacher) {
             blocks.write(&self.plan.core.kernels, values)?;
@@ -355,6 +362,7 @@ impl Session {
         Views {
             logits: self.logits.views(),
             dense: self.dense.as_ref().map(Blocks::views),
+            gates: self.gates.as_ref().map(Blocks::views),
             teacher: self.teacher.as_ref().map(Blocks::views),
             gradient: self.gradient.as_ref().map(Blocks::views),
         }
@@ -363,7 +371,6 @@ impl Session {
     fn inputs<'a>(&'a self, matrices: &'a Views<'a>) -> Inputs<'a> {
         let dense = matrices.dense.as_deref().unwrap_or(&[]);
         let rows = self.plan.core.extent.rows;
-        let soft = self.plan.core.request.targets == TargetKind::Soft;
         let targets = match (self.plan.core.request.targets, self.targets.as_slice()) {
             (TargetKind::Mixed, [first, second, lambda]) => TargetViews::Mixed {
                 first: self.part(first, rows),
@@ -371,6 +378,7 @@ impl Session {
                 lambda: self.part(lambda, rows),
             },
             (TargetKind::Hard, [labels, ..]) => TargetViews::Hard(self.part(labels, rows)),
+            (TargetKind::MultiHot, _) => TargetViews::MultiHot(MatrixView::Blocks(dense)),
             _ => TargetViews::Soft(MatrixView::Blocks(dense)),
         };
         Inputs {
@@ -378,7 +386,7 @@ impl Session {
             targets,
             row_weights: self.row_weights.as_ref().map(|buffer| self.part(buffer, rows)),
             feature_norms: self.feature_norms.as_ref().map(|buffer| self.part(buffer, rows)),
-            gates: (self.dense.is_some() && !soft).then_some(MatrixView::Blocks(dense)),
+            gates: matrices.gates.as_deref().map(MatrixView::Blocks),
             teacher: matrices.teacher.as_deref().map(MatrixView::Blocks),
         }
     }
@@ -389,8 +397,8 @@ impl Session {
         Outputs {
             loss: Some(View::new(&self.rows, 4 * bytes, 4)),
             row_loss: field(0),
-            log_sum_exp: field(1),
-            target_probability: field(2),
+            log_sum_exp: field(1).filter(|_| self.loss.has_statistics()),
+            target_probability: field(2).filter(|_| self.loss.has_statistics()),
             argmax: field(3).filter(|_| self.plan.core.request.argmax),
         }
     }
@@ -419,6 +427,7 @@ impl Session {
         let outputs = next();
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
+        let statistics = self.loss.has_statistics();
         let mut gradient = Vec::new();
         for (elements, _) in &result.parts {
             let part = result.element.decode(next());
@@ -430,13 +439,17 @@ impl Session {
                 .copied()
                 .unwrap_or(0.0),
             row_loss: readback::words(field(0)),
-            log_sum_exp: readback::words(field(1)),
-            target_probability: readback::words(field(2)),
+            log_sum_exp: if statistics { readback::words(field(1)) } else { Vec::new() },
+            target_probability: if statistics { readback::words(field(2)) } else { Vec::new() },
             argmax: readback::words(field(3)),
             gradient,
             class_scale_gradient: self.class_scale_gradient.is_some().then(|| readback::words(next())),
             counts: match self.plan.counts() {
                 Some(counts) => Some(counts.read_async().await?),
+                None => None,
+            },
+            gradient_sums: match self.plan.gradient_sums() {
+                Some(sums) => Some(sums.read_async().await?),
                 None => None,
             },
         })

@@ -131,6 +131,8 @@ pub enum TargetViews<'a> {
     },
     /// Soft targets `[N, K]`, f32, contiguous.
     Soft(MatrixView<'a>),
+    /// Multi-hot targets `[N, K]`, f32, contiguous.
+    MultiHot(MatrixView<'a>),
 }
 
 /// What a pass reads.

@@ -200,7 +200,7 @@ impl SigmoidLoss {
     }
 
     /// How many terms take the batch's gates.
-    fn givens(&self) -> usize {
+    pub(crate) fn givens(&self) -> usize {
         let gate = self.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
         let rows = self.suppression.as_ref().is_some_and(|term| term.source == DrawSource::Given);
         usize::from(gate) + usize::from(rows) + usize::from(self.given_weights)

@@ -287,6 +287,14 @@ pub fn run(
     Ok((plan, got))
 }
 
+/// What a batch brings besides its logits and targets, and whether its rows have a log-sum-exp.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Brings {
+    pub norms: bool,
+    pub gates: bool,
+    pub statistics: bool,
+}
+
 /// Runs one batch through a plan. Panics if a byte is written that should not be.
 pub fn pass(
     kernels: &Kernels,
@@ -295,8 +303,21 @@ pub fn pass(
     data: &Data,
     manner: Manner,
 ) -> longtail::Result<Got> {
-    let (rows, classes) = (data.rows, data.classes);
     let batch = data.batch(spec);
+    let brings =
+        Brings { norms: batch.feature_norms.is_some(), gates: batch.gates.is_some(), statistics: true };
+    pass_of(kernels, plan, data, manner, brings)
+}
+
+/// [`pass`] for a loss of any family.
+pub fn pass_of(
+    kernels: &Kernels,
+    plan: &Plan,
+    data: &Data,
+    manner: Manner,
+    brings: Brings,
+) -> longtail::Result<Got> {
+    let (rows, classes) = (data.rows, data.classes);
     let mut arena = Arena::new(manner.storage != Storage::Separate);
     let matrix = |arena: &mut Arena, element, values: &[f32], gap| -> Vec<usize> {
         blocks(element, values, &manner, rows, gap).iter().map(|block| arena.add(block)).collect()
@@ -305,8 +326,13 @@ pub fn pass(
     let labels = arena.add(&ints(&data.labels));
     let second = arena.add(&ints(&data.second));
     let lambda = arena.add(&bits(&data.lambda));
-    let dense_values = if data.kind == TargetKind::Soft { &data.soft } else { &data.gates };
+    let targets_are_dense = matches!(data.kind, TargetKind::Soft | TargetKind::MultiHot);
+    let dense_values = if targets_are_dense { &data.soft } else { &data.gates };
     let dense_input = matrix(&mut arena, Element::F32, dense_values, 0);
+    let gates_input = match targets_are_dense {
+        true => matrix(&mut arena, Element::F32, &data.gates, 0),
+        false => dense_input.clone(),
+    };
     let row_weights = data.row_weights.as_ref().map(|values| arena.add(&bits(values)));
     let norms = arena.add(&bits(&data.norms));
     let upstream = match manner.upstream {
@@ -329,6 +355,7 @@ pub fn pass(
     let views =
         |ranges: &[usize]| -> Vec<View<'_>> { ranges.iter().map(|&range| arena.view(range)).collect() };
     let (logit_views, dense_views, gradient_views) = (views(&logits), views(&dense_input), views(&gradient));
+    let gate_views = views(&gates_input);
     let targets = match data.kind {
         TargetKind::Hard => TargetViews::Hard(arena.view(labels)),
         TargetKind::Mixed => TargetViews::Mixed {
@@ -336,17 +363,18 @@ pub fn pass(
             second: arena.view(second),
             lambda: arena.view(lambda),
         },
+        TargetKind::MultiHot => TargetViews::MultiHot(matrix_view(&dense_views)),
         _ => TargetViews::Soft(matrix_view(&dense_views)),
     };
     let mut inputs = Inputs::new(matrix_view(&logit_views), targets);
     inputs.row_weights = row_weights.map(|range| arena.view(range));
-    inputs.feature_norms = batch.feature_norms.map(|_| arena.view(norms));
-    inputs.gates = batch.gates.map(|_| matrix_view(&dense_views));
+    inputs.feature_norms = brings.norms.then(|| arena.view(norms));
+    inputs.gates = brings.gates.then(|| matrix_view(&gate_views));
     let outputs = Outputs {
         loss: Some(arena.view(loss)),
         row_loss: Some(arena.view(fields[0])),
-        log_sum_exp: Some(arena.view(fields[1])),
-        target_probability: Some(arena.view(fields[2])),
+        log_sum_exp: brings.statistics.then(|| arena.view(fields[1])),
+        target_probability: brings.statistics.then(|| arena.view(fields[2])),
         argmax: manner.argmax.then(|| arena.view(fields[3])),
     };
     let gradient_view = (!in_place).then(|| matrix_view(&gradient_views));

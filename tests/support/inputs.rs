@@ -182,6 +182,7 @@ impl Data {
             TargetKind::Mixed => {
                 Targets::Mixed { first: &self.labels, second: &self.second, lambda: &self.lambda }
             }
+            TargetKind::MultiHot => Targets::MultiHot(&self.soft),
             _ => Targets::Soft(&self.soft),
         }
     }

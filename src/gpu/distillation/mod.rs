@@ -140,7 +140,7 @@ impl Passes for DistillationPasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants { teacher: Some(("distillation", self.teacher_columns as u64)), outputs: 4, ..Wants::default() }
+        Wants { teacher: Some(("distillation", self.teacher_columns as u64)), ..Wants::default() }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {

@@ -210,11 +210,7 @@ impl Passes for GroupedPasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants {
-            gates: self.terms.given.then_some("the draws' source `Given`"),
-            outputs: 4,
-            ..Wants::default()
-        }
+        Wants { gates: self.terms.given.then_some("the draws' source `Given`"), ..Wants::default() }
     }
 
     fn prepare(&self, recorder: &mut Recorder<'_>) {

@@ -123,7 +123,7 @@ impl Passes for LadePasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants { whole_batch: true, outputs: 4, ..Wants::default() }
+        Wants { whole_batch: true, ..Wants::default() }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {

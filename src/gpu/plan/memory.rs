@@ -8,7 +8,7 @@ use crate::gpu::kernels::Kernels;
 use std::ops::Range;
 
 /// Words in the block of scalars, and their places (the twins of `shaders/fields.wgsl`).
-const SCALARS: usize = 16;
+const SCALARS: usize = 32;
 pub(crate) const SCALAR_LOSS: u64 = 1;
 pub(crate) const SCALAR_STEP: u64 = 4;
 pub(crate) const SCALAR_STATUS: usize = 6;

@@ -32,6 +32,7 @@ use super::kernels::Kernels;
 use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
+use super::sigmoid::{self, DeviceGradientSums};
 use super::{distillation, grouped, lade, range, softmax, sum};
 use crate::loss::Loss;
 use crate::{Error, Result};
@@ -61,6 +62,7 @@ impl Kernels {
         loss.check(request.classes, request.targets)?;
         let made = match &loss {
             Loss::Softmax(spec) => softmax::plan(self, spec, request)?,
+            Loss::Sigmoid(spec) => sigmoid::plan(self, spec, request)?,
             Loss::Grouped(spec) => grouped::plan(self, spec, request)?,
             loss if sum::is_sum(loss) => sum::plan(self, loss, request)?,
             Loss::Distillation(spec) => distillation::plan(self, spec, request)?,
@@ -127,6 +129,11 @@ impl Plan {
         self.passes.counts()
     }
 
+    /// The accumulated gradients, for a loss with gradient balance.
+    pub fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
+        self.passes.gradient_sums()
+    }
+
     /// Bytes that the plan holds on the device, shared counts included: O(N + K), and exact.
     pub fn bytes(&self) -> u64 {
         self.buffers().into_iter().map(|(_, bytes)| bytes).sum()
@@ -187,7 +194,7 @@ impl Plan {
         text
     }
 
-    /// What the last pass that has run found wrong with its data. Reads back 64 bytes and blocks; see
+    /// What the last pass that has run found wrong with its data. Reads back 128 bytes and blocks; see
     /// [`status_async`](Self::status_async).
     ///
     /// # Errors

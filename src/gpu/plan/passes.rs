@@ -8,6 +8,7 @@ use super::step::Step;
 use super::views::Bound;
 use crate::Result;
 use crate::gpu::counts::DeviceCounts;
+use crate::gpu::sigmoid::DeviceGradientSums;
 use crate::gpu::softmax::ShardPasses;
 use crate::loss::Loss;
 
@@ -22,8 +23,8 @@ pub(crate) struct Wants {
     pub teacher: Option<(&'static str, u64)>,
     /// Whether there is one loss for the whole batch, and none for each row.
     pub whole_batch: bool,
-    /// How many fields of a row's results there are to copy, the row's loss among them.
-    pub outputs: usize,
+    /// Whether rows have no log-sum-exp and no target's probability.
+    pub no_statistics: bool,
 }
 
 /// A family's kernels, and how a pass runs them.
@@ -89,6 +90,11 @@ pub(crate) trait Passes: std::fmt::Debug + Send + Sync {
     /// Plans that this one runs as its parts.
     fn parts(&self) -> Vec<&Plan> {
         Vec::new()
+    }
+
+    /// Accumulated gradients.
+    fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
+        None
     }
 
     /// The passes of a plan that works on one shard of the classes.

@@ -99,9 +99,25 @@ impl<'a> Recorder<'a> {
         self.over(step, |window| window.rows > 0);
     }
 
+    /// Once for each window that has rows, and in each after it `then`: two windows may share a word of the gradient.
+    pub(crate) fn in_turn(&mut self, step: &Step, then: Option<&Step>) {
+        for (index, window) in self.core.cut.windows.iter().enumerate().filter(|(_, window)| window.rows > 0)
+        {
+            self.dispatch(step, index, window);
+            if let Some(then) = then {
+                self.dispatch(then, index, window);
+            }
+        }
+    }
+
     /// Once for each range of rows.
     pub(crate) fn over_rows(&mut self, step: &Step) {
         self.over(step, |window| window.rows > 0 && window.class_range == 0);
+    }
+
+    /// Once for each range of rows, also where there is no row.
+    pub(crate) fn over_ranges(&mut self, step: &Step) {
+        self.over(step, |window| window.class_range == 0);
     }
 
     /// Once for each range of classes.
@@ -161,7 +177,7 @@ impl<'a> Recorder<'a> {
         let (core, bound) = (self.core, self.bound);
         let memory = &core.memory;
         let per_row = |view: Option<View<'a>>| Core::rows_of(view?, window);
-        let matrix = |matrix: Option<MatrixView<'a>>, part: Part| part_of(matrix?, window.block, part);
+        let matrix = |matrix: Option<MatrixView<'a>>, part: Part| matrix?.part(window.block, part);
         match name {
             "window" => {
                 let size = std::mem::size_of::<WindowNumbers>() as u64;
@@ -183,8 +199,9 @@ impl<'a> Recorder<'a> {
             "gradient" => matrix(bound.gradient, window.gradient),
             "dense" => match step.program {
                 Program::Distillation(_) => matrix(bound.teacher, window.dense),
-                _ => matrix(bound.dense, window.dense),
+                _ => matrix(bound.dense.or(bound.gates), window.dense),
             },
+            "gates" => matrix(bound.gates, window.dense),
             "statistics" => bound.statistics?.binding(),
             // One number for the whole batch, or one for each row.
             "upstream" => match bound.upstream? {
@@ -196,11 +213,13 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// The window's part of a matrix.
-fn part_of<'a>(matrix: MatrixView<'a>, block: usize, part: Part) -> Option<wgpu::BufferBinding<'a>> {
-    let view = match matrix {
-        MatrixView::Whole(view) => view,
-        MatrixView::Blocks(views) => *views.get(block)?,
-    };
-    View::new(view.buffer, view.offset + part.offset, part.size).binding()
+impl<'a> MatrixView<'a> {
+    /// A window's part of the matrix.
+    pub(crate) fn part(self, block: usize, part: Part) -> Option<wgpu::BufferBinding<'a>> {
+        let view = match self {
+            MatrixView::Whole(view) => view,
+            MatrixView::Blocks(views) => *views.get(block)?,
+        };
+        View::new(view.buffer, view.offset + part.offset, part.size).binding()
+    }
 }

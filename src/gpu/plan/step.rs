@@ -23,6 +23,8 @@ pub(crate) enum Launch {
     RowThreads,
     /// A thread for each class.
     ClassThreads,
+    /// A workgroup for each `each` classes.
+    Classes { each: u32 },
     /// A workgroup for each row.
     Rows,
     /// A workgroup for each group of `lanes` rows.
@@ -75,6 +77,7 @@ impl Step {
             Launch::Once => 1,
             Launch::RowThreads => threads(rows),
             Launch::ClassThreads => threads(u64::from(window.width())),
+            Launch::Classes { each } => u64::from(window.width()).div_ceil(u64::from(each)).max(1),
             Launch::Rows => rows,
             Launch::RowGroups { lanes } => row_groups(lanes),
             Launch::Pieces { lanes } => row_groups(lanes) * u64::from(window.pieces),

@@ -19,6 +19,7 @@ pub(crate) struct Bound<'a> {
     pub logits: Option<MatrixView<'a>>,
     pub dense: Option<MatrixView<'a>>,
     pub teacher: Option<MatrixView<'a>>,
+    pub gates: Option<MatrixView<'a>>,
     pub gradient: Option<MatrixView<'a>>,
     pub class_scale: Option<View<'a>>,
     pub upstream: Option<View<'a>>,
@@ -27,11 +28,12 @@ pub(crate) struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     /// Name and view of everything that passes only read.
-    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 10] {
+    fn read(&self) -> [(&'static str, Option<MatrixView<'a>>); 11] {
         let one = |view: Option<View<'a>>| view.map(MatrixView::Whole);
         [
             ("logits", self.logits),
-            ("dense targets or gates", self.dense),
+            ("dense targets", self.dense),
+            ("gates", self.gates),
             ("teacher logits", self.teacher),
             ("the upstream gradient", one(self.upstream)),
             ("labels", one(self.labels)),
@@ -125,7 +127,7 @@ impl Plan {
                 wants.feature_norms.is_some(),
                 "without influence balancing",
             )?,
-            dense: gates,
+            gates,
             ..Bound::default()
         };
         match (inputs.targets, self.core.request.targets) {
@@ -137,6 +139,10 @@ impl Plan {
             }
             (TargetViews::Soft(targets), TargetKind::Soft) => {
                 self.check_dense("soft targets", &targets)?;
+                bound.dense = Some(targets);
+            }
+            (TargetViews::MultiHot(targets), TargetKind::MultiHot) => {
+                self.check_dense("multi-hot targets", &targets)?;
                 bound.dense = Some(targets);
             }
             _ => {
@@ -168,6 +174,17 @@ impl Plan {
         for (what, view, bytes) in outputs.list(self.core.per_row()) {
             if let Some(view) = view {
                 view.check(what, bytes, 4, BufferUsages::COPY_DST)?;
+            }
+        }
+        if self.passes.wants().no_statistics {
+            let planned = "for a loss that has no such numbers";
+            for (what, view) in [
+                ("a view for log-sum-exp", outputs.log_sum_exp),
+                ("a view for target probabilities", outputs.target_probability),
+            ] {
+                if view.is_some() {
+                    return Err(Error::Unexpected { what, planned });
+                }
             }
         }
         match (outputs.argmax, self.core.request.argmax) {

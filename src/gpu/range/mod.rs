@@ -153,7 +153,7 @@ impl Passes for RangePasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants { whole_batch: true, outputs: 4, ..Wants::default() }
+        Wants { whole_batch: true, ..Wants::default() }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {

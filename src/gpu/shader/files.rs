@@ -38,7 +38,9 @@ impl KernelKey {
             false => shader!("loss_of_row.wgsl"),
         };
         match self.driver {
-            Driver::Prepare => files.push(shader!("prepare.wgsl")),
+            Driver::Prepare => {
+                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl"), shader!("prepare.wgsl")])
+            }
             Driver::ShareSums => {
                 files.extend([share, shader!("share_tree.wgsl"), shader!("share_sums.wgsl")]);
             }
@@ -69,6 +71,8 @@ impl KernelKey {
         files.extend([
             shader!("prelude.wgsl"),
             shader!("terms.wgsl"),
+            shader!("gates.wgsl"),
+            shader!("scan.wgsl"),
             shader!("row.wgsl"),
             shader!("mass.wgsl"),
             shader!("label_loss.wgsl"),

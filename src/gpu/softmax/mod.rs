@@ -138,7 +138,6 @@ impl Passes for SoftmaxPasses {
         Wants {
             gates: self.terms.gate_given.then_some("the gate's source `Given`"),
             feature_norms: self.influence.then_some("the influence-balanced loss"),
-            outputs: 4,
             ..Wants::default()
         }
     }

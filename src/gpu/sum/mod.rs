@@ -214,7 +214,7 @@ fn plan_second(kernels: &Kernels, loss: &Loss<'_>, request: &PlanRequest) -> Res
             request.added_gradient = true;
             kernels.assemble(lade::plan(kernels, spec, &request)?, loss)
         }
-        Loss::Softmax(_) | Loss::Grouped(_) | Loss::Range(_) => {
+        Loss::Softmax(_) | Loss::Sigmoid(_) | Loss::Grouped(_) | Loss::Range(_) => {
             Err(Error::Unexpected { what: "a loss of one part", planned: "for a sum of two" })
         }
     }

@@ -1,0 +1,533 @@
+//! The kernels of the sigmoid family as text: a generated header and whole files of `shaders/`.
+
+use crate::batch::TargetKind;
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader};
+use std::fmt::Write as _;
+
+/// Which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SigmoidDriver {
+    /// Targets to row fields.
+    Prepare,
+    /// Which background rows are drawn.
+    Draw,
+    /// Row fields that need those of all windows.
+    Settle,
+    /// Denominator and norm.
+    Totals,
+    /// Weights from accumulated gradients.
+    Refresh,
+    /// Accumulates gradients, from the logits.
+    ColumnSums,
+    /// Accumulates gradients that have been written.
+    WrittenSums,
+    /// Loss and gradient, element by element.
+    Rows,
+    /// The same with the softmax link.
+    SoftmaxLink,
+    /// From the pieces' losses to a row's.
+    Close,
+    /// What a backward pass multiplies rows with.
+    Factor,
+}
+
+impl SigmoidDriver {
+    /// Every kernel.
+    pub const ALL: [SigmoidDriver; 11] = [
+        SigmoidDriver::Prepare,
+        SigmoidDriver::Draw,
+        SigmoidDriver::Settle,
+        SigmoidDriver::Totals,
+        SigmoidDriver::Refresh,
+        SigmoidDriver::ColumnSums,
+        SigmoidDriver::WrittenSums,
+        SigmoidDriver::Rows,
+        SigmoidDriver::SoftmaxLink,
+        SigmoidDriver::Close,
+        SigmoidDriver::Factor,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            SigmoidDriver::Prepare => "prepare",
+            SigmoidDriver::Draw => "draw",
+            SigmoidDriver::Settle => "settle",
+            SigmoidDriver::Totals => "totals",
+            SigmoidDriver::Refresh => "refresh",
+            SigmoidDriver::ColumnSums => "column_sums",
+            SigmoidDriver::WrittenSums => "written_sums",
+            SigmoidDriver::Rows => "rows",
+            SigmoidDriver::SoftmaxLink => "softmax_link",
+            SigmoidDriver::Close => "close",
+            SigmoidDriver::Factor => "factor",
+        }
+    }
+
+    /// Whether the kernel reads the logits.
+    pub fn over_logits(self) -> bool {
+        matches!(self, SigmoidDriver::ColumnSums | SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink)
+    }
+
+    fn walks_columns(self) -> bool {
+        matches!(self, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink)
+    }
+}
+
+/// Which terms the inner loops have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(missing_docs, reason = "the names are those of the spec's fields")]
+pub struct SigmoidTerms {
+    pub bias: bool,
+    pub bias_on_background: bool,
+    pub background: bool,
+    pub margin: bool,
+    pub margin_summed: bool,
+    pub negative_scale: bool,
+    pub positive_weight: bool,
+    pub class_weights: bool,
+    pub row_weight: bool,
+    pub rebalance: bool,
+    pub norm: bool,
+    /// Factors of positives and negatives.
+    pub sides: bool,
+    pub balance: bool,
+    pub gate: bool,
+    pub gate_given: bool,
+    pub suppression: bool,
+    /// Whether background rows are drawn here.
+    pub draws: bool,
+    pub weights_given: bool,
+    pub focal: bool,
+}
+
+/// The columns of a plan's class table, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Bias,
+    Margin,
+    Weight,
+    PositiveWeight,
+    InverseCount,
+    Rho,
+    Positive,
+    Negative,
+    Tail,
+    Group,
+}
+
+impl SigmoidTerms {
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let columns = [
+            (self.bias, Column::Bias),
+            (self.margin, Column::Margin),
+            (self.class_weights, Column::Weight),
+            (self.positive_weight, Column::PositiveWeight),
+            (self.rebalance, Column::InverseCount),
+            (self.row_weight, Column::Rho),
+            (self.balance, Column::Positive),
+            (self.balance, Column::Negative),
+            (self.gate, Column::Tail),
+            (self.draws, Column::Group),
+        ];
+        columns.into_iter().filter_map(|(present, column)| present.then_some(column)).collect()
+    }
+
+    /// Whether a matrix of gates or weights is bound.
+    pub(super) fn takes_gates(&self) -> bool {
+        self.gate_given || self.weights_given || self.suppression && !self.draws
+    }
+}
+
+/// Everything that a kernel's text depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SigmoidKey {
+    /// Which kernel.
+    pub driver: SigmoidDriver,
+    /// Which terms.
+    pub terms: SigmoidTerms,
+    /// Hard labels, or multi-hot targets.
+    pub targets: TargetKind,
+    /// How buffers are bound.
+    pub storage: Storage,
+    /// How logits are read.
+    pub logits: Cell,
+    /// How the gradient is written.
+    pub gradient: Cell,
+    /// Whether pairs of logits may lie across two words.
+    pub straddle: bool,
+    /// Rows per thread: 1 or 4.
+    pub lanes: u32,
+    /// Threads per workgroup, a power of two.
+    pub workgroup: u32,
+    /// Whether rows are split over slots.
+    pub split: bool,
+    /// Whether the largest logit is found.
+    pub argmax: bool,
+    /// Whether the loss is summed.
+    pub sums: bool,
+    /// Whether the gradient is written.
+    pub writes: bool,
+    /// Whether rows have an upstream gradient.
+    pub factor_of_rows: bool,
+}
+
+impl SigmoidKey {
+    /// A key of a kernel with nothing switched on.
+    pub fn new(driver: SigmoidDriver, targets: TargetKind, workgroup: u32) -> Self {
+        Self {
+            driver,
+            terms: SigmoidTerms::default(),
+            targets,
+            storage: Storage::Separate,
+            logits: Cell::F32,
+            gradient: Cell::F32,
+            straddle: false,
+            lanes: 1,
+            workgroup,
+            split: false,
+            argmax: false,
+            sums: false,
+            writes: false,
+            factor_of_rows: false,
+        }
+    }
+
+    fn multi_hot(&self) -> bool {
+        self.targets == TargetKind::MultiHot
+    }
+
+    /// How the kernel reaches the caller's matrices.
+    pub(crate) fn matrices(&self) -> Matrices {
+        let over_logits = self.driver.over_logits();
+        Matrices {
+            storage: self.storage,
+            logits: over_logits.then_some(self.logits),
+            gradient: (over_logits && self.writes).then_some(self.gradient),
+            may_replace: true,
+            straddle: self.straddle && self.writes && self.logits.packed() && self.gradient.packed(),
+            walks: self.driver.walks_columns(),
+            lanes: self.lanes,
+            dense: over_logits && self.multi_hot(),
+            upstream: false,
+        }
+    }
+
+    /// Threads per workgroup.
+    pub fn workgroup(&self) -> u32 {
+        self.workgroup
+    }
+
+    /// Classes of one workgroup of the kernels that accumulate gradients.
+    pub(super) fn columns(&self) -> u32 {
+        self.workgroup.min(32)
+    }
+
+    /// Columns that a thread takes in one step.
+    pub(super) fn width(&self) -> u32 {
+        self.matrices().width()
+    }
+
+    /// The features that the device must have.
+    pub fn features(&self) -> wgpu::Features {
+        self.matrices().features()
+    }
+
+    /// Bytes of workgroup memory, as declared.
+    pub fn workgroup_bytes(&self) -> u32 {
+        let lane = 4 * self.lanes;
+        let results = lane * (2 * self.workgroup + 2 * if self.argmax { self.workgroup } else { 1 });
+        match self.driver {
+            SigmoidDriver::Rows => results,
+            SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
+            SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
+            SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
+            SigmoidDriver::Totals | SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => {
+                8 * self.workgroup
+            }
+            _ => 0,
+        }
+    }
+
+    /// A short readable name.
+    pub fn label(&self) -> String {
+        let terms = &self.terms;
+        let cells = self.driver.over_logits();
+        let mut label =
+            format!("longtail.sigmoid.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
+        let parts = [
+            (cells && self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
+            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
+            (self.straddle, "straddle".into()),
+            (terms.bias, "bias".into()),
+            (terms.bias_on_background, "bias_on_background".into()),
+            (terms.background, "background".into()),
+            (terms.margin, "margin".into()),
+            (terms.margin_summed, "summed".into()),
+            (terms.negative_scale, "negative_scale".into()),
+            (terms.positive_weight, "positive_weight".into()),
+            (terms.class_weights, "weights".into()),
+            (terms.row_weight, "row_weight".into()),
+            (terms.rebalance, "rebalance".into()),
+            (terms.norm, "norm".into()),
+            (terms.sides, "sides".into()),
+            (terms.balance, "balance".into()),
+            (terms.gate, "gate".into()),
+            (terms.gate_given, "gate_given".into()),
+            (terms.suppression, "suppression".into()),
+            (terms.draws, "draws".into()),
+            (terms.weights_given, "weights_given".into()),
+            (terms.focal, "focal".into()),
+            (self.multi_hot(), "multi_hot".into()),
+            (self.split, "split".into()),
+            (self.argmax, "argmax".into()),
+            (self.sums, "sums".into()),
+            (self.writes, "writes".into()),
+            (self.factor_of_rows, "upstream".into()),
+            (cells && self.storage == Storage::InPlace, "in_place".into()),
+            (cells && self.storage == Storage::Shared, "shared".into()),
+        ];
+        for (present, part) in parts {
+            if present {
+                label.push('.');
+                label.push_str(&part);
+            }
+        }
+        label
+    }
+
+    /// The bindings of group 0.
+    pub fn bindings(&self) -> Vec<Binding> {
+        use Access::{Read, ReadWrite, Uniform};
+        let mut bindings = vec![Binding { number: 0, name: "window", access: Uniform }];
+        let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+        match self.driver {
+            SigmoidDriver::Prepare => {
+                push(1, "scalars", ReadWrite);
+                push(2, "rows_out", ReadWrite);
+                push(3, "classes", Read);
+                push(4, if self.multi_hot() { "dense" } else { "labels" }, Read);
+                push(7, "row_weights", Read);
+            }
+            SigmoidDriver::Draw => {
+                push(1, "scalars", ReadWrite);
+                push(2, "all_labels", Read);
+                push(3, "quotas", Read);
+            }
+            SigmoidDriver::Settle => {
+                push(1, "scalars", Read);
+                push(2, "rows_out", ReadWrite);
+            }
+            SigmoidDriver::Totals => {
+                push(1, "scalars", ReadWrite);
+                push(2, "rows_in", Read);
+            }
+            SigmoidDriver::Refresh => {
+                push(2, "gradient_sums", Read);
+                push(3, "classes", ReadWrite);
+            }
+            SigmoidDriver::WrittenSums => {
+                push(1, "scalars", Read);
+                push(2, "rows_in", Read);
+                push(5, "written", Read);
+                push(6, "gradient_sums", ReadWrite);
+                if self.multi_hot() {
+                    push(7, "dense", Read);
+                }
+            }
+            SigmoidDriver::Close => push(4, "saved", ReadWrite),
+            SigmoidDriver::Factor => {
+                push(1, "scalars", Read);
+                push(2, "rows_out", ReadWrite);
+                push(8, "upstream", Read);
+            }
+            SigmoidDriver::ColumnSums | SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink => {
+                push(1, "scalars", Read);
+                push(2, "rows_in", Read);
+                push(3, "classes", Read);
+                push(4, "saved", ReadWrite);
+            }
+        }
+        if self.driver.over_logits() {
+            let matrices = self.matrices();
+            matrices.push_bindings(&mut bindings);
+            let input = if matrices.shared() { ReadWrite } else { Read };
+            let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+            if self.driver == SigmoidDriver::ColumnSums {
+                push(6, "gradient_sums", ReadWrite);
+            }
+            if self.terms.takes_gates() {
+                push(9, "gates", input);
+            }
+        }
+        if self.reads_spec() {
+            bindings.push(Binding { number: 10, name: "spec", access: Uniform });
+        }
+        bindings.sort_by_key(|binding| binding.number);
+        bindings
+    }
+
+    fn reads_spec(&self) -> bool {
+        !matches!(self.driver, SigmoidDriver::Close | SigmoidDriver::Factor)
+    }
+
+    /// The kernel's text: neutral WGSL, entry point `main`.
+    pub fn wgsl(&self) -> String {
+        let mut text = self.header();
+        for (name, file) in self.files() {
+            let _ = write!(text, "\n// ---- {name}\n{file}");
+        }
+        text
+    }
+
+    fn header(&self) -> String {
+        let terms = &self.terms;
+        let mut text = String::from("// ---- generated header\n");
+        let matrices = self.matrices();
+        matrices.write_types(&mut text);
+        let columns = terms.columns();
+        let place =
+            |column: Column| columns.iter().position(|other| *other == column).unwrap_or_default() as u64;
+        let numbers = [
+            ("WG", u64::from(self.workgroup)),
+            ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
+            ("COLUMNS", u64::from(self.columns())),
+            ("SAVED_EXTRA", super::saved_extra(self.gradient)),
+            ("COLUMN_BIAS", place(Column::Bias)),
+            ("COLUMN_MARGIN", place(Column::Margin)),
+            ("COLUMN_WEIGHT", place(Column::Weight)),
+            ("COLUMN_POSITIVE_WEIGHT", place(Column::PositiveWeight)),
+            ("COLUMN_INVERSE_COUNT", place(Column::InverseCount)),
+            ("COLUMN_RHO", place(Column::Rho)),
+            ("COLUMN_POSITIVE", place(Column::Positive)),
+            ("COLUMN_NEGATIVE", place(Column::Negative)),
+            ("COLUMN_TAIL", place(Column::Tail)),
+            ("COLUMN_GROUP", place(Column::Group)),
+        ];
+        for line in numbers.chunks(5) {
+            for (name, value) in line {
+                let _ = write!(text, "const {name}: u32 = {value}u; ");
+            }
+            text.push('\n');
+        }
+        let switches = [
+            ("HAS_BIAS", terms.bias),
+            ("BIAS_ON_BACKGROUND", terms.bias_on_background),
+            ("HAS_BACKGROUND", terms.background),
+            ("HAS_MARGIN", terms.margin),
+            ("MARGIN_SUMMED", terms.margin_summed),
+            ("HAS_NEGATIVE_SCALE", terms.negative_scale),
+            ("HAS_POSITIVE_WEIGHT", terms.positive_weight),
+            ("HAS_CLASS_WEIGHTS", terms.class_weights),
+            ("HAS_RHO", terms.row_weight),
+            ("HAS_REBALANCE", terms.rebalance),
+            ("HAS_NORM", terms.norm),
+            ("HAS_SIDES", terms.sides),
+            ("HAS_BALANCE", terms.balance),
+            ("HAS_GATE", terms.gate),
+            ("GATE_GIVEN", terms.gate_given),
+            ("HAS_SUPPRESSION", terms.suppression),
+            ("HAS_DRAWS", terms.draws),
+            ("WEIGHTS_GIVEN", terms.weights_given),
+            ("HAS_FOCAL", terms.focal),
+            ("MULTI_HOT", self.multi_hot()),
+            ("SPLIT", self.split),
+            ("WANT_ARGMAX", self.argmax),
+            ("SUMS", self.sums),
+            ("WRITE_GRADIENT", self.writes),
+            ("FACTOR_OF_ROWS", self.factor_of_rows),
+        ];
+        let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
+        for line in switches.chunks(4) {
+            for (name, value) in line {
+                let _ = write!(text, "const {name}: bool = {value}; ");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The files after the header, in order.
+    fn files(&self) -> Vec<File> {
+        let mut files = vec![shader!("window.wgsl"), shader!("fields.wgsl"), shader!("sigmoid/fields.wgsl")];
+        if self.reads_spec() {
+            files.push(shader!("sigmoid/spec.wgsl"));
+        }
+        if self.driver.over_logits() {
+            self.row_files(&mut files);
+            return files;
+        }
+        files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
+        match self.driver {
+            SigmoidDriver::Prepare => {
+                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl")]);
+                files.push(match self.multi_hot() {
+                    true => shader!("sigmoid/prepare_multi_hot.wgsl"),
+                    false => shader!("sigmoid/prepare.wgsl"),
+                });
+            }
+            SigmoidDriver::Draw => files.extend([
+                shader!("threefry.wgsl"),
+                shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/draw.wgsl"),
+            ]),
+            SigmoidDriver::Settle => files.extend([
+                shader!("threefry.wgsl"),
+                shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/rebalance.wgsl"),
+                shader!("sigmoid/settle.wgsl"),
+            ]),
+            SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
+            SigmoidDriver::Refresh => files.push(shader!("sigmoid/refresh.wgsl")),
+            SigmoidDriver::WrittenSums => {
+                files.push(match self.multi_hot() {
+                    true => shader!("bind_dense.wgsl"),
+                    false => shader!("bind_no_dense.wgsl"),
+                });
+                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
+            }
+            SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
+            _ => files.push(shader!("sigmoid/factor.wgsl")),
+        }
+        files
+    }
+
+    fn row_files(&self, files: &mut Vec<File>) {
+        files.push(shader!("bind_plan.wgsl"));
+        let matrices = self.matrices();
+        matrices.push_files(files);
+        files.push(match (self.terms.takes_gates(), matrices.shared()) {
+            (false, _) => shader!("sigmoid/bind_no_gates.wgsl"),
+            (true, false) => shader!("sigmoid/bind_gates.wgsl"),
+            (true, true) => shader!("sigmoid/bind_gates_shared.wgsl"),
+        });
+        files.push(match self.lanes {
+            1 => shader!("sigmoid/gates1.wgsl"),
+            _ => shader!("sigmoid/gates4.wgsl"),
+        });
+        files.extend([
+            shader!("prelude.wgsl"),
+            shader!("gates.wgsl"),
+            shader!("scan.wgsl"),
+            shader!("sigmoid/row.wgsl"),
+            shader!("sigmoid/columns_of.wgsl"),
+            shader!("sigmoid/weights.wgsl"),
+        ]);
+        match self.driver {
+            SigmoidDriver::ColumnSums => {
+                files.extend([
+                    shader!("sigmoid/element.wgsl"),
+                    shader!("sigmoid/column_tree.wgsl"),
+                    shader!("sigmoid/column_sums.wgsl"),
+                ]);
+            }
+            SigmoidDriver::SoftmaxLink => {
+                files.extend([shader!("sigmoid/sum.wgsl"), shader!("sigmoid/softmax_link.wgsl")]);
+            }
+            _ => files.extend([
+                shader!("sigmoid/element.wgsl"),
+                shader!("sigmoid/sum.wgsl"),
+                shader!("sigmoid/rows.wgsl"),
+            ]),
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The sigmoid family's plans.
+
+pub(crate) mod key;
+mod spec;
+mod sums;
+
+pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
+pub use spec::SigmoidNumbers;
+pub use sums::DeviceGradientSums;
+
+use super::choice::{RowChoice, choose_elementwise};
+use super::kernels::Kernels;
+use super::plan::{
+    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder, SMALL_WORKGROUP,
+    SUM_ITEMS, Step, Wants, Window, check_choice, narrow, storage,
+};
+use super::request::{Mode, PlanRequest};
+use super::shader::{Cell, Driver, KernelKey, SAVED_OUTPUTS, Storage};
+use super::view::View;
+use crate::batch::TargetKind;
+use crate::loss::Loss;
+use crate::random::quota;
+use crate::sigmoid::{Link, SigmoidLoss, WeightNorm};
+use crate::{Error, Reduction, Result};
+use spec::{GROUPS, inner_terms, table};
+
+/// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
+const ROW_FIELDS: u64 = 9;
+/// Fields of one slot of a row that is split.
+const SLOT_FIELDS: u64 = 4;
+
+/// The first field of `saved` after the outputs and a packed gradient's edges.
+pub(crate) fn saved_extra(gradient: Cell) -> u64 {
+    SAVED_OUTPUTS + if gradient.packed() { 2 } else { 0 }
+}
+
+/// A plan's passes.
+#[derive(Debug)]
+pub(crate) struct SigmoidPasses {
+    terms: SigmoidTerms,
+    link: Link,
+    steps: Steps,
+    sums: Option<DeviceGradientSums>,
+    /// `[3, N + 1]`: how many background rows are drawn for a group, by how many there are.
+    quotas: Option<wgpu::Buffer>,
+    /// Whether some number depends on all rows' targets.
+    totals: bool,
+    /// Whether the written gradient has all that is accumulated.
+    sums_of_written: bool,
+}
+
+#[derive(Debug)]
+struct Steps {
+    refresh: Option<Step>,
+    prepare: Step,
+    draw: Option<Step>,
+    settle: Option<Step>,
+    totals: Step,
+    column_sums: Option<Step>,
+    written_sums: Option<Step>,
+    rows: Step,
+    close: Option<Step>,
+    loss_sums: Option<Step>,
+    finish: Step,
+    factor: Option<Step>,
+    backward: Option<Step>,
+    stitch: Option<Step>,
+}
+
+/// Plans a loss that has passed its check.
+///
+/// # Errors
+/// As [`Kernels::plan`].
+pub(crate) fn plan(
+    kernels: &Kernels,
+    spec: &SigmoidLoss,
+    request: &PlanRequest,
+) -> Result<(Core, Box<dyn Passes>)> {
+    refuse(spec, request)?;
+    let extent = Extent::new(request)?;
+    let terms = inner_terms(spec);
+    let whole_rows = spec.link == Link::Softmax;
+    let choice = match request.choice {
+        Some(choice) => choice,
+        None => choose_elementwise(
+            kernels.adapter,
+            narrow(extent.rows),
+            narrow(extent.width()),
+            [request.logits, request.gradient],
+        ),
+    };
+    let choice = RowChoice { chip: 0, split: if whole_rows { 1 } else { choice.split }, ..choice };
+    let logits = Cell::new(request.logits, choice.native_f16);
+    let gradient = Cell::new(request.gradient, choice.native_f16);
+    let rows = SigmoidKey {
+        terms,
+        storage: request.storage,
+        logits,
+        gradient,
+        straddle: extent.straddles() && logits.packed() && gradient.packed(),
+        lanes: choice.lanes,
+        argmax: request.argmax,
+        sums: true,
+        ..SigmoidKey::new(
+            if whole_rows { SigmoidDriver::SoftmaxLink } else { SigmoidDriver::Rows },
+            request.targets,
+            choice.workgroup,
+        )
+    };
+    check_choice(choice, narrow(extent.width()), SigmoidKey { writes: true, ..rows }.width())?;
+    let columns = terms.columns().len() as u64;
+    let extra = saved_extra(rows.gradient);
+    let needs = Needs {
+        dense: request.targets == TargetKind::MultiHot || terms.takes_gates(),
+        class_bytes: (4 * columns).max(if terms.balance { DeviceGradientSums::BYTES } else { 0 }),
+        row_fields: ROW_FIELDS,
+        saved_fields: extra,
+        slot_fields: SLOT_FIELDS,
+        rows_in_a_loop: terms.balance,
+        ..Needs::default()
+    };
+    let cut = extent.cut(kernels, choice, &needs)?;
+    if whole_rows && cut.split {
+        return Err(Error::Limit {
+            what: "a row under the softmax link (bytes in one binding)".into(),
+            needed: extent.width() * extent.logits.bytes.max(4),
+            allowed: kernels.max_binding(),
+            cure: "request the device with a higher max_storage_buffer_binding_size",
+        });
+    }
+    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let rows = SigmoidKey { split: cut.split, ..rows };
+    let norm = spec.weight_norm != WeightNorm::None;
+    let settle = norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot;
+    let steps = Steps::new(kernels, rows, request, &extent, settle, many_rows)?;
+    let kept = Kept {
+        row_fields: ROW_FIELDS,
+        saved_fields: extra + if cut.split { u64::from(cut.slots) * SLOT_FIELDS } else { 0 },
+        class_columns: columns,
+        spec: std::mem::size_of::<SigmoidNumbers>() as u64,
+        many_rows,
+    };
+    let memory = Memory::new(kernels, &cut, kept)?;
+    let sums = sums_for(kernels, spec, request)?;
+    let quotas = match terms.draws {
+        true => Some(quota_buffer(kernels, extent.rows)?),
+        false => None,
+    };
+    let core = Core::new(kernels, request, choice, extent, cut, memory)?;
+    let passes =
+        SigmoidPasses { terms, link: spec.link, steps, sums, quotas, totals: true, sums_of_written: false };
+    Ok((core, Box::new(passes)))
+}
+
+/// The smallest reciprocal denominator whose gradients keep their digits in f32.
+const SMALLEST_INVERSE: f32 = 1e-15;
+
+/// What plans of this family do not do.
+fn refuse(spec: &SigmoidLoss, request: &PlanRequest) -> Result<()> {
+    if request.shard.is_some() {
+        return Err(Error::Combination {
+            first: "a shard of the classes",
+            second: "sigmoids",
+            cure: "plan the shard's classes as a loss of their own: no class looks at another; add up the losses",
+        });
+    }
+    if request.class_scale_gradient {
+        let what = "a gradient of class scales";
+        return Err(Error::Unexpected { what, planned: "for a loss that has none" });
+    }
+    let gate = spec.gate.as_ref().map(|gate| (gate.seed, gate.step));
+    let suppression = spec.suppression.as_ref().map(|term| (term.seed, term.step));
+    if gate.is_some() && suppression.is_some() && gate != suppression {
+        return Err(Error::Combination {
+            first: "gates",
+            second: "drawn rows of another seed or step",
+            cure: "give both the same seed and step: they use different streams of it",
+        });
+    }
+    Ok(())
+}
+
+/// The accumulated gradients of a plan with gradient balance: shared ones, or new ones from the spec.
+fn sums_for(
+    kernels: &Kernels,
+    spec: &SigmoidLoss,
+    request: &PlanRequest,
+) -> Result<Option<DeviceGradientSums>> {
+    let Some(balance) = &spec.gradient_balance else { return Ok(None) };
+    match &request.gradient_sums {
+        Some(shared) if shared.classes() != request.classes => Err(Error::Length {
+            what: "shared gradient sums",
+            expected: request.classes as u64,
+            found: shared.classes() as u64,
+        }),
+        Some(shared) => Ok(Some(shared.clone())),
+        None => DeviceGradientSums::new(kernels, &balance.sums).map(Some),
+    }
+}
+
+const QUOTAS: &str = "longtail quotas";
+
+fn quota_buffer(kernels: &Kernels, rows: u64) -> Result<wgpu::Buffer> {
+    let (needed, allowed) = (4 * GROUPS.len() as u64 * (rows + 1), kernels.max_binding());
+    if needed > allowed {
+        return Err(Error::Limit {
+            what: "the quotas of drawn rows (bytes in one binding)".into(),
+            needed,
+            allowed,
+            cure: "use fewer rows in a batch",
+        });
+    }
+    kernels.scoped("quotas", || Ok(storage(kernels, QUOTAS, needed)))
+}
+
+impl Steps {
+    fn new(
+        kernels: &Kernels,
+        rows: SigmoidKey,
+        request: &PlanRequest,
+        extent: &Extent,
+        settle: bool,
+        many_rows: bool,
+    ) -> Result<Self> {
+        let optional = |wanted: bool, key: SigmoidKey, launch| {
+            wanted.then(|| Step::new(kernels, key, launch)).transpose()
+        };
+        let multi_hot = rows.targets == TargetKind::MultiHot;
+        let terms = rows.terms;
+        let small = |driver| SigmoidKey::new(driver, rows.targets, SMALL_WORKGROUP);
+        // Only the terms that decide the place of a column, or that the kernel looks at.
+        let placed = |driver| SigmoidKey {
+            terms: SigmoidTerms {
+                bias_on_background: false,
+                background: false,
+                negative_scale: false,
+                norm: false,
+                sides: false,
+                gate_given: false,
+                suppression: false,
+                weights_given: false,
+                focal: false,
+                margin_summed: false,
+                ..terms
+            },
+            ..small(driver)
+        };
+        let fused = request.mode == Mode::LossAndGrad;
+        let pieces = match rows.driver {
+            SigmoidDriver::Rows => Launch::Pieces { lanes: rows.lanes },
+            _ => Launch::RowGroups { lanes: rows.lanes },
+        };
+        let forward = SigmoidKey { writes: fused, ..rows };
+        let forward = match fused {
+            true => forward,
+            // A pass that does not write has no use for these.
+            false => SigmoidKey { storage: Storage::Separate, straddle: false, ..forward },
+        };
+        let backward = SigmoidKey {
+            writes: true,
+            sums: false,
+            argmax: false,
+            factor_of_rows: true,
+            split: false,
+            ..rows
+        };
+        let column_sums = SigmoidKey {
+            driver: SigmoidDriver::ColumnSums,
+            storage: Storage::Separate,
+            gradient: Cell::F32,
+            straddle: false,
+            lanes: 1,
+            workgroup: if kernels.adapter.software { 8 } else { 256.min(kernels.adapter.max_workgroup) },
+            split: false,
+            argmax: false,
+            sums: false,
+            writes: false,
+            ..rows
+        };
+        let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
+        let by_columns = Launch::Classes { each: column_sums.columns() };
+        let close = SigmoidKey {
+            argmax: rows.argmax,
+            gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
+            ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        let prepare = match multi_hot {
+            true => SigmoidKey { workgroup: ROW_WORKGROUP, ..placed(SigmoidDriver::Prepare) },
+            false => placed(SigmoidDriver::Prepare),
+        };
+        let settled = SigmoidKey {
+            terms: SigmoidTerms {
+                row_weight: terms.row_weight,
+                rebalance: terms.rebalance,
+                draws: terms.draws,
+                ..SigmoidTerms::default()
+            },
+            ..small(SigmoidDriver::Settle)
+        };
+        let shared = |driver, of_sums| KernelKey {
+            of_sums,
+            ..KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        let in_place = request.storage == Storage::InPlace;
+        let stitch = KernelKey {
+            storage: if in_place { Storage::InPlace } else { Storage::Separate },
+            logits: if in_place { rows.gradient } else { Cell::F32 },
+            gradient: rows.gradient,
+            ..KernelKey::new(Driver::Stitch, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        let stitched = extent.has_edges(rows.gradient.packed());
+        Ok(Self {
+            refresh: optional(terms.balance, placed(SigmoidDriver::Refresh), Launch::ClassThreads)?,
+            prepare: Step::new(kernels, prepare, if multi_hot { Launch::Rows } else { Launch::RowThreads })?,
+            draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
+            settle: optional(settle, settled, Launch::RowThreads)?,
+            totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
+            column_sums: optional(terms.balance, column_sums, by_columns)?,
+            written_sums: optional(
+                terms.balance && fused && rows.gradient == Cell::F32,
+                written_sums,
+                by_columns,
+            )?,
+            rows: Step::new(kernels, forward, pieces)?,
+            close: optional(rows.split, close, Launch::RowThreads)?,
+            loss_sums: match many_rows {
+                true => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
+                false => None,
+            },
+            finish: Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
+            factor: optional(
+                !fused,
+                SigmoidKey::new(SigmoidDriver::Factor, TargetKind::Hard, SMALL_WORKGROUP),
+                Launch::RowThreads,
+            )?,
+            backward: optional(!fused, backward, pieces)?,
+            stitch: match stitched {
+                true => Some(Step::new(kernels, stitch, Launch::RowThreads)?),
+                false => None,
+            },
+        })
+    }
+}
+
+impl Passes for SigmoidPasses {
+    fn steps(&self) -> Vec<&Step> {
+        let steps = &self.steps;
+        let all = [
+            steps.refresh.as_ref(),
+            Some(&steps.prepare),
+            steps.draw.as_ref(),
+            steps.settle.as_ref(),
+            Some(&steps.totals).filter(|_| self.totals),
+            steps.column_sums.as_ref().filter(|_| !self.sums_of_written),
+            Some(&steps.rows),
+            steps.written_sums.as_ref().filter(|_| self.sums_of_written),
+            steps.close.as_ref(),
+            steps.loss_sums.as_ref(),
+            Some(&steps.finish),
+            steps.factor.as_ref(),
+            steps.backward.as_ref(),
+            steps.stitch.as_ref(),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    fn wants(&self) -> Wants {
+        let gates = "the spec's gates, drawn rows or weights with source `Given`";
+        Wants { gates: self.terms.takes_gates().then_some(gates), no_statistics: true, ..Wants::default() }
+    }
+
+    fn prepare(&self, recorder: &mut Recorder<'_>) {
+        let steps = &self.steps;
+        if let Some(step) = &steps.refresh {
+            recorder.over_classes(step);
+        }
+        recorder.over_windows(&steps.prepare);
+        if let Some(step) = &steps.draw {
+            recorder.once(step);
+        }
+        if let Some(step) = &steps.settle {
+            recorder.over_rows(step);
+        }
+        if self.totals {
+            recorder.over_ranges(&steps.totals);
+        }
+    }
+
+    fn rows(&self, recorder: &mut Recorder<'_>) {
+        let steps = &self.steps;
+        // Before the gradient: in place, it leaves no logits.
+        if let Some(step) = steps.column_sums.as_ref().filter(|_| !self.sums_of_written) {
+            recorder.over_elements(step);
+        }
+        let stitch = steps.stitch.as_ref().filter(|_| steps.backward.is_none());
+        recorder.in_turn(&steps.rows, stitch);
+        if let Some(step) = steps.written_sums.as_ref().filter(|_| self.sums_of_written) {
+            recorder.over_elements(step);
+        }
+        if let Some(step) = &steps.close {
+            recorder.over_rows(step);
+        }
+    }
+
+    fn finish(&self, recorder: &mut Recorder<'_>) {
+        let steps = &self.steps;
+        if let Some(step) = &steps.loss_sums {
+            recorder.over_rows(step);
+        }
+        recorder.once(&steps.finish);
+    }
+
+    fn backward(&self, recorder: &mut Recorder<'_>) {
+        if let (Some(factor), Some(backward)) = (&self.steps.factor, &self.steps.backward) {
+            recorder.over_rows(factor);
+            recorder.in_turn(backward, self.steps.stitch.as_ref());
+        }
+    }
+
+    fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
+        let planned = "for the terms of its first spec";
+        let Loss::Sigmoid(spec) = loss else {
+            return Err(Error::Unexpected { what: "a loss of another family", planned: "for sigmoids" });
+        };
+        if inner_terms(spec) != self.terms || spec.link != self.link {
+            return Err(Error::Unexpected { what: "a spec with other terms", planned });
+        }
+        refuse(spec, &core.request)?;
+        let (rows, classes) = (core.extent.rows, core.extent.width());
+        let numbers = SigmoidNumbers::new(spec, rows, classes, core.request.row_weights);
+        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
+        let targets = core.request.targets;
+        let table = |range| table(spec, &self.terms, targets, range);
+        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
+        if let (Some(buffer), Some(term)) = (&self.quotas, &spec.suppression) {
+            let rows = core.request.rows;
+            let quotas: Vec<u32> = GROUPS
+                .iter()
+                .flat_map(|group| (0..=rows).map(|count| narrow(quota(term.share(*group).0, count) as u64)))
+                .collect();
+            core.kernels.scoped("quotas", || {
+                core.kernels.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&quotas));
+                Ok(())
+            })?;
+        }
+        let counted = matches!(spec.reduction, Reduction::MeanKept | Reduction::Positives);
+        // The denominator is in what is written: nothing is left where it is 0 or too large.
+        let kept = spec.reduction != Reduction::Positives
+            && (spec.reduction == Reduction::MeanKept || numbers.fixed_inverse > SMALLEST_INVERSE);
+        self.sums_of_written = self.steps.written_sums.is_some() && kept;
+        self.totals = counted || spec.weight_norm == WeightNorm::Batch;
+        Ok(())
+    }
+
+    fn resource<'a>(
+        &'a self,
+        _core: &'a Core,
+        bound: &'a Bound<'a>,
+        name: &str,
+        window: &Window,
+    ) -> Option<wgpu::BufferBinding<'a>> {
+        match name {
+            "gradient_sums" => {
+                window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
+            }
+            "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
+            "quotas" => View::whole(self.quotas.as_ref()?).binding(),
+            "all_labels" => bound.labels?.binding(),
+            _ => None,
+        }
+    }
+
+    fn buffers(&self) -> Vec<(&'static str, u64)> {
+        let sums = self.sums.iter().map(|sums| (DeviceGradientSums::LABEL, sums.bytes()));
+        sums.chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
+    }
+
+    fn manner(&self, core: &Core) -> String {
+        let RowChoice { lanes, workgroup, .. } = core.choice;
+        let pieces = core.cut.windows.first().map_or(1, |window| window.pieces);
+        match self.link {
+            Link::Softmax => format!("rows in three passes, {lanes} per workgroup of {workgroup} threads"),
+            Link::Sigmoid => {
+                format!("rows in {pieces} pieces, {lanes} per workgroup of {workgroup} threads")
+            }
+        }
+    }
+
+    fn gradient_sums(&self) -> Option<&DeviceGradientSums> {
+        self.sums.as_ref()
+    }
+}

@@ -1,0 +1,207 @@
+//! A finite set of the sigmoid family's kernels: every form that a plan can ask for, and sets of terms that meet every
+//! pair of them. Terms and element types do not meet in the shaders, so a key belongs to the set if its form does and
+//! its terms go together.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use longtail::TargetKind;
+use longtail::gpu::shader::Cell;
+use longtail::gpu::{SigmoidDriver, SigmoidKey, SigmoidTerms, Storage};
+use std::collections::HashSet;
+
+const BOTH: [bool; 2] = [false, true];
+const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
+pub const KINDS: [TargetKind; 2] = [TargetKind::Hard, TargetKind::MultiHot];
+
+type Switch = fn(&mut SigmoidTerms);
+
+/// Each term with what it cannot be without.
+const SWITCHES: [Switch; 19] = [
+    |terms| terms.bias = true,
+    |terms| terms.bias_on_background = true,
+    |terms| terms.background = true,
+    |terms| terms.margin = true,
+    |terms| (terms.margin, terms.margin_summed) = (true, true),
+    |terms| terms.negative_scale = true,
+    |terms| terms.positive_weight = true,
+    |terms| terms.class_weights = true,
+    |terms| terms.row_weight = true,
+    |terms| terms.rebalance = true,
+    |terms| terms.norm = true,
+    |terms| terms.sides = true,
+    |terms| terms.balance = true,
+    |terms| terms.gate = true,
+    |terms| terms.gate_given = true,
+    |terms| (terms.background, terms.suppression) = (true, true),
+    |terms| (terms.background, terms.suppression, terms.draws) = (true, true, true),
+    |terms| terms.weights_given = true,
+    |terms| terms.focal = true,
+];
+
+/// Whether a checked spec can have these terms.
+pub fn go_together(terms: &SigmoidTerms, targets: TargetKind, link: bool) -> bool {
+    let given = [terms.gate_given, terms.suppression && !terms.draws, terms.weights_given];
+    let contradicts = terms.margin_summed && !terms.margin
+        || terms.gate && terms.gate_given
+        || terms.draws && !terms.suppression
+        || terms.suppression && (targets != TargetKind::Hard || !terms.background)
+        || given.iter().filter(|given| **given).count() > 1
+        || terms.norm && terms.class_weights && terms.rebalance;
+    let of_sigmoids =
+        terms.focal || terms.positive_weight || terms.balance || terms.suppression || terms.negative_scale;
+    !contradicts && !(link && of_sigmoids)
+}
+
+/// No terms, each alone, each pair, and as many as go together.
+pub fn term_sets(targets: TargetKind, link: bool) -> Vec<SigmoidTerms> {
+    let mut sets = vec![SigmoidTerms::default()];
+    for (index, first) in SWITCHES.iter().enumerate() {
+        for second in &SWITCHES[index..] {
+            let mut terms = SigmoidTerms::default();
+            first(&mut terms);
+            second(&mut terms);
+            sets.push(terms);
+        }
+    }
+    sets.extend(rich_sets(targets, link));
+    let mut seen = HashSet::new();
+    sets.retain(|terms| go_together(terms, targets, link) && seen.insert(*terms));
+    sets
+}
+
+/// As many terms as go together, in several orders of preference.
+fn rich_sets(targets: TargetKind, link: bool) -> Vec<SigmoidTerms> {
+    let collect = |order: &mut dyn Iterator<Item = &Switch>| {
+        let mut all = SigmoidTerms::default();
+        for switch in order {
+            let mut more = all;
+            switch(&mut more);
+            if go_together(&more, targets, link) {
+                all = more;
+            }
+        }
+        all
+    };
+    vec![
+        collect(&mut SWITCHES.iter()),
+        collect(&mut SWITCHES.iter().rev()),
+        collect(&mut SWITCHES.iter().skip(9).chain(SWITCHES.iter().take(9))),
+    ]
+}
+
+/// The pairs of element types that a plan may have: one of logits, one of the gradient.
+fn cells() -> Vec<(Cell, Cell)> {
+    let pairs = Cell::ALL.into_iter().flat_map(|logits| Cell::ALL.map(|gradient| (logits, gradient)));
+    // A plan reads and writes f16 in one way.
+    let mixed =
+        |pair| matches!(pair, (Cell::NativeF16, Cell::PackedF16) | (Cell::PackedF16, Cell::NativeF16));
+    pairs.filter(|&pair| !mixed(pair)).collect()
+}
+
+/// Every key: all sets of terms in f32, and all forms with the richest sets.
+pub fn all() -> Vec<SigmoidKey> {
+    let mut keys = Vec::new();
+    for targets in KINDS {
+        for driver in SigmoidDriver::ALL {
+            let link = driver == SigmoidDriver::SoftmaxLink;
+            let forms = forms(driver, targets);
+            if forms.is_empty() {
+                continue;
+            }
+            let plain: Vec<_> =
+                forms.iter().filter(|key| (key.logits, key.gradient) == (Cell::F32, Cell::F32)).collect();
+            // Forms go round, so that sets of terms meet different ones.
+            for (turn, terms) in term_sets(targets, link).into_iter().enumerate() {
+                let count = if driver.over_logits() { 3 } else { 1 };
+                keys.extend((0..count).map(|step| {
+                    let form = plain[(3 * turn + step * 7) % plain.len()];
+                    of_terms(*form, terms)
+                }));
+            }
+            for (turn, form) in forms.iter().enumerate() {
+                let rich = rich_sets(targets, link);
+                keys.push(of_terms(*form, rich[turn % rich.len()]));
+                keys.push(of_terms(*form, SigmoidTerms::default()));
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert(*key));
+    keys
+}
+
+/// The key with those of the terms that its driver looks at.
+fn of_terms(form: SigmoidKey, terms: SigmoidTerms) -> SigmoidKey {
+    SigmoidKey { terms, ..form }
+}
+
+/// Every form of a kernel, without terms.
+fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
+    let hard = targets == TargetKind::Hard;
+    let key = |workgroup| SigmoidKey::new(driver, targets, workgroup);
+    match driver {
+        SigmoidDriver::Prepare => vec![key(if hard { 128 } else { 64 })],
+        SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],
+        SigmoidDriver::Draw | SigmoidDriver::Factor if hard => vec![key(128)],
+        SigmoidDriver::Close if hard => {
+            let gradients = [Cell::F32, Cell::PackedF16];
+            let keys = gradients.map(|gradient| SigmoidKey { gradient, ..key(128) });
+            keys.into_iter().flat_map(|key| BOTH.map(|argmax| SigmoidKey { argmax, ..key })).collect()
+        }
+        SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::Close => Vec::new(),
+        SigmoidDriver::WrittenSums => vec![key(64), key(256)],
+        SigmoidDriver::ColumnSums => Cell::ALL.map(|logits| SigmoidKey { logits, ..key(64) }).to_vec(),
+        SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink => of_rows(key(64)),
+    }
+}
+
+fn of_rows(key: SigmoidKey) -> Vec<SigmoidKey> {
+    let splits: &[bool] = if key.driver == SigmoidDriver::Rows { &BOTH } else { &[false] };
+    let mut forms = Vec::new();
+    for (logits, gradient) in cells() {
+        for lanes in [1, 4] {
+            let key = SigmoidKey { logits, gradient, lanes, ..key };
+            for storage in STORAGES {
+                if storage == Storage::InPlace && logits != gradient {
+                    continue;
+                }
+                let straddles: &[bool] = match logits.packed() && gradient.packed() {
+                    true if storage != Storage::InPlace => &BOTH,
+                    _ => &[false],
+                };
+                for &straddle in straddles {
+                    let key = SigmoidKey { storage, straddle, writes: true, ..key };
+                    forms.push(SigmoidKey { factor_of_rows: true, ..key });
+                    for &split in splits {
+                        forms.extend(BOTH.map(|argmax| SigmoidKey { argmax, split, sums: true, ..key }));
+                    }
+                }
+            }
+            for &split in splits {
+                forms.extend(BOTH.map(|argmax| SigmoidKey { argmax, split, sums: true, ..key }));
+            }
+        }
+    }
+    forms
+}
+
+/// Whether a plan's key is of the set: its form, and its terms.
+pub struct Known(HashSet<SigmoidKey>);
+
+impl Known {
+    pub fn new() -> Self {
+        let forms = KINDS.into_iter().flat_map(|targets| {
+            SigmoidDriver::ALL.into_iter().flat_map(move |driver| forms(driver, targets))
+        });
+        Self(forms.collect())
+    }
+
+    pub fn has(&self, key: &SigmoidKey) -> bool {
+        let rows = matches!(key.driver, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink);
+        let sums = matches!(key.driver, SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums);
+        let workgroup = if rows || sums { 64 } else { key.workgroup };
+        let link = key.driver == SigmoidDriver::SoftmaxLink;
+        self.0.contains(&SigmoidKey { terms: SigmoidTerms::default(), workgroup, ..*key })
+            // Other kernels have a part of their plan's terms.
+            && (!key.driver.over_logits() || go_together(&key.terms, key.targets, link))
+    }
+}
