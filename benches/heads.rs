@@ -18,7 +18,8 @@ use longtail::method;
 use passes::{buffer, timed};
 
 const ROUNDS: usize = 7;
-const HEADS: [&str; 5] = ["linear", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+const HEADS: [&str; 5] =
+    ["linear", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
 
 /// Batch, dimension, classes.
 fn shapes(software: bool) -> &'static [(usize, usize, usize)] {
@@ -45,9 +46,8 @@ struct Problem {
 impl Problem {
     fn new(context: &Context, head: &Head, (rows, dim, classes): (usize, usize, usize)) -> Self {
         let kernels = context.kernels();
-        let product = |layout, m, n, k| {
-            kernels.matmul(&MatmulRequest::new(layout, m, n, k)).expect("a legal product")
-        };
+        let product =
+            |layout, m, n, k| kernels.matmul(&MatmulRequest::new(layout, m, n, k)).expect("a legal product");
         let matrix = |rows: usize, columns: usize| buffer(context, rows * columns, 4);
         let scaled = head.class_scale != ClassScale::None;
         let labels = (head.margin != TargetMargin::None).then(|| {
@@ -68,7 +68,8 @@ impl Problem {
             to_features: matrix(rows, dim),
             to_weights: matrix(classes, dim),
             scratch: matrix(rows, classes),
-            of_classes: [head.bias, scaled, head.bias, scaled].map(|wanted| wanted.then(|| matrix(classes, 1))),
+            of_classes: [head.bias, scaled, head.bias, scaled]
+                .map(|wanted| wanted.then(|| matrix(classes, 1))),
             labels,
             context: context.clone(),
         }
@@ -176,7 +177,10 @@ fn heads(criterion: &mut Criterion) {
     }
     summary(&context, &problems);
     let mut group = criterion.benchmark_group("heads");
-    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500));
     for (name, shape, problem) in &problems {
         let label = format!("{}x{}x{}", shape.0, shape.1, shape.2);
         group.throughput(Throughput::Elements((operations(*shape) / 2.0) as u64));

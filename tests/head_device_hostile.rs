@@ -40,7 +40,9 @@ fn numbers() {
     assert!(matches!(error, Error::Length { what: "the features", expected: 4, found: 3 }), "{error}");
     let error = refused(&linear, HeadRequest::new(2, 2, 4).with_places(MatrixSpec::default(), short));
     assert!(matches!(error, Error::Length { what: "the weights", expected: 4, found: 3 }), "{error}");
-    for (rows, classes, dim) in [((1 << 31) + 1, 1, 2), (1, 1, 1 << 30), (usize::MAX, 1, 1), (1, usize::MAX, 1), (1, 1, usize::MAX)] {
+    for (rows, classes, dim) in
+        [((1 << 31) + 1, 1, 2), (1, 1, 1 << 30), (usize::MAX, 1, 1), (1, usize::MAX, 1), (1, 1, usize::MAX)]
+    {
         let error = refused(&linear, HeadRequest::new(rows, classes, dim));
         assert!(matches!(error, Error::Limit { .. }), "{error}");
     }

@@ -15,7 +15,8 @@ struct ChunkLoss {
 
 impl ChunkLoss {
     fn new(kernels: &Kernels, args: &Args, head: &HeadPlan) -> Result<Self, Failure> {
-        let method = method::find(&args.method).ok_or_else(|| format!("there is no method {}", args.method))?;
+        let method =
+            method::find(&args.method).ok_or_else(|| format!("there is no method {}", args.method))?;
         let counts: Vec<u64> = (1..=args.classes as u64).map(|rank| 1 + 10_000_000 / rank).collect();
         // Sums over chunks add up to the batch's.
         let spec = (method.build)(&ClassCounts::new(counts)?)?.with_reduction(Reduction::Sum);
@@ -150,15 +151,18 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
         ("weights", weights.size()),
         ("gradient by features", to_features.size()),
         ("gradient by weights", to_weights.size()),
-        ("of rows and classes", size(&[
-            bias.as_ref(),
-            class_scale.as_ref(),
-            to_bias.as_ref(),
-            to_class_scale.as_ref(),
-            centre.as_ref(),
-            labels.as_ref(),
-            Some(&chunk_labels),
-        ])),
+        (
+            "of rows and classes",
+            size(&[
+                bias.as_ref(),
+                class_scale.as_ref(),
+                to_bias.as_ref(),
+                to_class_scale.as_ref(),
+                centre.as_ref(),
+                labels.as_ref(),
+                Some(&chunk_labels),
+            ]),
+        ),
         ("scratch", scratch.size()),
         ("plan of the head", plan.bytes()),
         ("plan of the loss", loss.bytes()),
@@ -169,6 +173,10 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
     println!("{:<22}{:>15}", "in all", pieces.iter().map(|(_, bytes)| bytes).sum::<u64>());
     println!("{:<22}{peak:>15}", "device peak");
     println!("{:<22}{:>15}", "logits would have", 4 * rows as u64 * classes as u64);
-    println!("bytes; {} chunks with {} ranges of classes; {took:.1} s", plan.chunks().len(), plan.class_ranges().len());
+    println!(
+        "bytes; {} chunks with {} ranges of classes; {took:.1} s",
+        plan.chunks().len(),
+        plan.class_ranges().len()
+    );
     Ok(())
 }

@@ -36,8 +36,7 @@ struct Args {
 
 fn arguments() -> Result<Option<Args>, Failure> {
     let (mut rows, mut method) = (None, None);
-    let mut args =
-        Args { rows: 0, classes: 262_144, method: String::new(), head: None, dim: 256, chunk: 64 };
+    let mut args = Args { rows: 0, classes: 262_144, method: String::new(), head: None, dim: 256, chunk: 64 };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         if ["--help", "-h"].contains(&name.as_str()) {
@@ -54,7 +53,8 @@ fn arguments() -> Result<Option<Args>, Failure> {
             _ => return Err(format!("there is no option {name}: see --help").into()),
         }
     }
-    let (default_rows, default_method) = if args.head.is_some() { (1024, "cross_entropy") } else { (64, "seesaw") };
+    let (default_rows, default_method) =
+        if args.head.is_some() { (1024, "cross_entropy") } else { (64, "seesaw") };
     args.rows = rows.unwrap_or(default_rows);
     args.method = method.unwrap_or_else(|| default_method.into());
     Ok(Some(args))

@@ -241,7 +241,11 @@ impl HeadKey {
             ("labels", input, margin || class_sums),
             ("centre", input, terms.centred),
             ("direction", input, terms.effect),
-            ("row_state", slopes, over_logits && (margin || terms.distance) || closes || row_sums || terms.normalised),
+            (
+                "row_state",
+                slopes,
+                over_logits && (margin || terms.distance) || closes || row_sums || terms.normalised,
+            ),
             (
                 "class_state",
                 state(kernel),

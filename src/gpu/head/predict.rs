@@ -256,8 +256,7 @@ impl Kernels {
         let blocks = starts.map(|start| {
             let height = request.row_chunk.min(rows - start);
             let params = HeadParams { m: count(height), first_row: count(start), ..params };
-            let window =
-                Window::new(self, "the features", &request.features, start..start + height, dim)?;
+            let window = Window::new(self, "the features", &request.features, start..start + height, dim)?;
             let given = window.spec;
             let features = if moves { MatrixSpec::default() } else { given };
             let moved = moves.then(|| {

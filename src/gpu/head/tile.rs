@@ -82,8 +82,7 @@ impl Tile {
             Matmul::new(uniforms, &product)
         });
         let to_features = request.feature_gradient.then(|| {
-            let mut product =
-                base(Layout::Nn, rows.count, dim, classes).with_alpha(backward_alpha(head));
+            let mut product = base(Layout::Nn, rows.count, dim, classes).with_alpha(backward_alpha(head));
             (product.a, product.b, product.c) = (scratch.spec, range.weights.spec, rows.gradient);
             product.accumulate = !first_classes;
             product.b_factors = match head.class_scale {
