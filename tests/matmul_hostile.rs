@@ -195,3 +195,14 @@ fn views_that_meet() {
     let scaled = request().with_shared().with_a_factors(RowFactors::default());
     overlap(encode(scaled, MatmulViews::new(a, b, c).with_a_factors(factors)), "the factors of A");
 }
+
+/// Software adapters end loops early: a product that would need longer ones is refused.
+#[test]
+fn long_sums() {
+    let product = |k| kernels().matmul(&MatmulRequest::new(Layout::Nt, 1, 1, k));
+    assert!(product(131_072).is_ok());
+    if kernels().device().adapter_info().device_type == wgpu::DeviceType::Cpu {
+        let found = product(131_073);
+        assert!(matches!(found, Err(Error::Limit { needed: 131_073, .. })), "{found:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::head::Kind;
 use crate::{Failure, losses};
 
 pub const HELP: &str = "\
@@ -14,6 +15,8 @@ Usage: train_longtail [OPTIONS]
                      wine   red wine by quality: 6 classes
                      words  next-token prediction over the sources that cargo unpacked to build this project
   --losses A,B     names of the method table (default cross_entropy,balanced_softmax,ldam_drw,equalization,seesaw)
+  --head NAME      linear or cosine: this head for every loss, with its products on the device
+                   (default each loss's own, with products on the host)
   --text DIR       learn words from the files of this folder instead
   --classes K      the number of different words (default 8192)
   --steps N        training steps instead of the task's own number
@@ -27,6 +30,7 @@ pub struct Args {
     pub wine: bool,
     pub words: bool,
     pub losses: Vec<String>,
+    pub head: Option<Kind>,
     pub text: Option<PathBuf>,
     pub classes: usize,
     pub steps: Option<usize>,
@@ -42,6 +46,7 @@ impl Args {
             wine: true,
             words: true,
             losses: losses::DEFAULT.split(',').map(str::to_owned).collect(),
+            head: None,
             text: None,
             classes: 8192,
             steps: None,
@@ -53,8 +58,17 @@ impl Args {
             if ["--help", "-h"].contains(&name.as_str()) {
                 return Ok(None);
             }
-            let known =
-                ["--task", "--losses", "--text", "--classes", "--steps", "--epochs", "--seed", "--out"];
+            let known = [
+                "--task",
+                "--losses",
+                "--head",
+                "--text",
+                "--classes",
+                "--steps",
+                "--epochs",
+                "--seed",
+                "--out",
+            ];
             if !known.contains(&name.as_str()) {
                 return Err(format!("no option {name}: see --help").into());
             }
@@ -69,6 +83,13 @@ impl Args {
                     }
                 }
                 "--losses" => args.losses = value.split(',').map(|loss| loss.trim().to_owned()).collect(),
+                "--head" => {
+                    args.head = match value.as_str() {
+                        "linear" => Some(Kind::Linear),
+                        "cosine" => Some(Kind::Cosine),
+                        _ => return Err(format!("--head is linear or cosine, not {value}").into()),
+                    }
+                }
                 "--text" => args.text = Some(value.into()),
                 "--classes" => args.classes = at_least_one(&name, &value)?,
                 "--steps" => args.steps = Some(at_least_one(&name, &value)?),

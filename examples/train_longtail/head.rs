@@ -1,10 +1,10 @@
-//! The classifier heads: matrix products on the host, so that only the loss is the crate's.
+//! The classifier heads: matrix products on the host, so that only the loss is the crate's, and gradient descent.
 
 use ndarray::{Array2, Axis, Zip, s};
 
 use crate::data::Draws;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// `z = x W^T`; the features hold a constant, which gives each class its bias.
     Linear,
@@ -61,7 +61,17 @@ impl Head {
                 slope
             }
         };
-        Zip::from(&mut self.weight).and(&mut self.velocity).and(&weight_gradient).for_each(
+        self.descend(&weight_gradient, rate, momentum);
+    }
+
+    /// `[K, D]`.
+    pub fn weight(&self) -> &Array2<f32> {
+        &self.weight
+    }
+
+    /// One step down the gradient of the weights.
+    pub fn descend(&mut self, gradient: &Array2<f32>, rate: f32, momentum: f32) {
+        Zip::from(&mut self.weight).and(&mut self.velocity).and(gradient).for_each(
             |weight, velocity, &gradient| {
                 *velocity = momentum * *velocity + gradient;
                 *weight -= rate * *velocity;

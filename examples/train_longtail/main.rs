@@ -2,11 +2,13 @@
 //! to the classes with many, medium and few training rows. `--help` tells the options.
 //!
 //! The features are fixed; only the head learns, by gradient descent with momentum, the same for every loss.
-//! LDAM has a cosine head, as in its authors' code, and a learning rate that suits it.
+//! LDAM has a cosine head, as in its authors' code, and a learning rate that suits it. With `--head` every loss has the
+//! same head, whose products are the crate's as well.
 
 mod args;
 mod corpus;
 mod data;
+mod device;
 mod head;
 mod losses;
 mod plot;
@@ -63,7 +65,7 @@ fn compare(context: &Context, mut task: Task, args: &Args) -> Result<(), Failure
     let mut rows = vec![];
     for name in &args.losses {
         let recipe = losses::recipe(name, &task.counts, args.seed)?;
-        let report = train::train(context, &task, &recipe, args.seed)?;
+        let report = train::train(context, &task, &recipe, args.head, args.seed)?;
         rows.push((recipe.title, report));
     }
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{:.1}", 100.0 * value));

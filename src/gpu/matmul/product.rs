@@ -40,6 +40,15 @@ impl Matmul {
         tile.check(request, kernels.adapter, subgroup)?;
         let native = kernels.device.features().contains(wgpu::Features::SHADER_F16);
         let (key, mut params) = request.resolve(tile, native)?;
+        // All loops of a kernel together have at most 65,535 iterations on software adapters, which end them there.
+        if kernels.adapter.software && request.k > 131_072 {
+            return Err(Error::Limit {
+                what: "the sum's length".into(),
+                needed: request.k as u64,
+                allowed: 131_072,
+                cure: "add up several products",
+            });
+        }
         params.tiles_m = m.div_ceil(tile.group_m());
         let groups = u64::from(params.tiles_m) * u64::from(n.div_ceil(tile.group_n()));
         Ok(Self { step: Step::new(uniforms, key, params, groups)?, request: *request })

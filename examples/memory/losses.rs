@@ -1,61 +1,13 @@
-//! What a step of a large vocabulary holds on the device, by element type, as the device's own allocator counts it.
-//!
-//! `cargo run --release --example memory -- --help`
+//! Memory of a loss on logits that are there.
 
 use longtail::gpu::{Context, Inputs, Outputs, PlanRequest, Storage, TargetViews, View};
 use longtail::{ClassCounts, Element, method, wgpu};
 use std::time::Instant;
 
-const HELP: &str = "\
-Prints the device memory of one step (loss and gradient) in f32, f16 and bf16: with the gradient in place and in a
-buffer of its own.
+use crate::{Args, Failure, allocated, taken};
 
-Usage: memory [--rows N] [--classes K] [--method NAME]
-
-  --rows N        default 64
-  --classes K     default 262144
-  --method NAME   of the method table, with hard labels (default seesaw)
-";
-
-type Failure = Box<dyn std::error::Error>;
-
-struct Args {
-    rows: usize,
-    classes: usize,
-    method: String,
-}
-
-fn arguments() -> Result<Option<Args>, Failure> {
-    let mut args = Args { rows: 64, classes: 262_144, method: "seesaw".into() };
-    let mut given = std::env::args().skip(1);
-    while let Some(name) = given.next() {
-        if ["--help", "-h"].contains(&name.as_str()) {
-            return Ok(None);
-        }
-        let value = given.next().ok_or_else(|| format!("{name} needs a value: see --help"))?;
-        match name.as_str() {
-            "--rows" => args.rows = value.parse()?,
-            "--classes" => args.classes = value.parse()?,
-            "--method" => args.method = value,
-            _ => return Err(format!("there is no option {name}: see --help").into()),
-        }
-    }
-    Ok(Some(args))
-}
-
-/// All bytes that buffers and images hold on the device now.
-fn allocated(device: &wgpu::Device) -> Option<u64> {
-    Some(device.generate_allocator_report()?.total_allocated_bytes)
-}
-
-fn main() -> Result<(), Failure> {
-    let Some(args) = arguments()? else {
-        print!("{HELP}");
-        return Ok(());
-    };
-    let context = Context::new()?;
-    let kernels = context.kernels();
-    let device = kernels.device();
+/// Loss and gradient in every element type, in place and apart.
+pub fn print(context: &Context, args: &Args) -> Result<(), Failure> {
     let method = method::find(&args.method).ok_or_else(|| format!("there is no method {}", args.method))?;
     let counts: Vec<u64> = (1..=args.classes as u64).map(|rank| 1 + 10_000_000 / rank).collect();
     let spec = (method.build)(&ClassCounts::new(counts)?)?;
@@ -66,11 +18,10 @@ fn main() -> Result<(), Failure> {
     );
     for element in Element::ALL {
         for storage in [Storage::InPlace, Storage::Separate] {
-            step(&context, &spec, &args, element, storage)?;
+            step(context, &spec, args, element, storage)?;
         }
     }
     println!("bytes; the plan holds numbers of rows and of classes, never of rows times classes");
-    device.poll(wgpu::PollType::wait_indefinitely())?;
     Ok(())
 }
 
@@ -116,9 +67,7 @@ fn step(
     }
     plan.status()?;
     // Everything is still there: what is allocated now is the most that there was.
-    let peak = allocated(device)
-        .zip(before)
-        .map_or_else(|| "not told".to_owned(), |(now, before)| (now - before).to_string());
+    let peak = taken(device, before);
     println!(
         "{:<6} {:<9} {bytes:>14} {:>14} {:>14} {peak:>14} {took:>9.1}",
         element.name(),

@@ -1,0 +1,200 @@
+//! Classifier heads, forwards and backwards, against the three products that they consist of, and the products against the
+//! fastest one of this adapter: `cargo bench --bench heads`. Processor time on software adapters, wall time elsewhere.
+//!
+//! The summary comes first: heads and their products take turns in rounds, and the median round counts, so that other work
+//! on the machine meets all alike. The gradient by logits is what the forward pass has left: no loss is in the times.
+
+#[path = "support/passes.rs"]
+mod passes;
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use longtail::gpu::head::{HeadGradients, HeadPlan, HeadRequest, HeadViews};
+use longtail::gpu::matmul::{Layout, Matmul, MatmulRequest, MatmulViews};
+use longtail::gpu::{Context, View};
+use longtail::head::{ClassScale, Head, TargetMargin};
+use longtail::method;
+use passes::{buffer, timed};
+
+const ROUNDS: usize = 7;
+const HEADS: [&str; 5] =
+    ["linear", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+
+/// Batch, dimension, classes.
+fn shapes(software: bool) -> &'static [(usize, usize, usize)] {
+    match software {
+        true => &[(256, 256, 1203), (256, 128, 8142)],
+        false => &[(256, 256, 1203), (4096, 512, 8142), (8192, 2048, 32_768)],
+    }
+}
+
+/// A head of a shape with its buffers, and its three products alone.
+struct Problem {
+    context: Context,
+    plan: HeadPlan,
+    products: [Matmul; 3],
+    features: wgpu::Buffer,
+    weights: wgpu::Buffer,
+    to_features: wgpu::Buffer,
+    to_weights: wgpu::Buffer,
+    scratch: wgpu::Buffer,
+    of_classes: [Option<wgpu::Buffer>; 4],
+    labels: Option<wgpu::Buffer>,
+}
+
+impl Problem {
+    fn new(context: &Context, head: &Head, (rows, dim, classes): (usize, usize, usize)) -> Self {
+        let kernels = context.kernels();
+        let product =
+            |layout, m, n, k| kernels.matmul(&MatmulRequest::new(layout, m, n, k)).expect("a legal product");
+        let matrix = |rows: usize, columns: usize| buffer(context, rows * columns, 4);
+        let scaled = head.class_scale != ClassScale::None;
+        let labels = (head.margin != TargetMargin::None).then(|| {
+            let labels = buffer(context, rows, 4);
+            let classes: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
+            kernels.queue().write_buffer(&labels, 0, bytemuck::cast_slice(&classes));
+            labels
+        });
+        Self {
+            plan: kernels.head(head, &HeadRequest::new(rows, classes, dim)).expect("a legal head"),
+            products: [
+                product(Layout::Nt, rows, classes, dim),
+                product(Layout::Tn, classes, dim, rows),
+                product(Layout::Nn, rows, dim, classes),
+            ],
+            features: matrix(rows, dim),
+            weights: matrix(classes, dim),
+            to_features: matrix(rows, dim),
+            to_weights: matrix(classes, dim),
+            scratch: matrix(rows, classes),
+            of_classes: [head.bias, scaled, head.bias, scaled]
+                .map(|wanted| wanted.then(|| matrix(classes, 1))),
+            labels,
+            context: context.clone(),
+        }
+    }
+
+    /// Forwards and backwards.
+    fn head(&self, times: u64) -> Duration {
+        let [bias, class_scale, to_bias, to_class_scale] =
+            self.of_classes.each_ref().map(|buffer| buffer.as_ref().map(View::whole));
+        let views = HeadViews {
+            bias,
+            class_scale,
+            labels: self.labels.as_ref().map(View::whole),
+            ..HeadViews::new(View::whole(&self.features), View::whole(&self.weights))
+        };
+        let gradients = HeadGradients {
+            features: Some(View::whole(&self.to_features)),
+            weights: Some(View::whole(&self.to_weights)),
+            bias: to_bias,
+            class_scale: to_class_scale,
+            scale: None,
+        };
+        let scratch = View::whole(&self.scratch);
+        timed(&self.context, times, |pass| {
+            self.plan.begin(pass, &views).expect("recording");
+            self.plan.forward(pass, 0, &views, scratch).expect("recording");
+            self.plan.backward(pass, 0, &views, &gradients, scratch).expect("recording");
+            self.plan.finish(pass, &views, &gradients).expect("recording");
+        })
+    }
+
+    /// The products alone.
+    fn products(&self, times: u64) -> Duration {
+        let view = View::whole;
+        let [logits, to_weights, to_features] = &self.products;
+        let (x, w, z) = (view(&self.features), view(&self.weights), view(&self.scratch));
+        timed(&self.context, times, |pass| {
+            logits.encode(pass, &MatmulViews::new(x, w, z)).expect("recording");
+            to_weights.encode(pass, &MatmulViews::new(z, x, view(&self.to_weights))).expect("recording");
+            to_features.encode(pass, &MatmulViews::new(z, w, view(&self.to_features))).expect("recording");
+        })
+    }
+}
+
+/// Floating-point operations of the three products.
+fn operations((rows, dim, classes): (usize, usize, usize)) -> f64 {
+    6.0 * rows as f64 * dim as f64 * classes as f64
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Operations in a second of the product that this adapter is best at: square, and all of it near.
+fn peak(context: &Context) -> f64 {
+    let size = 512;
+    let product = context.kernels().matmul(&MatmulRequest::new(Layout::Nt, size, size, size)).expect("legal");
+    let [a, b, c] = [(); 3].map(|()| buffer(context, size * size, 4));
+    let views = MatmulViews::new(View::whole(&a), View::whole(&b), View::whole(&c));
+    let once = || timed(context, 1, |pass| product.encode(pass, &views).expect("recording")).as_secs_f64();
+    once();
+    let fastest = (0..ROUNDS).map(|_| once()).fold(f64::INFINITY, f64::min);
+    2.0 * (size as f64).powi(3) / fastest
+}
+
+/// The table, before criterion measures the same.
+fn summary(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)]) {
+    let peak = peak(context);
+    println!("fastest product: {:.2} GFLOP/s (512 x 512 x 512)", peak / 1e9);
+    println!(
+        "{:<28}{:>16}{:>12}{:>12}{:>14}{:>10}",
+        "head", "N x D x K", "head ms", "products", "head/products", "of peak"
+    );
+    for (name, shape, problem) in problems {
+        problem.head(1);
+        problem.products(1);
+        let (mut heads, mut products) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            heads.push(problem.head(1).as_secs_f64());
+            products.push(problem.products(1).as_secs_f64());
+        }
+        let (head, products) = (median(heads), median(products));
+        println!(
+            "{name:<28}{:>16}{:>12.2}{:>12.2}{:>14.3}{:>10.3}",
+            format!("{}x{}x{}", shape.0, shape.1, shape.2),
+            1e3 * head,
+            1e3 * products,
+            head / products,
+            operations(*shape) / head / peak,
+        );
+    }
+}
+
+fn heads(criterion: &mut Criterion) {
+    let context = Context::new().expect("an adapter");
+    println!("adapter: {} ({})", context.adapter_info().name, context.adapter_info().driver_info);
+    let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
+    let mut problems = Vec::new();
+    for &shape in shapes(software) {
+        for name in HEADS {
+            let method = method::find_head(name).expect("is in the table");
+            problems.push((name, shape, Problem::new(&context, &(method.build)(), shape)));
+        }
+    }
+    summary(&context, &problems);
+    let mut group = criterion.benchmark_group("heads");
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500));
+    for (name, shape, problem) in &problems {
+        let label = format!("{}x{}x{}", shape.0, shape.1, shape.2);
+        group.throughput(Throughput::Elements((operations(*shape) / 2.0) as u64));
+        group.bench_function(format!("{name}/{label}/forward_backward"), |bencher| {
+            bencher.iter_custom(|times| problem.head(times));
+        });
+        if *name == "linear" {
+            group.bench_function(format!("products/{label}"), |bencher| {
+                bencher.iter_custom(|times| problem.products(times));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, heads);
+criterion_main!(benches);
