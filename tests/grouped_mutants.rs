@@ -145,12 +145,13 @@ fn mutants() -> Vec<Mutant> {
             "note_own(here, target_number, others, is_column_of",
             "note_own(here, target_number, others, true || is_column_of",
         ),
-        mutant("one group", PLAIN, "if (unmasked(z) > best", "if (unmasked(z) < best"),
+        mutant("one group", PLAIN, "&& j < (*scan).index", "&& j > (*scan).index"),
+        mutant("hierarchical", PLAIN, "if (!is_in_every_segment(row)) {", "if (row.label < 0) {"),
         mutant(
             "hierarchical",
             PLAIN,
-            "SLOT_SEGMENT), row.rows) == segment) {",
-            "SLOT_SEGMENT), row.rows) != NONE) {",
+            "SLOT_SEGMENT), row.rows) != segment) {",
+            "SLOT_SEGMENT), row.rows) == NONE) {",
         ),
         // A tree.
         mutant("tree", PLAIN, ">> 8u) >= spec.drop_threshold", ">> 8u) < spec.drop_threshold"),
@@ -175,6 +176,12 @@ fn mutants() -> Vec<Mutant> {
         // Rows, words, upstream.
         mutant("hierarchical", STRIDED, "row.rows * window.logits_stride", "row.rows * window.classes"),
         mutant("hierarchical", BACKWARD, "select(factor * slope, factor,", "select(slope, factor,"),
+        mutant(
+            "hierarchical, wide",
+            PLAIN,
+            "min(blocks.whole_end, (segment_start(segment + 1u)",
+            "min(blocks.whole_end, (window.classes",
+        ),
         mutant("hierarchical", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
         mutant(
             "hierarchical, wide",
@@ -210,7 +217,7 @@ fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
     for (seed, rows) in [(2, 24), (3, 61)] {
         let mut data = Data::new(&spec, rows, seed, mutant.manner.elements.0);
         // Two logits that are the largest.
-        data.logits[2] = 30.0;
+        data.logits[9] = 30.0;
         data.logits[1] = 30.0;
         data.widen();
         let want = Expected::new(&spec, &data, mutant.manner.upstream).unwrap();

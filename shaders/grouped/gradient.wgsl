@@ -14,23 +14,40 @@ fn main(
   }
   let row = open_row(index);
   let factor = row_factor(row);
-  var segment = no_segment();
   let blocks = blocks_of_piece(row, 0u);
-  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
-    let z = load_block(row, block, thread);
-    store_block(row, block, thread, Quad(
-      column_gradient(row, factor, &segment, column(row, block, thread, 0u), z.a),
-      column_gradient(row, factor, &segment, column(row, block, thread, 1u), z.b),
-      column_gradient(row, factor, &segment, column(row, block, thread, 2u), z.c),
-      column_gradient(row, factor, &segment, column(row, block, thread, 3u), z.d),
-    ));
+  var block = blocks.whole_begin;
+  while (block < blocks.whole_end) {
+    // The blocks from here on that lie in one segment as a whole share what a segment has.
+    let segment = segment_of(block * BLOCK - row.shift);
+    let run_end = min(blocks.whole_end, (segment_start(segment + 1u) + row.shift) / BLOCK);
+    let mixed = run_end <= block;
+    let held = held_at(row, segment);
+    for (; block < run_end; block++) {
+      let z = load_block(row, block, thread);
+      store_block(row, block, thread, Quad(
+        held_gradient(row, factor, held, column(row, block, thread, 0u), z.a),
+        held_gradient(row, factor, held, column(row, block, thread, 1u), z.b),
+        held_gradient(row, factor, held, column(row, block, thread, 2u), z.c),
+        held_gradient(row, factor, held, column(row, block, thread, 3u), z.d),
+      ));
+    }
+    if (mixed) {
+      let z = load_block(row, block, thread);
+      store_block(row, block, thread, Quad(
+        column_gradient(row, factor, column(row, block, thread, 0u), z.a),
+        column_gradient(row, factor, column(row, block, thread, 1u), z.b),
+        column_gradient(row, factor, column(row, block, thread, 2u), z.c),
+        column_gradient(row, factor, column(row, block, thread, 3u), z.d),
+      ));
+      block++;
+    }
   }
   for (var step = 0u; step < EDGE_STEPS; step++) {
     let j = edge_column(row, blocks, thread, step);
     var g = array<F, WIDTH>();
     for (var k = 0u; k < WIDTH; k++) {
       let here = clamped(j + k);
-      g[k] = column_gradient(row, factor, &segment, here, load_logit(row.logits + here));
+      g[k] = column_gradient(row, factor, here, load_logit(row.logits + here));
     }
     store_inside(row, j, g);
   }

@@ -15,12 +15,11 @@ fn main(
   }
   let row = open_row(index);
   let factor = row_factor(row);
-  var segment = no_segment();
   var held: array<F, CHIP>;
   for (var i = 0u; i < CHIP; i++) {
     let j = column(row, i / 4u, thread, i % 4u);
     if (is_inside(j)) {
-      held[i] = column_gradient(row, factor, &segment, j, load_logit(row.logits + j));
+      held[i] = column_gradient(row, factor, j, load_logit(row.logits + j));
     }
   }
   if (thread == 0u) {

@@ -10,24 +10,24 @@ var<workgroup> tree_bad: array<u32, WG>;
 var<workgroup> tree_best: array<f32, WG>;
 var<workgroup> tree_index: array<u32, WG>;
 
-fn scanned(row: Row, thread: u32) -> Scan {
-  var bad = false;
-  var best = NEG_MAX;
-  var index = NONE;
-  for (var j = thread; j < window.classes; j += WG) {
-    let z = load_logit(row.logits + j);
-    let bits = bitcast<u32>(z);
-    bad = bad || (bits & 0x7fffffffu) > 0x7f800000u || bits == 0x7f800000u;
-    if (WANT_ARGMAX) {
-      if (unmasked(z) > best || index == NONE) {
-        best = unmasked(z);
-        index = j;
-      }
-    }
+// A column, in any order of columns.
+fn scan_logit(scan: ptr<function, Scan>, z: f32, j: u32) {
+  let bits = bitcast<u32>(z);
+  (*scan).bad = (*scan).bad || (bits & 0x7fffffffu) > 0x7f800000u || bits == 0x7f800000u;
+  if (WANT_ARGMAX) {
+    let u = unmasked(z);
+    let better = u > (*scan).best || (u == (*scan).best && j < (*scan).index);
+    (*scan).best = select((*scan).best, u, better);
+    (*scan).index = select((*scan).index, j, better);
   }
-  tree_bad[thread] = select(0u, 1u, bad);
-  tree_best[thread] = best;
-  tree_index[thread] = index;
+}
+
+// Over the workgroup.
+fn merged_scan(thread: u32, mine: Scan) -> Scan {
+  workgroupBarrier();
+  tree_bad[thread] = select(0u, 1u, mine.bad);
+  tree_best[thread] = mine.best;
+  tree_index[thread] = mine.index;
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half = half / 2u) {
     if (thread < half) {

@@ -1,9 +1,7 @@
 // The gradient of one column of a row, but for the upstream factor.
 
-// The segment that a thread is in, and what its columns share: neighbours most often have the same.
+// A segment and what its columns share of the row.
 struct Held {
-  begin: u32,
-  end: u32,
   segment: u32,
   goal: u32,  // the target's column; NONE where the label takes no part
   reference: f32,
@@ -11,23 +9,18 @@ struct Held {
   first: f32,
 }
 
-fn no_segment() -> Held {
-  return Held(0u, 0u, NONE, NONE, 0.0, 0.0, 0.0);
-}
-
-fn hold_segment(row: Row, j: u32, held: ptr<function, Held>) {
-  if (j >= (*held).begin && j < (*held).end) {
-    return;
-  }
-  let segment = segment_of(j);
+fn held_at(row: Row, segment: u32) -> Held {
   let slot = tables[spec.segment_slots + segment];
-  *held = Held(segment_start(segment), segment_start(segment + 1u), segment, NONE, 0.0, 0.0, 0.0);
-  if (load_saved(saved_slot(slot, SLOT_SEGMENT), row.rows) == segment) {
-    (*held).goal = load_saved(saved_slot(slot, SLOT_TARGET), row.rows);
-    (*held).reference = saved_number(row, saved_slot(slot, SLOT_REFERENCE));
-    (*held).coefficient = saved_number(row, saved_slot(slot, SLOT_COEFFICIENT));
-    (*held).first = saved_number(row, saved_slot(slot, SLOT_FIRST));
+  if (load_saved(saved_slot(slot, SLOT_SEGMENT), row.rows) != segment) {
+    return Held(segment, NONE, 0.0, 0.0, 0.0);
   }
+  return Held(
+    segment,
+    load_saved(saved_slot(slot, SLOT_TARGET), row.rows),
+    saved_number(row, saved_slot(slot, SLOT_REFERENCE)),
+    saved_number(row, saved_slot(slot, SLOT_COEFFICIENT)),
+    saved_number(row, saved_slot(slot, SLOT_FIRST)),
+  );
 }
 
 fn segment_part(j: u32, held: Held, z: f32) -> f32 {
@@ -58,28 +51,30 @@ fn row_factor(row: Row) -> f32 {
   return select(load_upstream_lanes(row.rows), bitcast<f32>(window.nan), is_nan(saved_number(row, SAVED_LOSS)));
 }
 
-fn column_gradient(row: Row, factor: f32, held: ptr<function, Held>, j: u32, z: f32) -> f32 {
-  hold_segment(row, j, held);
-  var slope = segment_part(j, *held, z);
+fn held_gradient(row: Row, factor: f32, held: Held, j: u32, z: f32) -> f32 {
+  var slope = segment_part(j, held, z);
   if (HAS_TREE) {
-    slope += tree_part(row, j, (*held).segment);
+    slope += tree_part(row, j, held.segment);
   }
   return select(factor * slope, factor, is_nan(factor));
 }
 
+fn column_gradient(row: Row, factor: f32, j: u32, z: f32) -> f32 {
+  return held_gradient(row, factor, held_at(row, segment_of(j)), j, z);
+}
+
 // The first and the last element of a row whose word it does not own, for `stitch`. One thread per row does this.
 fn save_edges(row: Row, factor: f32) {
-  var held = no_segment();
   if (!GRADIENT_PACKED) {
     return;
   }
   if (row.shift == 1u) {
-    let first = column_gradient(row, factor, &held, 0u, load_logit(row.logits));
+    let first = column_gradient(row, factor, 0u, load_logit(row.logits));
     store_saved(SAVED_EDGES, row.rows, gradient_bits_of(first), row.live);
   }
   if (((row.shift + window.classes) & 1u) == 1u) {
     let j = window.classes - 1u;
-    let last = column_gradient(row, factor, &held, j, load_logit(row.logits + j));
+    let last = column_gradient(row, factor, j, load_logit(row.logits + j));
     store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(last), row.live);
   }
 }

@@ -1,6 +1,6 @@
 // A row's loss, and what its gradient needs: of every segment that its label takes part in the log-sum-exp, of the tree
-// that of the kept leaves. A row is read once as a whole, for logits that are no numbers, and each such segment once
-// more.
+// that of the kept leaves. Where a label takes part in every segment, a row is read once; else once as a whole, for logits
+// that are no numbers, and each segment of the label's once more.
 //
 // Dispatch: a workgroup for each row.
 
@@ -76,7 +76,7 @@ fn is_column_of(label: u32, column: u32) -> bool {
 }
 
 // All threads.
-fn slot_pass(row: Row, thread: u32, slot: u32, weight: f32) {
+fn slot_pass(row: Row, thread: u32, slot: u32, weight: f32, scan: ptr<function, Scan>) {
   var here = Target(NONE, NONE, false);
   if (row.label >= 0) {
     here = target_in_slot(u32(row.label), slot);
@@ -85,8 +85,10 @@ fn slot_pass(row: Row, thread: u32, slot: u32, weight: f32) {
   if (here.segment != NONE) {
     let end = segment_start(here.segment + 1u);
     for (var j = segment_start(here.segment) + thread; j < end; j += WG) {
+      let z = load_logit(row.logits + j);
+      scan_logit(scan, z, j);
       if (j != here.column) {
-        add_to(&mass, unmasked(load_logit(row.logits + j)));
+        add_to(&mass, unmasked(z));
       }
     }
   }
@@ -129,6 +131,10 @@ fn tree_pass(row: Row, thread: u32, weight: f32) {
   }
 }
 
+fn is_in_every_segment(row: Row) -> bool {
+  return row.label >= 0 && tables[spec.label_pairs + u32(max(row.label, 0))] == spec.segments;
+}
+
 fn save_row(row: Row, scan: Scan, weight: f32) {
   let nan = window.nan;
   let bad = scan.bad || row_bad != 0u || row.label == LABEL_BAD;
@@ -164,10 +170,16 @@ fn main(
     row_own = 0.0;
     row_bad = 0u;
   }
-  let scan = scanned(row, thread);
+  var mine = Scan(false, NEG_MAX, NONE);
   for (var slot = 0u; slot < spec.slots; slot++) {
-    slot_pass(row, thread, slot, weight);
+    slot_pass(row, thread, slot, weight, &mine);
   }
+  if (!is_in_every_segment(row)) {
+    for (var j = thread; j < window.classes; j += WG) {
+      scan_logit(&mine, load_logit(row.logits + j), j);
+    }
+  }
+  let scan = merged_scan(thread, mine);
   if (HAS_TREE) {
     tree_pass(row, thread, weight);
   }

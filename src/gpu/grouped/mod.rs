@@ -29,8 +29,8 @@
 //! | gradient | each column from its segment's log-sum-exp and the leaves below it |
 //!
 //! # Cost
-//! Each logit is read once by a scan for what is no number, once more in the segments that the row's label takes part in,
-//! and once by the gradient, which is written once. With S the segments that a label can take part in (a tree's depth;
+//! Each logit is read once for the row's statistics (in the segments that the row's label takes part in once more, where
+//! those are not all), and once by the gradient, which is written once. With S the segments that a label can take part in (a tree's depth;
 //! else G), a plan keeps 20 S bytes a row, in a tree G/4 bytes and 4 for each column with more than 64 leaves besides, and
 //! the tables of segments and labels: nothing of size N x W. A leaf's score is a walk down its path, so a tree's gradient
 //! takes the leaves times the square of the depth in operations.
