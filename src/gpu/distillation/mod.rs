@@ -53,7 +53,7 @@ pub(crate) fn plan(
     let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
     let (logits, gradient) = walk::cells(request, choice);
     let saved_fields = saved_extra(gradient) + 1 + EXPERT_FIELDS * experts(spec) as u64;
-    let class_columns = if spec.experts.is_some() { COLUMNS } else { 0 };
+    let class_columns = if spec.experts.is_some() { COLUMNS as u64 } else { 0 };
     let needs = Needs {
         dense: true,
         class_bytes: 4 * class_columns,

@@ -17,7 +17,7 @@ pub struct DistillationNumbers {
 }
 
 /// Columns of the table of experts.
-pub(super) const COLUMNS: u64 = 5;
+pub(super) const COLUMNS: usize = 5;
 /// Fields that a row leaves for each expert.
 pub(super) const EXPERT_FIELDS: u64 = 4;
 
@@ -57,7 +57,7 @@ impl DistillationNumbers {
 /// The table: each class's expert and column of the teacher's, -1 without; each of those columns' class; each expert's
 /// first column and factor.
 pub(super) fn table(experts: &[Expert], classes: usize) -> Vec<f32> {
-    let mut columns: [Vec<f32>; COLUMNS as usize] = std::array::from_fn(|_| vec![-1.0; classes]);
+    let mut columns: [Vec<f32>; COLUMNS] = std::array::from_fn(|_| vec![-1.0; classes]);
     let [of_expert, of_column, class_of, begins, weights] = &mut columns;
     let mut next = 0;
     let put = |column: &mut Vec<f32>, at: usize, value: f64| {

@@ -22,6 +22,7 @@ pub(crate) struct Recorder<'a> {
 }
 
 /// A compute pass of the recorder's own, or of the one that it works for.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
 enum Pass<'a> {
     Own(wgpu::ComputePass<'static>),
     Lent(&'a mut wgpu::ComputePass<'static>),
