@@ -272,7 +272,7 @@ fn odd_rows_in_ranges_of_classes() {
     for (turn, name) in ["cross_entropy", "seesaw", "label_smoothing", "ldam_drw"].into_iter().enumerate() {
         let subject = named(name);
         for element in [Element::F16, Element::Bf16] {
-            let data = Data::new(5, 2001, subject.kind, cases::mix(&subject, turn)).rounded_to(element);
+            let data = Data::new(5, 5001, subject.kind, cases::mix(&subject, turn)).rounded_to(element);
             let manner = Manner {
                 mode: [Mode::LossAndGrad, Mode::ForwardBackward][turn % 2],
                 storage: [Storage::Separate, Storage::InPlace][turn / 2],
@@ -280,7 +280,7 @@ fn odd_rows_in_ranges_of_classes() {
                 elements: (element, element),
                 ..Manner::default()
             };
-            let plan = kernels.plan(&subject.spec(&counts(2001)), &gpu::request(&data, manner)).unwrap();
+            let plan = kernels.plan(&subject.spec(&counts(5001)), &gpu::request(&data, manner)).unwrap();
             assert!(plan.windows().1 > 1, "{}", plan.describe());
             tally.check_on(&kernels, &subject, None, &data, manner);
         }
