@@ -14,6 +14,7 @@ use gpu::{Got, Manner, Up, context, kernels_with};
 use inputs::counts;
 use longtail::distillation::Expert;
 use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
+use longtail::softmax::GateSource;
 use longtail::{Batch, DistillationLoss, Element, Error, Loss, Reduction, SoftmaxLoss, Targets, reference};
 use losses::{Problem, manners, rounding, worst};
 
@@ -212,6 +213,30 @@ fn mixed_labels() {
 
 fn spec_of(problem: &Problem) -> &DistillationLoss {
     spec(problem)
+}
+
+/// A base that draws its gates: its generator's step goes on with the plan's passes.
+#[test]
+fn drawn_gates() {
+    let kernels = context().kernels();
+    let counts = counts(37);
+    let gated = SoftmaxLoss::equalization(&counts, 0.05, 0.5, 11, GateSource::Element).unwrap();
+    let at = |step: u64| {
+        let mut base = gated.clone();
+        base.gate.as_mut().unwrap().step = step;
+        DistillationLoss::hinton(2.0).with_base(Some(base), 0.5)
+    };
+    let problem = Problem::new(at(3), 9, 37, 37, 2).with_teacher(37, 2);
+    let manner = Manner::default();
+    let (plan, first) = problem.run(kernels, manner).unwrap();
+    assert!(error(&problem, manner, &first) <= 1.0);
+    let second = problem.pass(kernels, &plan, manner).unwrap();
+    let later = Problem { loss: at(4).into(), ..problem.clone() };
+    assert!(error(&later, manner, &second) <= 1.0);
+    assert!(error(&problem, manner, &second) > 1.0);
+    plan.set_step(3).unwrap();
+    let again = problem.pass(kernels, &plan, manner).unwrap();
+    assert_eq!(format!("{first:?}"), format!("{again:?}"));
 }
 
 /// Masks, and rows that have no value.

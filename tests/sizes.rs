@@ -263,3 +263,27 @@ fn bytes_are_exact() {
     }
     println!("{cases} GPU cases");
 }
+
+/// Ranges of classes of rows that start in the middle of a word: what two ranges share of a word is both's.
+#[test]
+fn odd_rows_in_ranges_of_classes() {
+    let kernels = kernels_with(|limits| limits.max_storage_buffer_binding_size = 4096);
+    let mut tally = Tally::default();
+    for (turn, name) in ["cross_entropy", "seesaw", "label_smoothing", "ldam_drw"].into_iter().enumerate() {
+        let subject = named(name);
+        for element in [Element::F16, Element::Bf16] {
+            let data = Data::new(5, 5001, subject.kind, cases::mix(&subject, turn)).rounded_to(element);
+            let manner = Manner {
+                mode: [Mode::LossAndGrad, Mode::ForwardBackward][turn % 2],
+                storage: [Storage::Separate, Storage::InPlace][turn / 2],
+                gaps: [(0, 0), (1, 2)][turn % 2],
+                elements: (element, element),
+                ..Manner::default()
+            };
+            let plan = kernels.plan(&subject.spec(&counts(5001)), &gpu::request(&data, manner)).unwrap();
+            assert!(plan.windows().1 > 1, "{}", plan.describe());
+            tally.check_on(&kernels, &subject, None, &data, manner);
+        }
+    }
+    tally.end("odd rows in ranges of classes");
+}
