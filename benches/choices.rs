@@ -77,7 +77,7 @@ fn main() {
                     continue;
                 }
                 let data = Data::new(rows, classes);
-                let setup = |choice| Setup { element, choice };
+                let setup = |choice| Setup { element, choice, ..Setup::default() };
                 let own = Problem::new(&context, method, &data, setup(None)).expect("a plan");
                 let chosen = own.plan.choice();
                 let mut others = layouts(rows, classes, software);
