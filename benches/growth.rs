@@ -232,8 +232,12 @@ fn panel(
     x: fn(&Point) -> f64,
     y: fn(&Point) -> f64,
 ) -> Result<(), Failure> {
+    let points: Vec<&Point> = points.iter().filter(|point| point.series != "layout").collect();
     let span = |value: fn(&Point) -> f64| {
-        points.iter().map(value).fold((f64::MAX, 0.0f64), |(low, high), v| (low.min(v), high.max(v)))
+        points
+            .iter()
+            .map(|point| value(point))
+            .fold((f64::MAX, 0.0f64), |(low, high), v| (low.min(v), high.max(v)))
     };
     let (xs, ys) = (span(x), span(y));
     let mut chart = ChartBuilder::on(area)
@@ -251,11 +255,11 @@ fn panel(
         .light_line_style(WHITE)
         .draw()?;
     if let Some(last) = points.iter().max_by(|a, b| x(a).total_cmp(&x(b))) {
+        // Proportional to the largest, as far as the axes go.
         let (x0, y0) = (x(last), y(last));
-        let line = [(xs.0, y0 * xs.0 / x0), (x0, y0)];
-        if line[0].1 > ys.0 * 0.6 {
-            chart.draw_series(DashedLineSeries::new(line, 5, 4, BLACK.mix(0.4).into()))?;
-        }
+        let from = xs.0.max(x0 * ys.0 / y0);
+        let line = [(from, y0 * from / x0), (x0, y0)];
+        chart.draw_series(DashedLineSeries::new(line, 5, 4, BLACK.mix(0.4).into()))?;
     }
     let mut colours = COLOURS.iter().cycle();
     for method in METHODS {
