@@ -27,8 +27,8 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2, help="on the processor, default 2")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--shape", help="NxK, this shape alone")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None,
-                        help="torch.compile too; default on cuda only (on the processor compiling takes minutes)")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True,
+                        help="torch.compile too, which takes a while for each shape; default yes")
     return parser.parse_args()
 
 
@@ -108,8 +108,6 @@ def main():
     import torch
     import torch.nn.functional as F
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if args.compile is None:
-        args.compile = args.device == "cuda"
     torch.set_num_threads(args.threads)
     device = torch.cuda.get_device_name() if args.device == "cuda" else f"processor, {args.threads} threads"
     print(f"torch {torch.__version__} on: {device}")

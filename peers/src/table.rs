@@ -21,7 +21,7 @@ pub fn of(files: &[PathBuf]) -> Result<String, Box<dyn std::error::Error>> {
             };
             let library = format!("{library} {version}");
             let problem = format!("{method} {rows} x {classes}");
-            let wrong = error.parse::<f64>().map_or(true, |error| !(error <= 1e-4));
+            let wrong = error.parse::<f64>().map_or(true, |error| error > 1e-4 || error.is_nan());
             let numbers: (f64, f64) = (wall.parse()?, processor.parse()?);
             if !libraries.contains(&library) {
                 libraries.push(library.clone());
