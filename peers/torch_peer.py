@@ -3,7 +3,8 @@
 
 The batches and the f64 reference gradients are those that `longtail-peers --data FOLDER` wrote; every gradient is
 compared with its reference before it is timed, and the largest difference, of the largest entry, is a column of the
-results. Passes are queued without waiting for the one before; the least round counts. Prints the device.
+results. Passes are queued without waiting for the one before. In every round each library has each shape once, and the
+least round counts. Prints the device.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def arguments():
     parser.add_argument("--csv", type=Path, help="keep the results")
     parser.add_argument("--device", default=None, help="cpu or cuda; default cuda where there is one")
     parser.add_argument("--threads", type=int, default=2, help="on the processor, default 2")
-    parser.add_argument("--rounds", type=int, default=5, help="default 5")
+    parser.add_argument("--rounds", type=int, default=9, help="default 9")
     parser.add_argument("--shape", help="NxK, this shape alone")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True,
                         help="torch.compile too, which takes a while for each shape; default yes")
@@ -80,26 +81,39 @@ def largest_error(want, got):
     return ((want - got.double().cpu()).abs().max() / want.abs().max()).item()
 
 
-def measured(args, function, logits, labels, counts):
-    """Seconds of a pass by the wall's and the processors' clocks, the least of the rounds each."""
-    def wait():
+class Contender:
+    """A library with a batch of its own, ready to be timed."""
+
+    def __init__(self, args, library, version, method, function, batch):
+        self.args, self.name, self.function = args, (library, version, method), function
+        self.logits, self.labels, self.counts = batch
+        self.least, self.extra = (float("inf"), float("inf")), ""
         if args.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            self.passes(1)
+            self.extra = torch.cuda.max_memory_allocated() - before
+        for _ in range(3):
+            self.passes(1)
+        self.number = max(1, min(200, int(0.15 / (self.passes(2)[0] / 2))))
+
+    def wait(self):
+        if self.args.device == "cuda":
             torch.cuda.synchronize()
 
-    def passes(number):
-        wait()
+    def passes(self, number):
+        """Seconds of some passes by the wall's and the processors' clocks."""
+        self.wait()
         wall, processor = time.perf_counter(), time.process_time()
         for _ in range(number):
-            leaf = logits.detach().requires_grad_()
-            function(leaf, labels, counts).backward()
-        wait()
+            leaf = self.logits.detach().requires_grad_()
+            self.function(leaf, self.labels, self.counts).backward()
+        self.wait()
         return time.perf_counter() - wall, time.process_time() - processor
 
-    for _ in range(3):
-        passes(1)
-    number = max(1, min(200, int(0.2 / (passes(2)[0] / 2))))
-    rounds = [passes(number) for _ in range(args.rounds)]
-    return min(wall for wall, _ in rounds) / number, min(processor for _, processor in rounds) / number
+    def round(self):
+        took = self.passes(self.number)
+        self.least = tuple(min(least, now / self.number) for least, now in zip(self.least, took))
 
 
 def main():
@@ -111,7 +125,7 @@ def main():
     torch.set_num_threads(args.threads)
     device = torch.cuda.get_device_name() if args.device == "cuda" else f"processor, {args.threads} threads"
     print(f"torch {torch.__version__} on: {device}")
-    lines = [HEADER]
+    contenders = []
     for folder in sorted(args.data.iterdir(), key=lambda folder: int(folder.name.split("x")[1])):
         if args.shape and folder.name != args.shape:
             continue
@@ -126,18 +140,21 @@ def main():
                 leaf = logits.detach().clone().requires_grad_()
                 function(leaf, labels, counts.clone()).backward()
                 error = largest_error(want, leaf.grad)
-                if args.device == "cuda":
-                    torch.cuda.reset_peak_memory_stats()
-                    before = torch.cuda.memory_allocated()
-                wall, processor = measured(args, function, logits.clone(), labels, counts.clone())
+                batch = (logits.clone(), labels, counts.clone())
+                contenders.append((rows, classes, error, Contender(args, library, version, method, function, batch)))
             except Exception as failure:  # A kernel that this device cannot run is no result.
                 print(f"{method} {folder.name} {library}: {type(failure).__name__}: {str(failure)[:200]}")
-                continue
-            extra = torch.cuda.max_memory_allocated() - before if args.device == "cuda" else ""
-            print(f"{method:<14} {rows:>4} x {classes:<7} {library:<16} wall {wall * 1e6:>11.1f} us, "
-                  f"processor {processor * 1e6:>11.1f} us, gradient off by {error:.1e} of its largest", flush=True)
-            lines.append(f"{library},{version},{method},f32,{rows},{classes},loss_and_grad,{wall * 1e6:.1f},"
-                         f"{processor * 1e6:.1f},{extra},{error:.2e}")
+    for _ in range(args.rounds):
+        for *_, contender in contenders:
+            contender.round()
+    lines = [HEADER]
+    for rows, classes, error, contender in contenders:
+        library, version, method = contender.name
+        wall, processor = (seconds * 1e6 for seconds in contender.least)
+        print(f"{method:<14} {rows:>4} x {classes:<7} {library:<16} wall {wall:>11.1f} us, "
+              f"processor {processor:>11.1f} us, gradient off by {error:.1e} of its largest")
+        lines.append(f"{library},{version},{method},f32,{rows},{classes},loss_and_grad,{wall:.1f},{processor:.1f},"
+                     f"{contender.extra},{error:.2e}")
     if args.csv:
         args.csv.write_text("\n".join(lines) + "\n")
 

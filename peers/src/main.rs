@@ -5,34 +5,35 @@
 mod support;
 
 mod burn_losses;
+mod contender;
 mod table;
 
 use burn_losses::{Loss, Step};
+use contender::Contender;
 use longtail::gpu::Context;
 use longtail::{Element, method};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use support::{Data, Problem, Setup, Took, clock, largest_error};
+use support::{Data, Problem, Setup, largest_error};
 
 type Failure = Box<dyn std::error::Error>;
 
 /// N x K: LVIS, iNaturalist 2018, two vocabularies.
 const SHAPES: [(usize, usize); 4] = [(256, 1203), (256, 8142), (64, 32_768), (32, 128_256)];
 const LOSSES: [(&str, Loss); 2] = [("cross_entropy", Loss::CrossEntropy), ("seesaw", Loss::Seesaw)];
-const ROUNDS: usize = 5;
-const WARM: usize = 6;
+const ROUNDS: usize = 9;
 const HELP: &str = "Usage: longtail-peers [--csv FILE] [--data FOLDER] [--shape NxK] [--rounds N]
        longtail-peers --table FILE...
        longtail-peers --folder
 
 Times loss and gradient of cross-entropy and of seesaw by longtail and by Burn (wgpu backend, fusion, autotune,
 autodiff) on the same Vulkan adapter, which it prints. Before it is timed, each gradient is compared with longtail's f64
-reference, and the largest difference is printed. Every pass is queued without waiting for the one before; libraries take
-turns in rounds, and the least round counts.
+reference, and the largest difference is printed. Every pass is queued without waiting for the one before. In
+every round each library has each shape once, and the least round counts.
   --csv FILE      keep the results
   --data FOLDER   write logits, labels, counts and reference gradients, for torch_peer.py
   --shape NxK     this shape alone
-  --rounds N      rounds, default 5
+  --rounds N      rounds, default 9
   --table FILE... print the results in these files side by side, and time nothing
   --folder        print where this adapter's records are kept
   --help          this text
@@ -87,8 +88,7 @@ fn run(asked: &Arguments) -> Result<(), Failure> {
         return Err(format!("Burn runs on {burns}, longtail on {}", info.name).into());
     }
     println!("adapter: {} ({}), Burn {}", info.name, info.driver_info, burn_losses::version());
-    let mut csv = String::from(table::HEADER);
-    csv.push('\n');
+    let mut contenders = Vec::new();
     for (rows, classes) in asked.shape.map_or(SHAPES.to_vec(), |shape| vec![shape]) {
         let data = Data::new(rows, classes);
         for (name, loss) in LOSSES {
@@ -98,6 +98,7 @@ fn run(asked: &Arguments) -> Result<(), Failure> {
                 write_data(&folder.join(format!("{rows}x{classes}")), &data, name, &reference.gradient)?;
             }
             let problem = Problem::new(&context, method, &data, Setup::default())?;
+            contenders.push(Contender::longtail(name, (rows, classes), problem));
             let batch = || Step::new(&device, loss, &data.logits, &data.labels, data.counts.counts());
             // The first pass tunes kernels; the batch that is checked is a new one, since seesaw counts labels.
             drop(batch().run());
@@ -108,68 +109,36 @@ fn run(asked: &Arguments) -> Result<(), Failure> {
             let value = f64::from(value.into_scalar::<f32>());
             if !(error <= 1e-4 && (value - reference.loss).abs() <= 1e-4 * reference.loss.abs()) {
                 // Recorded, not hidden: the time of a wrong result is no peer's merit.
+                let wanted = reference.loss;
                 println!(
-                    "{name} {rows}x{classes}: Burn's loss {value}, {} wanted; gradient off by {error:e}",
-                    reference.loss
+                    "{name} {rows}x{classes}: Burn's loss is {value}, {wanted} wanted; its gradient is off by {error:e}"
                 );
             }
-            let took = turns(asked.rounds, &problem, &mut step);
-            let versions =
-                [("longtail", env!("CARGO_PKG_VERSION").to_owned()), ("burn-wgpu", burn_losses::version())];
-            let extras = [problem.plan.bytes().to_string(), String::new()];
-            let errors = [problem.error, error];
-            for (((library, version), took), (extra, error)) in
-                versions.iter().zip(took).zip(extras.iter().zip(errors))
-            {
-                let (wall, processor) = (took.0 * 1e6, took.1 * 1e6);
-                println!(
-                    "{name:<14} {rows:>4} x {classes:<7} {library:<10} wall {wall:>11.1} us, processor {processor:>11.1} us, \
-                     gradient off by {error:.1e} of its largest"
-                );
-                writeln!(
-                    csv,
-                    "{library},{version},{name},f32,{rows},{classes},loss_and_grad,{wall:.1},{processor:.1},{extra},{error:.2e}"
-                )?;
-            }
+            contenders.push(Contender::burn(name, (rows, classes), step, burn_losses::version(), error));
         }
+    }
+    for _ in 0..asked.rounds {
+        contenders.iter_mut().for_each(Contender::round);
+    }
+    let mut csv = String::from(table::HEADER);
+    csv.push('\n');
+    for Contender { library, version, method, shape: (rows, classes), extra, error, least, .. } in &contenders
+    {
+        let (wall, processor) = (least.0 * 1e6, least.1 * 1e6);
+        println!(
+            "{method:<14} {rows:>4} x {classes:<7} {library:<10} wall {wall:>11.1} us, processor {processor:>11.1} us, \
+             gradient off by {error:.1e} of its largest"
+        );
+        let extra = extra.map(|bytes| bytes.to_string()).unwrap_or_default();
+        writeln!(
+            csv,
+            "{library},{version},{method},f32,{rows},{classes},loss_and_grad,{wall:.1},{processor:.1},{extra},{error:.2e}"
+        )?;
     }
     if let Some(path) = &asked.csv {
         std::fs::write(path, csv)?;
     }
     Ok(())
-}
-
-/// Seconds of a pass by the wall's and the processors' clocks, the least of the rounds each, of both libraries.
-fn turns(rounds: usize, problem: &Problem, step: &mut Step) -> [(f64, f64); 2] {
-    let mut longtail = |passes: usize| {
-        clock::clocked(|| {
-            (0..passes).for_each(|_| problem.submit());
-            problem.wait();
-        })
-    };
-    let mut burn = |passes: usize| {
-        clock::clocked(|| {
-            let mut last = None;
-            (0..passes).for_each(|_| last = Some(step.run()));
-            step.wait();
-        })
-    };
-    let mut both: [&mut dyn FnMut(usize) -> Took; 2] = [&mut longtail, &mut burn];
-    // Rounds of about 0.2 s of a library, after autotune has settled.
-    let passes = both.each_mut().map(|run| {
-        (0..WARM).for_each(|_| _ = run(1));
-        let once = run(2).wall.as_secs_f64() / 2.0;
-        ((0.2 / once) as usize).clamp(1, 200)
-    });
-    let mut least = [(f64::INFINITY, f64::INFINITY); 2];
-    for _ in 0..rounds {
-        for ((run, &passes), least) in both.iter_mut().zip(&passes).zip(&mut least) {
-            let took = run(passes);
-            least.0 = least.0.min(took.wall.as_secs_f64() / passes as f64);
-            least.1 = least.1.min(took.processor.as_secs_f64() / passes as f64);
-        }
-    }
-    least
 }
 
 /// Little-endian numbers, for other programs to read.
