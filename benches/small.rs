@@ -1,4 +1,4 @@
-//! Small problems (128 x 100): what the host spends on them. `cargo bench --bench small [-- --plans N]`.
+//! Small problems (128 x 100): what the host spends on them. `cargo bench --bench small [-- [--write] [--plans N]]`.
 //!
 //! On a GPU a problem of this size is done before the next one is recorded, so the host's share is what counts.
 
@@ -6,22 +6,25 @@ mod support;
 
 use longtail::gpu::Context;
 use longtail::{method, wgpu};
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use support::clock::timed;
-use support::{Data, Pass, Problem, Setup, software};
+use support::{Data, Pass, Problem, Setup, record, software};
 
 const ROWS: usize = 128;
 const CLASSES: usize = 100;
 const ENCODE_ROUNDS: usize = 200;
 const ROUNDS: usize = 41;
 const TARGET: f64 = 20.0;
-const HELP: &str = "Usage: cargo bench --bench small [-- --plans N]
+const HELP: &str = "Usage: cargo bench --bench small [-- [--write] [--plans N]]
 
 Host microseconds of recording loss and gradient of 128 x 100 logits: encode of one plan into an open encoder, the least
 of 200 rounds by the wall's clock and the mean of this thread's own processor time; what finish and submit cost per plan
 beside it; and what a pass takes in all, in a submission of its own and among those of all plans. N plans (default 64)
 with buffers of their own go into one submission. Prints the adapter and whether encode is below 20 microseconds. Each
 gradient is compared with the f64 reference first.
+  --plans N  plans in a submission, default 64
+  --write    keep the results as benches/record/ADAPTER/DATE-small.txt
 ";
 
 /// This thread's time on a processor, where the system tells (Linux).
@@ -69,14 +72,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (device, queue) = (context.kernels().device(), context.kernels().queue());
     let info = context.adapter_info();
     println!(
-        "adapter: {} ({}); {ROWS} x {CLASSES}, {plans} plans in one submission",
+        "adapter: {} ({}); each gradient is compared with the f64 reference first",
         info.name, info.driver_info
     );
-    println!("each gradient is compared with the f64 reference first\n");
-    println!(
+    let mut text = format!(
+        "# cargo bench --bench small -- --write --plans {plans}\n# {} {}\n{ROWS} x {CLASSES}, {plans} plans in one \
+         submission\n\n",
+        info.name, info.driver_info
+    );
+    writeln!(
+        text,
         "{:<18} {:<17} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}",
         "method", "mode", "encode us", "(thread)", "finish us", "submit us", "run alone", "run of all"
-    );
+    )?;
     let data = Data::new(ROWS, CLASSES);
     let mut worst = 0.0f64;
     for name in ["cross_entropy", "balanced_softmax", "mixup", "equalization", "seesaw"] {
@@ -117,19 +125,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if pass == Pass::LossAndGrad {
                 worst = worst.max(per_plan(encode));
             }
-            println!(
+            writeln!(
+                text,
                 "{name:<18} {pass:<17} {:>11.2} {thread:>11} {:>11.2} {:>11.2} {alone:>11.1} {together:>11.1}",
                 per_plan(encode),
                 per_plan(finish),
                 per_plan(submit)
-            );
+            )?;
         }
     }
     let verdict = if worst < TARGET { "below" } else { "above" };
-    println!("\nencode of loss and gradient: at most {worst:.2} us, {verdict} the {TARGET} us aimed at");
-    println!(
-        "finish and submit are per plan; run is the pass itself with all of the host's work, in a submission of"
-    );
-    println!("its own and with {plans} plans in one");
+    write!(
+        text,
+        "\nencode of loss and gradient: at most {worst:.2} us, {verdict} the {TARGET} us aimed at\nfinish and submit are per \
+         plan; run is the pass itself with all of the host's work, in a submission of its own\nand with {plans} plans in \
+         one\n"
+    )?;
+    print!("{text}");
+    if arguments.iter().any(|argument| argument == "--write") {
+        println!("written to {}", record::keep(info, "-small.txt", &text)?.display());
+    }
     Ok(())
 }
