@@ -60,7 +60,15 @@ fn same(a: RowChoice, b: RowChoice) -> bool {
     held(a) == held(b)
 }
 
+const HELP: &str = "
+Times loss and gradient in every row layout worth a try on the adapter that it prints, after comparing the gradient with
+the f64 reference. Ids are choices/method/element/NxK/layout; FILTER selects problems whose id contains it.
+";
+
 fn main() {
+    if std::env::args().any(|argument| argument == "--help") {
+        println!("{HELP}");
+    }
     let mut criterion = Criterion::default().configure_from_args();
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let context = Context::new().expect("an adapter");
@@ -77,7 +85,7 @@ fn main() {
                     continue;
                 }
                 let data = Data::new(rows, classes);
-                let setup = |choice| Setup { element, choice };
+                let setup = |choice| Setup { element, choice, ..Setup::default() };
                 let own = Problem::new(&context, method, &data, setup(None)).expect("a plan");
                 let chosen = own.plan.choice();
                 let mut others = layouts(rows, classes, software);

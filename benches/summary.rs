@@ -1,24 +1,101 @@
 //! One table of all methods and shapes: `cargo bench --bench summary [-- --write] [FILTER]`.
 //!
-//! Methods of a shape take turns in rounds, and the median round counts, so that other work on the machine meets
-//! all alike. `--write` keeps the table as `benches/record/ADAPTER/DATE.csv`.
+//! Problems of a shape take turns in rounds, and the fastest round counts, so that other work on the machine meets all
+//! alike and disturbs little. Each is compared with the f64 reference before it is timed. `--write` keeps the table as
+//! `benches/record/ADAPTER/DATE.csv`.
 
 mod support;
 
-use longtail::{gpu::Context, method};
+use longtail::{Element, gpu::Context, method};
 use std::fmt::Write as _;
-use support::{Data, Problem, SHAPES, Setup, software};
+use support::unfused::{Unfused, WIDTHS};
+use support::{Data, Pass, Problem, SHAPES, Setup, Took, record, software};
 
 const ROUNDS: usize = 9;
+/// Those timed with the other element types and passes as well.
+const VARIED: [&str; 2] = ["cross_entropy", "seesaw"];
 const HELP: &str = "Usage: cargo bench --bench summary [-- [--write] [FILTER]]
 
-Times loss and gradient of every method whose name contains FILTER, and cross-entropy, on each shape.
+Times loss and gradient of every method whose name contains FILTER, and cross-entropy, on each shape; cross-entropy and
+seesaw with f16 and bf16 and in the other passes too. Prints the adapter, and for each problem: time, GB/s of the
+minimal traffic (logits read once, gradient written once), the share of this device's measured copy bandwidth, the ratio
+to plain cross-entropy, the ratio to a pipeline of unfused WGSL kernels where there is one (1 is equal, 4 is four times
+as fast), what is on the device besides logits, targets and gradient. Before it is timed, each gradient is compared with
+the f64 reference: within 1e-4 of the largest entry or what K / 8 additions in f32 may lose, more for f16 and bf16 by
+their rounding.
   --write   keep the results as benches/record/ADAPTER/DATE.csv
 ";
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// A problem, or its unfused baseline.
+enum Timed {
+    Fused(Box<Problem>),
+    Unfused(Box<Unfused>),
+}
+
+impl Timed {
+    fn run(&self, passes: u64) -> Took {
+        match self {
+            Self::Fused(problem) => problem.run(passes),
+            Self::Unfused(pipeline) => pipeline.run(passes),
+        }
+    }
+}
+
+/// What is timed in a shape.
+struct Entry {
+    method: &'static str,
+    setup: Setup,
+    timed: Timed,
+    seconds: f64,
+}
+
+impl Entry {
+    /// Of `width` 0: the fused one, else the baseline with workgroups of that width.
+    fn new(
+        context: &Context,
+        method: &'static str,
+        setup: Setup,
+        data: &Data,
+        width: u32,
+    ) -> Result<Option<Self>, Box<dyn std::error::Error>> {
+        let timed = match width {
+            0 => {
+                let method = method::find(method).ok_or("the method is gone")?;
+                Timed::Fused(Box::new(Problem::new(context, method, data, setup)?))
+            }
+            width => match Unfused::new(context, method, data, width)? {
+                None => return Ok(None),
+                Some(pipeline) => Timed::Unfused(Box::new(pipeline)),
+            },
+        };
+        Ok(Some(Self { method, setup, timed, seconds: f64::INFINITY }))
+    }
+}
+
+/// All of a shape.
+fn entries(context: &Context, filter: &str, data: &Data) -> Result<Vec<Entry>, Box<dyn std::error::Error>> {
+    let mut all = Vec::new();
+    for method in method::SOFTMAX {
+        if method.name != "cross_entropy" && !method.name.contains(filter) {
+            continue;
+        }
+        let mut setups = vec![Setup::default()];
+        if VARIED.contains(&method.name) {
+            setups.extend([Element::F16, Element::Bf16].map(|element| Setup { element, ..Setup::default() }));
+            setups.push(Setup { pass: Pass::ForwardBackward, ..Setup::default() });
+        }
+        if method.name == "cross_entropy" {
+            // Others depend on the values, which a pass in place changes for the next.
+            setups.push(Setup { pass: Pass::InPlace, ..Setup::default() });
+        }
+        for setup in setups {
+            all.extend(Entry::new(context, method.name, setup, data, 0)?);
+        }
+        for width in WIDTHS {
+            all.extend(Entry::new(context, method.name, Setup::default(), data, width)?);
+        }
+    }
+    Ok(all)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,80 +111,98 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let info = context.adapter_info();
     let clock = if software { "processor" } else { "device" };
     println!(
-        "adapter: {} ({}); times by the {clock}'s clock, medians of {ROUNDS}",
+        "adapter: {} ({}); times by the {clock}'s clock, the least of {ROUNDS}; each gradient is compared with the f64 \
+         reference first",
         info.name, info.driver_info
     );
     let mut csv = String::from(
-        "method,element,rows,classes,mode,lanes,workgroup,chip,microseconds,gb_per_s,of_copy,ratio_to_cross_entropy,extra_bytes\n",
+        "method,element,rows,classes,mode,lanes,workgroup,chip,microseconds,gb_per_s,of_copy,ratio_to_cross_entropy,\
+         ratio_to_unfused,extra_bytes,gradient_error\n",
     );
     for (rows, classes) in SHAPES {
         let data = Data::new(rows, classes);
-        let mut problems = Vec::new();
-        for method in method::SOFTMAX {
-            if method.name == "cross_entropy" || method.name.contains(&filter) {
-                problems.push((method.name, Problem::new(&context, method, &data, Setup::default())?));
-            }
-        }
+        let mut entries = entries(&context, &filter, &data)?;
+        let Some(Entry { timed: Timed::Fused(first), .. }) = entries.first() else {
+            return Err("cross-entropy is gone".into());
+        };
         // Passes of about 20 ms together.
-        let first =
-            &problems.iter().find(|(name, _)| *name == "cross_entropy").ok_or("cross_entropy is gone")?.1;
         let once = first.run(4).steady(software).as_secs_f64() / 4.0;
         let passes = ((0.02 / once.max(1e-7)) as u64).clamp(1, 2000);
-        let mut times = vec![Vec::new(); problems.len()];
-        let mut copies = Vec::new();
+        let mut copy = f64::INFINITY;
         for _ in 0..ROUNDS {
-            copies.push(first.copy(passes).steady(software).as_secs_f64() / passes as f64);
-            for ((_, problem), times) in problems.iter().zip(&mut times) {
-                times.push(problem.run(passes).steady(software).as_secs_f64() / passes as f64);
+            if let Some(Entry { timed: Timed::Fused(first), .. }) = entries.first() {
+                copy = copy.min(first.copy(passes).steady(software).as_secs_f64() / passes as f64);
+            }
+            for entry in &mut entries {
+                let seconds = entry.timed.run(passes).steady(software).as_secs_f64() / passes as f64;
+                entry.seconds = entry.seconds.min(seconds);
             }
         }
-        let copy = median(copies);
-        let medians: Vec<f64> = times.into_iter().map(median).collect();
-        let plain = problems
-            .iter()
-            .zip(&medians)
-            .find(|((name, _), _)| *name == "cross_entropy")
-            .map_or(f64::NAN, |(_, time)| *time);
         println!("\n{rows} x {classes}: a copy takes {:.1} us", copy * 1e6);
         println!(
-            "{:<30} {:>10} {:>8} {:>8} {:>8} {:>12}",
-            "method", "us", "GB/s", "of copy", "of CE", "extra bytes"
+            "{:<28} {:<5} {:<17} {:>10} {:>8} {:>8} {:>8} {:>8} {:>12} {:>8}",
+            "method", "", "mode", "us", "GB/s", "of copy", "of CE", "unfused", "extra bytes", "error"
         );
-        for ((name, problem), time) in problems.iter().zip(&medians) {
-            let rate = problem.minimal_bytes() as f64 / time / 1e9;
-            let (of_copy, ratio, extra) = (copy / time, time / plain, problem.plan.bytes());
-            let micros = time * 1e6;
-            println!("{name:<30} {micros:>10.1} {rate:>8.2} {of_copy:>8.3} {ratio:>8.2} {extra:>12}");
-            let choice = problem.plan.choice();
-            let (lanes, workgroup, chip) = (choice.lanes, choice.workgroup, choice.chip);
-            writeln!(
-                csv,
-                "{name},f32,{rows},{classes},loss_and_grad,{lanes},{workgroup},{chip},{micros:.2},{rate:.3},{of_copy:.4},{ratio:.3},{extra}"
-            )?;
-        }
+        csv.push_str(&table(&entries, &data, copy)?);
     }
     if write {
-        let adapter: String = info
-            .name
-            .chars()
-            .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
-            .collect();
-        let folder =
-            std::path::Path::new("benches/record").join(adapter.trim_matches('-').replace("--", "-"));
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{}.csv", today()?));
-        let head = format!(
-            "# cargo bench --bench summary -- --write {filter}\n# {} {}; {clock} time\n",
-            info.name, info.driver_info
-        );
-        std::fs::write(&path, head + &csv)?;
-        println!("\nwritten to {}", path.display());
+        let command = format!("cargo bench --bench summary -- --write {filter}");
+        let head = format!("# {}\n# {} {}; {clock} time\n", command.trim_end(), info.name, info.driver_info);
+        println!("\nwritten to {}", record::keep(info, ".csv", &(head + &csv))?.display());
     }
     Ok(())
 }
 
-/// Today, as the system's `date` says it.
-fn today() -> Result<String, Box<dyn std::error::Error>> {
-    let output = std::process::Command::new("date").args(["-u", "+%F"]).output()?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+/// Prints a shape's results and returns them as lines of the record.
+fn table(entries: &[Entry], data: &Data, copy: f64) -> Result<String, std::fmt::Error> {
+    let (rows, classes) = (data.rows, data.classes);
+    let plain = entries.first().map_or(f64::NAN, |entry| entry.seconds);
+    // The fastest width of each method's baseline.
+    let baseline = |method: &str| {
+        let all = entries.iter().filter(|entry| entry.method == method);
+        let unfused = all.filter(|entry| matches!(entry.timed, Timed::Unfused(_)));
+        unfused.min_by(|a, b| a.seconds.total_cmp(&b.seconds))
+    };
+    let mut csv = String::new();
+    let mut line = |entry: &Entry| {
+        let element = entry.setup.element;
+        let (mode, layout, bytes, extra, error) = match &entry.timed {
+            Timed::Fused(problem) => {
+                let choice = problem.plan.choice();
+                let layout = format!("{},{},{}", choice.lanes, choice.workgroup, choice.chip);
+                let mode = entry.setup.pass.to_string();
+                (mode, layout, problem.minimal_bytes(), problem.plan.bytes(), problem.error)
+            }
+            Timed::Unfused(pipeline) => {
+                let layout = format!("1,{},0", pipeline.width());
+                let bytes = 8 * (rows * classes) as u64;
+                ("unfused".to_owned(), layout, bytes, pipeline.bytes(), pipeline.error())
+            }
+        };
+        let rate = bytes as f64 / entry.seconds / 1e9;
+        // The copy is of f32.
+        let of_copy = copy / entry.seconds * bytes as f64 / (8 * rows * classes) as f64;
+        let (ratio, micros) = (entry.seconds / plain, entry.seconds * 1e6);
+        let unfused = baseline(entry.method).filter(|_| element == Element::F32);
+        let unfused =
+            unfused.map(|other| format!("{:.2}", other.seconds / entry.seconds)).unwrap_or_default();
+        let (name, element) = (entry.method, element.to_string());
+        println!(
+            "{name:<28} {element:<5} {mode:<17} {micros:>10.1} {rate:>8.2} {of_copy:>8.3} {ratio:>8.2} {unfused:>8} \
+             {extra:>12} {error:>8.0e}"
+        );
+        writeln!(
+            csv,
+            "{name},{element},{rows},{classes},{mode},{layout},{micros:.2},{rate:.3},{of_copy:.4},{ratio:.3},{unfused},\
+             {extra},{error:.1e}"
+        )
+    };
+    for entry in entries.iter().filter(|entry| matches!(entry.timed, Timed::Fused(_))) {
+        line(entry)?;
+        // The baseline below the usual pass of its method.
+        if entry.setup.pass == Pass::LossAndGrad && entry.setup.element == Element::F32 {
+            baseline(entry.method).map_or(Ok(()), &mut line)?;
+        }
+    }
+    Ok(csv)
 }

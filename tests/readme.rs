@@ -42,7 +42,7 @@ fn the_minimum_rust_version_is_the_manifests() {
 
 #[test]
 fn tables_of_measurements_have_their_markers() {
-    for name in ["golden-table", "bench-table"] {
+    for name in ["golden-table", "bench-table", "peers-table"] {
         let begin = README.find(&format!("<!-- {name} -->\n")).unwrap_or_else(|| panic!("{name} begins"));
         let end = README.find(&format!("<!-- /{name} -->\n")).unwrap_or_else(|| panic!("{name} ends"));
         assert!(begin < end, "{name}");

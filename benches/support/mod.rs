@@ -1,19 +1,29 @@
 //! A prebuilt problem of one method and shape on the adapter, checked against the reference before it is timed.
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use longtail::gpu::{Context, Inputs, Outputs, Plan, PlanRequest, RowChoice, TargetViews, View};
+pub mod clock;
+pub mod record;
+pub mod unfused;
+
+pub use clock::{Took, software};
+
+use clock::timed;
+use longtail::gpu::{
+    Context, Inputs, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
+};
 use longtail::method::Method;
 use longtail::softmax::GateSource;
-use longtail::{Batch, ClassCounts, Element, SoftmaxLoss, TargetKind, Targets, Upstream, reference};
+use longtail::{Batch, ClassCounts, Element, TargetKind, Targets, Upstream, reference, wgpu};
 use rand::{RngExt as _, SeedableRng as _};
-use std::time::{Duration, Instant};
+use std::fmt;
 
 /// N x K, with the reason for each.
-pub const SHAPES: [(usize, usize); 4] = [
-    (256, 100),   // CIFAR-100-LT
-    (256, 1203),  // LVIS
-    (256, 8142),  // iNaturalist 2018
-    (64, 32_768), // a vocabulary, rows that no chip holds
+pub const SHAPES: [(usize, usize); 5] = [
+    (256, 100),    // CIFAR-100-LT
+    (256, 1203),   // LVIS
+    (256, 8142),   // iNaturalist 2018
+    (64, 32_768),  // a vocabulary, rows that no chip holds
+    (32, 128_256), // a large vocabulary
 ];
 
 /// Logits, targets and extras of a shape, the same for every method.
@@ -21,8 +31,8 @@ pub struct Data {
     pub rows: usize,
     pub classes: usize,
     pub counts: ClassCounts,
-    logits: Vec<f32>,
-    labels: Vec<i32>,
+    pub logits: Vec<f32>,
+    pub labels: Vec<i32>,
     second: Vec<i32>,
     lambda: Vec<f32>,
     norms: Vec<f32>,
@@ -61,11 +71,55 @@ impl Data {
             _ => Targets::Hard(&self.labels),
         }
     }
+
+    /// Loss and gradient in f64, of the logits as `element` rounds them.
+    pub fn reference(
+        &self,
+        method: &Method,
+        element: Element,
+    ) -> Result<reference::Output, Box<dyn std::error::Error>> {
+        let spec = (method.build)(&self.counts)?;
+        let rounded = element.decode(&element.encode(&self.logits));
+        let logits: Vec<f64> = rounded.iter().map(|&z| f64::from(z)).collect();
+        let mut batch = Batch::new(&logits, self.classes, self.targets(method.targets));
+        if spec.influence.is_some() {
+            batch = batch.with_feature_norms(&self.norms);
+        }
+        if spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given) {
+            batch = batch.with_gates(&self.dense);
+        }
+        Ok(reference::softmax(&spec, &batch, Upstream::One)?)
+    }
+}
+
+/// Which passes are timed.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pass {
+    /// Loss and gradient together, the gradient in a buffer of its own.
+    #[default]
+    LossAndGrad,
+    /// The same, the gradient over the logits. Passes after the first work on a gradient, which costs the same
+    /// where the cost does not depend on the values.
+    InPlace,
+    /// A forward pass, then a backward pass.
+    ForwardBackward,
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LossAndGrad => "loss_and_grad",
+            Self::InPlace => "in_place",
+            Self::ForwardBackward => "forward_backward",
+        })
+    }
 }
 
 /// How a problem is laid out.
 #[derive(Clone, Copy, Default)]
 pub struct Setup {
+    /// Which passes.
+    pub pass: Pass,
     /// The element type of logits and gradient.
     pub element: Element,
     /// The row layout; `None` is the plan's own choice.
@@ -76,23 +130,16 @@ pub struct Setup {
 pub struct Problem {
     context: Context,
     pub plan: Plan,
-    element: Element,
+    pub element: Element,
+    pub pass: Pass,
+    /// The largest difference from the reference's gradient, of its largest entry.
+    pub error: f64,
     logits: wgpu::Buffer,
     gradient: wgpu::Buffer,
     targets: Vec<wgpu::Buffer>,
     norms: Option<wgpu::Buffer>,
     gates: Option<wgpu::Buffer>,
     plan_is_soft: bool,
-}
-
-/// What a number of passes took, in all.
-#[derive(Clone, Copy, Default)]
-pub struct Took {
-    pub wall: Duration,
-    /// Time on all processors, this process's threads together (the software adapter's among them).
-    pub processor: Duration,
-    /// By the device's clock, where it has one.
-    pub device: Option<Duration>,
 }
 
 impl Problem {
@@ -110,22 +157,13 @@ impl Problem {
             .with_targets(method.targets)
             .with_elements(element, element);
         request.choice = setup.choice;
+        match setup.pass {
+            Pass::LossAndGrad => {}
+            Pass::InPlace => request = request.with_storage(Storage::InPlace),
+            Pass::ForwardBackward => request = request.with_mode(Mode::ForwardBackward),
+        }
         let plan = kernels.plan(&spec, &request)?;
-        let upload = |bytes: &[u8]| {
-            let mut bytes = bytes.to_vec();
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            let bytes = &bytes[..];
-            let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: bytes.len() as u64,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_DST
-                    | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            kernels.queue().write_buffer(&buffer, 0, bytes);
-            buffer
-        };
+        let upload = |bytes: &[u8]| upload(context, bytes);
         let targets = match data.targets(method.targets) {
             Targets::Mixed { first, second, lambda } => vec![
                 upload(bytemuck::cast_slice(first)),
@@ -136,8 +174,10 @@ impl Problem {
             _ => vec![upload(bytemuck::cast_slice(&data.labels))],
         };
         let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
-        let problem = Self {
+        let mut problem = Self {
             context: context.clone(),
+            pass: setup.pass,
+            error: f64::NAN,
             logits: upload(&element.encode(&data.logits)),
             gradient: upload(&element.encode(&data.logits)),
             element,
@@ -147,58 +187,29 @@ impl Problem {
             plan_is_soft: method.targets == TargetKind::Soft,
             plan,
         };
-        problem.check(method, &spec, data)?;
+        problem.error = problem.check(method, data)?;
         Ok(problem)
     }
 
     /// The first pass against the reference.
-    fn check(
-        &self,
-        method: &Method,
-        spec: &SoftmaxLoss,
-        data: &Data,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    fn check(&self, method: &Method, data: &Data) -> Result<f64, Box<dyn std::error::Error>> {
         self.run(1);
-        let got = self.element.decode(&self.read(&self.gradient));
-        let rounded = self.element.decode(&self.element.encode(&data.logits));
-        let logits: Vec<f64> = rounded.iter().map(|&z| f64::from(z)).collect();
-        let mut batch = Batch::new(&logits, data.classes, data.targets(method.targets));
-        if self.norms.is_some() {
-            batch = batch.with_feature_norms(&data.norms);
-        }
-        if self.gates.is_some() {
-            batch = batch.with_gates(&data.dense);
-        }
-        let want = reference::softmax(spec, &batch, Upstream::One)?.gradient;
-        let top = want.iter().fold(0.0f64, |top, g| top.max(g.abs()));
-        let worst = want.iter().zip(&got).fold(0.0f64, |worst, (w, &g)| worst.max((w - f64::from(g)).abs()));
+        let gradient = if self.pass == Pass::InPlace { &self.logits } else { &self.gradient };
+        let got = self.element.decode(&read(&self.context, gradient));
+        let want = data.reference(method, self.element)?.gradient;
+        // A thread adds up K / 8 terms in f32 on the narrowest layouts, each addition off by 2^-24 of the sum.
+        let summation = data.classes as f64 / 8.0 * 2f64.powi(-24);
         let rounding = match self.element {
             Element::F32 => 0.0,
             Element::F16 => 2f64.powi(-11),
             _ => 2f64.powi(-8),
         };
+        let error = largest_error(&want, &got[..want.len()]);
         // A NaN fails the comparison.
-        match worst <= (1e-4 + rounding) * top && got.iter().all(|g| g.is_finite()) {
-            true => Ok(()),
-            false => Err(format!("{}: gradient is off by {worst:e} of {top:e}", method.name).into()),
+        match error <= summation.max(1e-4) + rounding {
+            true => Ok(error),
+            false => Err(format!("{}: gradient is off by {error:e} of its largest", method.name).into()),
         }
-    }
-
-    fn read(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
-        let (device, queue) = (self.context.kernels().device(), self.context.kernels().queue());
-        let staging = device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: buffer.size(),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-        queue.submit([encoder.finish()]);
-        staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapping"));
-        device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
-        let view = staging.get_mapped_range(..).expect("the mapped range");
-        view[..].to_vec()
     }
 
     /// Logits read once, the gradient written once.
@@ -208,6 +219,11 @@ impl Problem {
 
     /// Records `passes` passes, submits them together and waits.
     pub fn run(&self, passes: u64) -> Took {
+        timed(&self.context, |encoder| (0..passes).for_each(|_| self.record(encoder)))
+    }
+
+    /// Records a pass.
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
         let inputs = Inputs {
             row_weights: None,
             feature_norms: self.norms.as_ref().map(View::whole),
@@ -225,19 +241,27 @@ impl Problem {
                 },
             )
         };
-        timed(&self.context, |encoder| {
-            for _ in 0..passes {
-                self.plan
-                    .encode_loss_and_grad(
-                        encoder,
-                        &inputs,
-                        Some(View::whole(&self.gradient).into()),
-                        None,
-                        &Outputs::default(),
-                    )
-                    .expect("encoding");
-            }
-        })
+        let gradient = (self.pass != Pass::InPlace).then(|| View::whole(&self.gradient).into());
+        let outputs = Outputs::default();
+        if self.pass == Pass::ForwardBackward {
+            self.plan.encode_forward(encoder, &inputs, &outputs).expect("encoding");
+            self.plan.encode_backward(encoder, &inputs, None, gradient, None).expect("encoding");
+        } else {
+            self.plan.encode_loss_and_grad(encoder, &inputs, gradient, None, &outputs).expect("encoding");
+        }
+    }
+
+    /// Submits one pass, and does not wait.
+    pub fn submit(&self) {
+        let kernels = self.context.kernels();
+        let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.record(&mut encoder);
+        kernels.queue().submit([encoder.finish()]);
+    }
+
+    /// Waits until all that was submitted is done.
+    pub fn wait(&self) {
+        self.context.kernels().device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
     }
 
     /// Copies the logits over the gradient, `passes` times: the device's copy bandwidth.
@@ -250,75 +274,43 @@ impl Problem {
     }
 }
 
-/// Submits what `record` records and waits for it, by three clocks.
-fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
+/// A buffer with these bytes.
+pub fn upload(context: &Context, bytes: &[u8]) -> wgpu::Buffer {
+    let mut bytes = bytes.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let buffer = context.kernels().device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: bytes.len() as u64,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    });
+    context.kernels().queue().write_buffer(&buffer, 0, &bytes);
+    buffer
+}
+
+/// A buffer's bytes.
+pub fn read(context: &Context, buffer: &wgpu::Buffer) -> Vec<u8> {
     let (device, queue) = (context.kernels().device(), context.kernels().queue());
-    let clock = device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS).then(|| {
-        let buffer = |usage| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: 16,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: None,
-            ty: wgpu::QueryType::Timestamp,
-            count: 2,
-        });
-        let resolve = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        (queries, resolve, buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST))
+    let staging = device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: buffer.size(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
     });
-    let (processor, wall) = (processor_time(), Instant::now());
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    if let Some((queries, _, _)) = &clock {
-        encoder.write_timestamp(queries, 0);
-    }
-    record(&mut encoder);
-    if let Some((queries, resolve, staging)) = &clock {
-        encoder.write_timestamp(queries, 1);
-        encoder.resolve_query_set(queries, 0..2, resolve, 0);
-        encoder.copy_buffer_to_buffer(resolve, 0, staging, 0, 16);
-    }
+    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
     queue.submit([encoder.finish()]);
-    if let Some((_, _, staging)) = &clock {
-        staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapping"));
-    }
+    staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("mapping"));
     device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
-    let (wall, processor) = (wall.elapsed(), processor_time().saturating_sub(processor));
-    let device = clock.map(|(_, _, staging)| {
-        let view = staging.get_mapped_range(..).expect("the mapped range");
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view[..]);
-        let nanoseconds = ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(queue.get_timestamp_period());
-        Duration::from_nanos(nanoseconds as u64)
-    });
-    Took { wall, processor, device }
+    let view = staging.get_mapped_range(..).expect("the mapped range");
+    view[..].to_vec()
 }
 
-/// Time that this process's threads have been on a processor, where the system tells (Linux), else 0.
-fn processor_time() -> Duration {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Duration::ZERO };
-    let nanoseconds = tasks.flatten().filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
-}
-
-impl Took {
-    /// The device's time where it has a clock and is no processor itself, else the processors' time, else the
-    /// wall's: what is least disturbed by other work.
-    pub fn steady(&self, software: bool) -> Duration {
-        match (software, self.device) {
-            (false, Some(device)) => device,
-            (true, _) if !self.processor.is_zero() => self.processor,
-            _ => self.wall,
-        }
+/// The largest difference, of the largest wanted entry; NaN where the gradient has one.
+pub fn largest_error(want: &[f64], got: &[f32]) -> f64 {
+    if want.len() != got.len() || got.iter().any(|g| !g.is_finite()) {
+        return f64::NAN;
     }
-}
-
-/// Whether the adapter is a driver that runs on the processor.
-pub fn software(context: &Context) -> bool {
-    context.adapter_info().device_type == wgpu::DeviceType::Cpu
+    let top = want.iter().fold(0.0f64, |top, g| top.max(g.abs()));
+    want.iter().zip(got).fold(0.0f64, |worst, (w, &g)| worst.max((w - f64::from(g)).abs())) / top
 }

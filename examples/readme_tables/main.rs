@@ -7,7 +7,16 @@ mod table;
 
 use std::process::ExitCode;
 
+const USAGE: &str = "Usage: readme_tables [--check | --write]
+
+Compares README.md's tables with the method table of the crate and with the newest records under benches/record (the
+default), or rewrites them. Uses no adapter.";
+
 fn main() -> Result<ExitCode, std::io::Error> {
+    if std::env::args().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let found = std::fs::read_to_string(path)?;
     let Some(wanted) = table::with_tables(&found) else {
@@ -29,7 +38,7 @@ fn main() -> Result<ExitCode, std::io::Error> {
             Ok(ExitCode::FAILURE)
         }
         Some(_) => {
-            eprintln!("usage: readme_tables [--check | --write]");
+            eprintln!("{USAGE}");
             Ok(ExitCode::from(2))
         }
     }

@@ -7,6 +7,8 @@ const BEGIN: &str = "<!-- method-table -->\n";
 const END: &str = "<!-- /method-table -->\n";
 const BENCH_BEGIN: &str = "<!-- bench-table -->\n";
 const BENCH_END: &str = "<!-- /bench-table -->\n";
+const PEERS_BEGIN: &str = "<!-- peers-table -->\n";
+const PEERS_END: &str = "<!-- /peers-table -->\n";
 
 /// A row for each method.
 pub(crate) fn method_table() -> String {
@@ -21,7 +23,8 @@ pub(crate) fn method_table() -> String {
 /// `readme` with its tables replaced; `None` where markers are missing.
 pub(crate) fn with_tables(readme: &str) -> Option<String> {
     let readme = replaced(readme, BEGIN, END, &method_table())?;
-    replaced(&readme, BENCH_BEGIN, BENCH_END, &bench_tables())
+    let readme = replaced(&readme, BENCH_BEGIN, BENCH_END, &records(".csv", bench_table))?;
+    replaced(&readme, PEERS_BEGIN, PEERS_END, &records("-peers.csv", peers_table))
 }
 
 fn replaced(readme: &str, begin: &str, end: &str, table: &str) -> Option<String> {
@@ -30,69 +33,145 @@ fn replaced(readme: &str, begin: &str, end: &str, table: &str) -> Option<String>
     Some(format!("{before}{begin}{table}{end}{after}"))
 }
 
-/// For each adapter its newest measurements: a row for each method, a column for each shape.
-fn bench_tables() -> String {
+/// For each adapter its newest measurements: of longtail alone (`DATE.csv`), and beside others (`DATE-peers.csv`).
+fn records(ending: &str, table: fn(&Record) -> Option<String>) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/record");
     let mut adapters: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
     adapters.sort_by_key(std::fs::DirEntry::file_name);
     let mut text = String::new();
     for adapter in adapters {
-        // Other benches keep their records beside these, as DATE-NAME.txt.
-        let records = std::fs::read_dir(adapter.path()).into_iter().flatten().flatten();
-        let tables =
-            records.map(|record| record.path()).filter(|path| path.extension() == Some("csv".as_ref()));
-        let Some(newest) = tables.max() else { continue };
-        let Ok(csv) = std::fs::read_to_string(&newest) else { continue };
-        let date = newest.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        text.push_str(&bench_table(&csv, &date));
+        let files = std::fs::read_dir(adapter.path()).into_iter().flatten().flatten();
+        let names = files.filter_map(|file| file.file_name().into_string().ok());
+        // The date is 10 letters; other records have more after it.
+        let newest = names.filter(|name| name.ends_with(ending) && name.len() == 10 + ending.len()).max();
+        let Some(newest) = newest else { continue };
+        let Ok(csv) = std::fs::read_to_string(adapter.path().join(&newest)) else { continue };
+        let record = Record::parse(&csv, newest.trim_end_matches(ending));
+        text.push_str(&table(&record).unwrap_or_default());
     }
     text
 }
 
-/// The comments of a record say how it was made; the columns are named by its first other line.
-fn bench_table(csv: &str, date: &str) -> String {
-    let comments: Vec<_> = csv.lines().filter_map(|line| line.strip_prefix("# ")).map(str::trim).collect();
-    let mut lines =
-        csv.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').collect::<Vec<_>>());
-    let names = lines.next().unwrap_or_default();
-    let column = |name: &str| names.iter().position(|other| *other == name);
-    let (Some(method), Some(rows), Some(classes), Some(time), Some(ratio)) = (
-        column("method"),
-        column("rows"),
-        column("classes"),
-        column("microseconds"),
-        column("ratio_to_cross_entropy"),
-    ) else {
-        return String::new();
-    };
-    let (mut shapes, mut methods, mut cells) = (Vec::new(), Vec::new(), Vec::new());
-    for line in lines {
-        let cell = |index: usize| line.get(index).copied().unwrap_or_default();
-        let shape = format!("{} x {}", cell(rows), cell(classes));
-        let name = cell(method).to_owned();
-        if !shapes.contains(&shape) {
-            shapes.push(shape.clone());
+/// A file of measurements: comments that say how it was made, the columns' names, lines.
+struct Record {
+    date: String,
+    comments: Vec<String>,
+    names: Vec<String>,
+    lines: Vec<Vec<String>>,
+}
+
+impl Record {
+    fn parse(csv: &str, date: &str) -> Self {
+        let comments = csv.lines().filter_map(|line| line.strip_prefix("# "));
+        let cells = |line: &str| line.split(',').map(str::to_owned).collect();
+        let mut lines = csv.lines().filter(|line| !line.starts_with('#')).map(cells);
+        Self {
+            date: date.to_owned(),
+            comments: comments.map(|line| line.trim().to_owned()).collect(),
+            names: lines.next().unwrap_or_default(),
+            lines: lines.collect(),
         }
-        if !methods.contains(&name) {
-            methods.push(name.clone());
-        }
-        let time: f64 = cell(time).parse().unwrap_or(f64::NAN);
-        let ratio: f64 = cell(ratio).parse().unwrap_or(f64::NAN);
-        cells.push((name, shape, format!("{time:.0} ({ratio:.2})")));
     }
-    let mut text =
-        format!("{} ({date}; `{}`):\n\n", comments.get(1).unwrap_or(&""), comments.first().unwrap_or(&""));
-    let _ = writeln!(text, "| Microseconds (times cross-entropy) | {} |", shapes.join(" | "));
-    let _ = writeln!(text, "|---|{}", "---:|".repeat(shapes.len()));
-    for method in methods {
-        let _ = write!(text, "| `{method}` |");
-        for shape in &shapes {
-            let found = cells.iter().find(|(name, other, _)| *name == method && other == shape);
-            let _ = write!(text, " {} |", found.map_or("", |(_, _, cell)| cell));
+
+    /// The numbers or words of a column, by line.
+    fn column(&self, name: &str) -> Option<Vec<&str>> {
+        let index = self.names.iter().position(|other| other == name)?;
+        Some(self.lines.iter().map(|line| line.get(index).map_or("", String::as_str)).collect())
+    }
+
+    /// The shape of each line.
+    fn shapes(&self) -> Option<Vec<String>> {
+        let (rows, classes) = (self.column("rows")?, self.column("classes")?);
+        Some(rows.iter().zip(classes).map(|(rows, classes)| format!("{rows} x {classes}")).collect())
+    }
+}
+
+/// The lines as a table: what `row` and `column` name, `cell` in it; lines without a row are left out.
+fn pivot(
+    title: &str,
+    rows: &[Option<String>],
+    columns: &[String],
+    cells: impl Fn(usize) -> String,
+) -> String {
+    fn once<'a>(all: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+        let mut seen = Vec::new();
+        all.for_each(|one| {
+            if !seen.contains(&one) {
+                seen.push(one);
+            }
+        });
+        seen
+    }
+    let kept =
+        || rows.iter().zip(columns).enumerate().filter_map(|(i, (row, c))| Some((i, row.as_ref()?, c)));
+    let (heads, tops) = (once(kept().map(|(_, row, _)| row)), once(kept().map(|(_, _, column)| column)));
+    let mut text = format!("| {title} |");
+    tops.iter().for_each(|top| text.push_str(&format!(" {top} |")));
+    let _ = writeln!(text, "\n|---|{}", "---:|".repeat(tops.len()));
+    for head in heads {
+        let _ = write!(text, "| {head} |");
+        for top in &tops {
+            let found = kept().find(|(_, row, column)| *row == head && column == top);
+            let _ = write!(text, " {} |", found.map_or_else(String::new, |(index, _, _)| cells(index)));
         }
         text.push('\n');
     }
+    text.push('\n');
     text
+}
+
+/// A row for each method, a column for each shape; then the other element types, passes and baselines.
+fn bench_table(record: &Record) -> Option<String> {
+    let (methods, elements, modes) =
+        (record.column("method")?, record.column("element")?, record.column("mode")?);
+    let (times, ratios, copies, unfused) = (
+        record.column("microseconds")?,
+        record.column("ratio_to_cross_entropy")?,
+        record.column("of_copy")?,
+        record.column("ratio_to_unfused")?,
+    );
+    let shapes = record.shapes()?;
+    let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+    let cell = |line: usize| format!("{:.0} ({:.2})", number(times[line]), number(ratios[line]));
+    let usual = |line: usize| elements[line] == "f32" && modes[line] == "loss_and_grad";
+    let rows = |wanted: &dyn Fn(usize) -> Option<String>| (0..methods.len()).map(wanted).collect::<Vec<_>>();
+    let mut text =
+        format!("{} ({}; `{}`):\n\n", record.comments.get(1)?, record.date, record.comments.first()?);
+    let plain = rows(&|line| usual(line).then(|| format!("`{}`", methods[line])));
+    text.push_str(&pivot("Microseconds (times cross-entropy)", &plain, &shapes, cell));
+    let others = rows(&|line| {
+        (!usual(line))
+            .then(|| format!("`{}` {}, {}", methods[line], elements[line], modes[line].replace('_', " ")))
+    });
+    text.push_str(&pivot("Microseconds (times f32 cross-entropy)", &others, &shapes, cell));
+    let fused =
+        rows(&|line| (usual(line) && !unfused[line].is_empty()).then(|| format!("`{}`", methods[line])));
+    let cell = |line: usize| format!("{:.2} ({:.3})", number(unfused[line]), number(copies[line]));
+    text.push_str(&pivot("Times faster than unfused (share of copy bandwidth)", &fused, &shapes, cell));
+    Some(text)
+}
+
+/// A row for each loss and shape, a column for each library.
+fn peers_table(record: &Record) -> Option<String> {
+    let (libraries, versions) = (record.column("library")?, record.column("version")?);
+    let (methods, processor, errors) =
+        (record.column("method")?, record.column("processor_us")?, record.column("gradient_error")?);
+    let shapes = record.shapes()?;
+    let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+    let rows: Vec<_> =
+        methods.iter().zip(&shapes).map(|(method, shape)| Some(format!("`{method}` {shape}"))).collect();
+    let columns: Vec<_> =
+        libraries.iter().zip(versions).map(|(library, version)| format!("{library} {version}")).collect();
+    let cell = |line: usize| {
+        let own = (0..rows.len()).find(|&other| libraries[other] == "longtail" && rows[other] == rows[line]);
+        let ratio = own.map_or(f64::NAN, |own| number(processor[line]) / number(processor[own]));
+        let wrong = if number(errors[line]) <= 1e-4 { "" } else { ", wrong result" };
+        format!("{:.0} ({ratio:.2}{wrong})", number(processor[line]))
+    };
+    let (command, devices) = record.comments.split_first()?;
+    let mut text = format!("{} ({}; `{command}`):\n\n", devices.join("; "), record.date);
+    text.push_str(&pivot("Processor microseconds (times longtail's)", &rows, &columns, cell));
+    Some(text)
 }
 
 /// A bar would end the cell.
