@@ -14,7 +14,6 @@ use std::borrow::Cow;
 /// Everything that takes one takes a reference to a spec (`&SoftmaxLoss`) as well.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there are few, and most are borrowed")]
 pub enum Loss<'a> {
     /// The softmax family.
     Softmax(Cow<'a, SoftmaxLoss>),

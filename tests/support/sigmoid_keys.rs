@@ -48,7 +48,7 @@ pub fn go_together(terms: &SigmoidTerms, targets: TargetKind, link: bool) -> boo
         || terms.norm && terms.class_weights && terms.rebalance;
     let of_sigmoids =
         terms.focal || terms.positive_weight || terms.balance || terms.suppression || terms.negative_scale;
-    !contradicts && !(link && of_sigmoids)
+    !(contradicts || link && of_sigmoids)
 }
 
 /// No terms, each alone, each pair, and as many as go together.
