@@ -280,7 +280,7 @@ fn odd_rows_in_ranges_of_classes() {
                 elements: (element, element),
                 ..Manner::default()
             };
-            let plan = kernels.plan(&subject.spec(&counts(5001)), &gpu::request(&data, manner)).unwrap();
+            let plan = kernels.plan(subject.spec(&counts(5001)), &gpu::request(&data, manner)).unwrap();
             assert!(plan.windows().1 > 1, "{}", plan.describe());
             tally.check_on(&kernels, &subject, None, &data, manner);
         }
