@@ -56,7 +56,13 @@ impl HeadKey {
             files.extend(self.c.store());
         }
         if self.sums_over_threads() {
-            files.push(row_shader!("row_sum.wgsl"));
+            files.extend([
+                row_shader!("row_part.wgsl"),
+                match self.rows_own() {
+                    true => row_shader!("row_own.wgsl"),
+                    false => row_shader!("row_shared.wgsl"),
+                },
+            ]);
         }
         match self.kernel {
             HeadKernel::Logits => {
