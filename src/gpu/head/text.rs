@@ -191,7 +191,6 @@ impl HeadKey {
             ("STRAIGHT_THROUGH", straight),
             ("DISTANCE", self.terms.distance),
             ("SCALES_BIAS", self.terms.class_scale == ClassScale::Logits),
-            ("HAS_MARGIN", self.terms.has_margin()),
             ("HAS_COLUMNS", self.terms.columns),
             ("A_BF16", self.a.is_bf16()),
         ];
