@@ -166,3 +166,12 @@ fn mutants_are_noticed() {
     assert!(missed.is_empty(), "{missed}");
     report(mutants.len());
 }
+
+/// Rows that the threads of a workgroup share on every adapter; shorter ones are one thread's on a processor.
+#[test]
+fn long_features() {
+    let mut request = HeadRequest::new(3, 5, 16_388).with_ignore_index(-100).with_chunk(2);
+    request.scale_gradient = true;
+    HeadCase::new(everything(), request, 4).check(context().kernels());
+    report(1);
+}

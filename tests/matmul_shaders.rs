@@ -95,6 +95,7 @@ fn all() -> Vec<MatmulKey> {
         };
         for a_parts in BOTH {
             keys.push(MatmulKey { a_parts, ..row(MatmulKernel::Norms, 8) });
+            keys.push(MatmulKey { a_parts, tile: Tile::direct(4, 8, 1), ..row(MatmulKernel::Norms, 8) });
             for c in written() {
                 let key = MatmulKey { a_parts, c, ..row(MatmulKernel::ThroughNorm { in_place: true }, 64) };
                 keys.extend(BOTH.map(|shared| MatmulKey { shared, ..key }));

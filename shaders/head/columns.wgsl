@@ -27,11 +27,14 @@ fn main(
       let row = params.first_row + i;
       let at = i * params.logits_stride + column;
       let slope = logits[at];
-      let inner = slope * label_slope(row, column);
-      sum += vec4<f32>(slope, inner, inner * row_square(row), slope * label_rest(row, column));
-      if (HAS_MARGIN) {
+      var inner = slope;
+      var rest = 0.0;
+      if (is_label(row, column)) {
+        inner = slope * label_slope(row);
+        rest = slope * label_rest(row);
         logits[at] = inner;
       }
+      sum += vec4<f32>(slope, inner, inner * row_square(row), rest);
     }
   }
   column_sums[thread] = sum;

@@ -1,9 +1,9 @@
-// What the margin makes of the gradient by a label's logit: the rest first, then the slope.
+// What the margin makes of the gradient by a label's logit: its slope, and what that leaves.
 
-fn label_rest(row: u32, column: u32) -> f32 {
-  return select(0.0, row_state[params.row_rests + row], is_label(row, column));
+fn label_slope(row: u32) -> f32 {
+  return row_state[params.row_slopes + row];
 }
 
-fn label_slope(row: u32, column: u32) -> f32 {
-  return select(1.0, row_state[params.row_slopes + row], is_label(row, column));
+fn label_rest(row: u32) -> f32 {
+  return row_state[params.row_rests + row];
 }

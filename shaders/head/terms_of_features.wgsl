@@ -5,7 +5,7 @@ struct RowTerms {
   own: f32,
 }
 
-fn row_terms(row: u32, thread: u32) -> RowTerms {
+fn row_terms(row: u32) -> RowTerms {
   return RowTerms(1.0, 0.0);
 }
 

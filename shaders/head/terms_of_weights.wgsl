@@ -6,7 +6,7 @@ struct RowTerms {
   own: f32,
 }
 
-fn row_terms(row: u32, thread: u32) -> RowTerms {
+fn row_terms(row: u32) -> RowTerms {
   let scale = params.scale * class_scale_of(row);
   if (DISTANCE) {
     return RowTerms(2.0 * scale, 2.0 * scale * columns[params.classes + row]);

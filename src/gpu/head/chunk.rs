@@ -64,7 +64,7 @@ impl Chunk {
                 c_origin: count(gradient.spec.origin),
                 ..params.with_norm(head.features)
             };
-            parts.step(key, params, rows)
+            parts.close(key, params, rows)
         });
         let tile_rows = Rows {
             first: range.start,

@@ -129,7 +129,7 @@ pub struct HeadKey {
     pub shared: bool,
     /// Threads in a workgroup, a power of two.
     pub workgroup: u32,
-    /// Threads that share the rows of a class, a power of two; 1 where nothing is shared.
+    /// Threads that share the rows of a class, or a row, a power of two; 1 where nothing is shared.
     pub lanes: u32,
 }
 
@@ -215,6 +215,11 @@ impl HeadKey {
         matches!(self.kernel, MovedRows | CloseClasses | RowSums) || self.writes_rows()
     }
 
+    /// Whether each thread has rows of its own.
+    pub(super) fn rows_own(&self) -> bool {
+        self.writes_rows() && self.lanes == 1
+    }
+
     /// The bindings of group 0, numbered in order.
     pub fn bindings(&self) -> Vec<Binding> {
         use Access::{Read, ReadWrite, Uniform};
@@ -278,6 +283,7 @@ impl HeadKey {
             HeadKernel::Columns => 16 * self.workgroup,
             HeadKernel::Top => 8 * self.workgroup + 8 * MOST_TOP,
             HeadKernel::MovedRows if !self.terms.effect => 0,
+            HeadKernel::CloseFeatures | HeadKernel::CloseWeights if self.rows_own() => 0,
             HeadKernel::CloseFeatures | HeadKernel::CloseWeights => 4 * self.workgroup,
             HeadKernel::MovedRows
             | HeadKernel::CloseClasses

@@ -9,7 +9,7 @@ use super::range::{ClassRange, ranges};
 use super::request::{HeadRequest, Needs, terms};
 use super::step::Step;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::matmul::{MatrixSpec, RowFactors, Words, dimension};
+use crate::gpu::matmul::{MatrixSpec, RowFactors, Words, dimension, rows_own};
 use crate::gpu::plan::storage;
 use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
@@ -70,6 +70,13 @@ impl Parts<'_> {
 
     pub(super) fn key(&self, kernel: HeadKernel, workgroup: u32) -> HeadKey {
         HeadKey { shared: self.request.shared, ..HeadKey::new(kernel, self.terms, workgroup) }
+    }
+
+    /// A kernel that closes so many rows.
+    pub(super) fn close(&self, mut key: HeadKey, params: HeadParams, rows: usize) -> Result<Step> {
+        let own = rows_own(self.kernels.adapter, self.request.dim);
+        key.lanes = if own { 1 } else { key.workgroup };
+        self.step(key, params, rows.div_ceil((key.workgroup / key.lanes) as usize))
     }
 
     pub(super) fn step(&self, key: HeadKey, params: HeadParams, groups: usize) -> Result<Step> {

@@ -115,7 +115,7 @@ impl ClassRange {
                 c_origin: count(gradient.spec.origin),
                 ..params.with_norm(head.weights)
             };
-            parts.step(key, params, len)
+            parts.close(key, params, len)
         });
         let close_classes = needs.close_classes.then(|| {
             let key = parts.key(HeadKernel::CloseClasses, parts.threads(4 * len));

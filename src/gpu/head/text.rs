@@ -56,7 +56,13 @@ impl HeadKey {
             files.extend(self.c.store());
         }
         if self.sums_over_threads() {
-            files.push(row_shader!("row_sum.wgsl"));
+            files.extend([
+                row_shader!("row_part.wgsl"),
+                match self.rows_own() {
+                    true => row_shader!("row_own.wgsl"),
+                    false => row_shader!("row_shared.wgsl"),
+                },
+            ]);
         }
         match self.kernel {
             HeadKernel::Logits => {
@@ -185,7 +191,6 @@ impl HeadKey {
             ("STRAIGHT_THROUGH", straight),
             ("DISTANCE", self.terms.distance),
             ("SCALES_BIAS", self.terms.class_scale == ClassScale::Logits),
-            ("HAS_MARGIN", self.terms.has_margin()),
             ("HAS_COLUMNS", self.terms.columns),
             ("A_BF16", self.a.is_bf16()),
         ];

@@ -199,7 +199,8 @@ impl MatmulKey {
                 files.extend([
                     shader!("rows_of_a.wgsl"),
                     shader!("row_factor.wgsl"),
-                    shader!("row_sum.wgsl"),
+                    shader!("row_part.wgsl"),
+                    if self.rows_own() { shader!("row_own.wgsl") } else { shader!("row_shared.wgsl") },
                     shader!("norms.wgsl"),
                 ]);
             }
@@ -211,7 +212,8 @@ impl MatmulKey {
                 files.extend([
                     shader!("rows_of_a.wgsl"),
                     shader!("row_factor.wgsl"),
-                    shader!("row_sum.wgsl"),
+                    shader!("row_part.wgsl"),
+                    shader!("row_shared.wgsl"),
                     shader!("through_norm.wgsl"),
                 ]);
             }
@@ -374,8 +376,14 @@ impl MatmulKey {
     pub fn workgroup_bytes(&self) -> u32 {
         match self.kernel {
             MatmulKernel::Product => self.tile.workgroup_bytes(),
+            _ if self.rows_own() => 0,
             _ => 4 * self.tile.workgroup(),
         }
+    }
+
+    /// Whether the threads of a kernel over rows have parts of their own.
+    pub(super) fn rows_own(&self) -> bool {
+        self.kernel == MatmulKernel::Norms && self.tile.threads_n == 1
     }
 
     /// A short readable name: the label of the pipeline.
@@ -410,6 +418,7 @@ impl MatmulKey {
             let _ = write!(label, ".wg{}", self.tile.workgroup());
         }
         let parts = [
+            (self.rows_own(), "own".into()),
             (subgroup > 0, format!("sg{subgroup}")),
             (self.a_factors, "factors_a".into()),
             (self.b_factors, "factors_b".into()),

@@ -71,5 +71,6 @@ pub use params::MatmulParams;
 pub use product::{Matmul, MatmulViews};
 pub(in crate::gpu) use request::dimension;
 pub use request::{Layout, MatmulRequest, MatrixSpec, RowFactors};
+pub(in crate::gpu) use rows::rows_own;
 pub use rows::{RowNorms, RowNormsRequest, ThroughNorm, ThroughNormRequest};
 pub use tile::{Manner, Tile};

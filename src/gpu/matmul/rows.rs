@@ -124,6 +124,11 @@ fn threads(adapter: AdapterClass, part: u32) -> u32 {
     preferred.min(1 << most.ilog2())
 }
 
+/// Whether each thread goes through rows of its own: on a processor, for rows that a loop of one thread can take.
+pub(in crate::gpu) fn rows_own(adapter: AdapterClass, columns: usize) -> bool {
+    adapter.software && columns <= 16_384
+}
+
 fn row_key(kernel: MatmulKernel, a: Words, parts: usize, workgroup: u32) -> MatmulKey {
     MatmulKey {
         kernel,
@@ -222,8 +227,13 @@ impl RowNorms {
     pub(in crate::gpu) fn new(uniforms: &Arc<Uniforms>, request: &RowNormsRequest) -> Result<Self> {
         let (words, params) = request.resolve()?;
         let workgroup = threads(uniforms.kernels().adapter, params.a_part);
-        let key = row_key(MatmulKernel::Norms, words, request.factors.parts, workgroup);
-        Ok(Self { step: Step::new(uniforms, key, params, request.groups())?, request: *request })
+        let mut key = row_key(MatmulKernel::Norms, words, request.factors.parts, workgroup);
+        let mut groups = request.groups();
+        if rows_own(uniforms.kernels().adapter, request.columns) {
+            key.tile = Tile::direct(4, workgroup, 1);
+            groups = groups.div_ceil(u64::from(workgroup));
+        }
+        Ok(Self { step: Step::new(uniforms, key, params, groups)?, request: *request })
     }
 
     /// Records the pass: `x` is read; `sums` gets the sums of squares and `factors` what normalises the rows, both f32 at

@@ -1,20 +1,6 @@
-// The sum over the threads of a workgroup in a fixed order, which every thread gets.
+// Rows in equal parts.
 
-var<workgroup> row_sums: array<f32, WG>;
-
-fn sum_over_threads(thread: u32, value: f32) -> f32 {
-  row_sums[thread] = value;
-  workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      row_sums[thread] += row_sums[thread + half];
-    }
-    workgroupBarrier();
-  }
-  return row_sums[0];
-}
-
-// The part of a row that a workgroup has: the row, its part, where that begins and ends.
+// A part: the row, its part, where that begins and ends.
 struct Part {
   row: u32,
   scale: u32,  // row * parts + part
