@@ -13,9 +13,10 @@ mod losses;
 
 use gpu::{Got, Manner, Up, context, kernels_with};
 use inputs::counts;
-use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
+use longtail::gpu::{Kernels, Mode, PlanRequest, RowChoice, Shard, Storage};
 use longtail::{
-    Element, Error, LadeLoss, Loss, ObjectnessLoss, Reduction, SoftmaxLoss, Targets, Upstream, reference,
+    Element, Error, LadeLoss, Loss, ObjectnessLoss, Reduction, SoftmaxLoss, TargetKind, Targets, Upstream,
+    reference,
 };
 use losses::{Problem, manners, rounding, worst};
 
@@ -229,6 +230,40 @@ fn windows() {
         }
     }
     assert!(most.0 >= 3 && most.1 >= 2, "{most:?}");
+}
+
+/// What no plan of these losses does.
+#[test]
+fn refused_requests() {
+    let kernels = context().kernels();
+    let counts = counts(7);
+    let request = PlanRequest::new(5, 7);
+    let refused = |loss: Loss<'static>, request: &PlanRequest| kernels.plan(&loss, request).unwrap_err();
+    let unexpected = |error: Error| assert!(matches!(error, Error::Unexpected { .. }), "{error}");
+    let added = request.clone().with_added_gradient();
+    unexpected(refused(SoftmaxLoss::cross_entropy().into(), &added));
+    unexpected(refused(LadeLoss::lade(&counts).into(), &added));
+    unexpected(refused(ObjectnessLoss::default().into(), &added));
+    let regulariser = || Loss::from(LadeLoss::regulariser(&counts, 0.1));
+    unexpected(refused(regulariser(), &request.clone().with_class_scale_gradient()));
+    unexpected(refused(regulariser(), &request.clone().with_row_weights()));
+    unexpected(refused(
+        regulariser(),
+        &request.clone().with_shard(Shard { index: 0, shards: 2, classes: 0..3 }),
+    ));
+    let in_place = added.with_storage(Storage::InPlace);
+    let error = refused(regulariser(), &in_place);
+    assert!(matches!(error, Error::Combination { .. }), "{error}");
+    let soft = request.clone().with_targets(TargetKind::Soft);
+    for loss in [regulariser(), ObjectnessLoss::default().into()] {
+        let error = refused(loss, &soft);
+        assert!(matches!(error, Error::Combination { .. }), "{error}");
+    }
+    let given = ObjectnessLoss::new(SoftmaxLoss::equalization_given(), SoftmaxLoss::cross_entropy());
+    let error = refused(given.into(), &request);
+    assert!(matches!(error, Error::Combination { first: "given gates", .. }), "{error}");
+    let error = refused(ObjectnessLoss::default().into(), &PlanRequest::new(5, 2));
+    assert!(matches!(error, Error::Parameter { .. }), "{error}");
 }
 
 /// Many rows: more than one sum, and columns of thousands.

@@ -20,7 +20,9 @@ use inputs::{Data, Draws, Mix, counts};
 use longtail::gpu::{
     Inputs, Kernels, MatrixView, Mode, Outputs, PlanRequest, Shard, Storage, TargetViews, View,
 };
-use longtail::{Element, Reduction, SoftmaxLoss, TargetKind};
+use longtail::{
+    DistillationLoss, Element, LadeLoss, Loss, ObjectnessLoss, RangeLoss, Reduction, SoftmaxLoss, TargetKind,
+};
 use tally::Tally;
 
 const USAGE: wgpu::BufferUsages =
@@ -262,6 +264,46 @@ fn bytes_are_exact() {
         }
     }
     println!("{cases} GPU cases");
+}
+
+/// The same for losses beyond the softmax family: O(N + K) also where two plans make one.
+#[test]
+fn bytes_of_other_losses() {
+    let kernels = kernels_with(|limits| limits.max_storage_buffer_binding_size = 16 << 10);
+    let (rows, classes) = (200, 30);
+    let counts = counts(classes);
+    let losses: [Loss<'static>; 6] = [
+        DistillationLoss::hinton(2.0).into(),
+        DistillationLoss::dive(&counts, 0.5, 2.0, 1.0).unwrap().into(),
+        LadeLoss::regulariser(&counts, 0.1).into(),
+        LadeLoss::lade(&counts).into(),
+        ObjectnessLoss::seesaw(&longtail::ClassCounts::new(vec![3u64; classes - 2]).unwrap()).into(),
+        RangeLoss::new(5, 1.0).into(),
+    ];
+    for loss in losses {
+        let rows = if matches!(loss, Loss::Range(_)) { 50 } else { rows };
+        assert_eq!(allocated(&kernels), []);
+        let plan = kernels.plan(&loss, &PlanRequest::new(rows, classes)).unwrap();
+        // Parts that were planned once more, in windows of the same rows, are gone.
+        kernels.queue().submit([]);
+        kernels.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let mut expected: Vec<(String, u64)> =
+            plan.buffers().iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect();
+        expected.sort();
+        let found = allocated(&kernels);
+        let same = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(found, expected)| {
+                found.0 == expected.0 && (expected.1..expected.1 + STEP).contains(&found.1)
+            });
+        assert!(same, "{loss:?}: {found:?}, not {expected:?}");
+        // Three plans at most, each with its fields and the rounding of its regions.
+        let most = 3 * (200 * rows + 40 * classes + 1024 * plan.windows().0 + 4096);
+        assert!(plan.bytes() <= most as u64, "{}", plan.describe());
+        drop(plan);
+        kernels.queue().submit([]);
+        kernels.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    }
+    println!("6 GPU cases");
 }
 
 /// Ranges of classes of rows that start in the middle of a word: what two ranges share of a word is both's.
