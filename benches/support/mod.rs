@@ -251,7 +251,7 @@ impl Problem {
 }
 
 /// Submits what `record` records and waits for it, by three clocks.
-fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
+pub fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
     let (device, queue) = (context.kernels().device(), context.kernels().queue());
     let clock = device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS).then(|| {
         let buffer = |usage| {
