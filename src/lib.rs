@@ -24,8 +24,8 @@
 //! then label smoothing, z-loss and the [`Reduction`]. No kernel ever builds an N x K intermediate.
 //!
 //! # The other families
-//! Each has a normal form of its own, in the documentation of its spec; [`method`] has a table of methods for each. They have
-//! f64 references so far, no kernels.
+//! Each has a normal form of its own, in the documentation of its spec; [`method`] has a table of methods for each. Sigmoids
+//! run on the device like softmax losses; the others have f64 references so far, no kernels.
 //! - [`SigmoidLoss`]: a binary question for every class: focal, class-balanced, equalization and its second version,
 //!   adaptive suppression, distribution-balanced, and the multi-label forms of margins and weights.
 //! - [`GroupedLoss`]: a softmax for each of several segments: balanced groups, hierarchies, the realistic taxonomic classifier.

@@ -140,8 +140,8 @@ fn mutants() -> Vec<Mutant> {
             "gradient balance with a background column",
             Hard,
             PLAIN,
-            "!in_column || i32(j",
-            "true || i32(j",
+            "(!in_column || i32(j",
+            "(true || i32(j",
         ),
         // Draws.
         mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),

@@ -39,7 +39,7 @@ impl KernelKey {
         };
         match self.driver {
             Driver::Prepare => {
-                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl"), shader!("prepare.wgsl")])
+                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl"), shader!("prepare.wgsl")]);
             }
             Driver::ShareSums => {
                 files.extend([share, shader!("share_tree.wgsl"), shader!("share_sums.wgsl")]);
