@@ -3,7 +3,7 @@
 #[path = "../examples/readme_tables/table.rs"]
 mod table;
 
-use longtail::method::SOFTMAX;
+use longtail::method::{SIGMOID, SOFTMAX};
 
 const README: &str = include_str!("../README.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -17,12 +17,15 @@ fn the_method_table_is_the_crates() {
 }
 
 #[test]
-fn the_table_has_every_method_once() {
-    let begin = README.find("<!-- method-table -->").expect("the table begins");
-    let end = README.find("<!-- /method-table -->").expect("the table ends");
-    for method in SOFTMAX {
-        let cell = format!("`{}` |", method.name);
-        assert_eq!(README[begin..end].matches(&cell).count(), 1, "{}", method.name);
+fn the_tables_have_every_method_once() {
+    let softmax: Vec<_> = SOFTMAX.iter().map(|method| method.name).collect();
+    let sigmoid: Vec<_> = SIGMOID.iter().map(|method| method.name).collect();
+    for (table, names) in [("method-table", softmax), ("sigmoid-method-table", sigmoid)] {
+        let begin = README.find(&format!("<!-- {table} -->")).expect("the table begins");
+        let end = README.find(&format!("<!-- /{table} -->")).expect("the table ends");
+        for name in names {
+            assert_eq!(README[begin..end].matches(&format!("`{name}` |")).count(), 1, "{name}");
+        }
     }
 }
 

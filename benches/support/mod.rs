@@ -7,7 +7,7 @@ pub mod unfused;
 
 pub use clock::{Took, software};
 
-use clock::timed;
+pub use clock::timed;
 use longtail::gpu::{
     Context, Inputs, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
 };

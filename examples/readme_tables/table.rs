@@ -1,19 +1,21 @@
 //! The README's tables: methods from the method table of the crate, speed from the kept measurements.
 
-use longtail::method::{Method, SOFTMAX};
+use longtail::method::{Method, SIGMOID, SOFTMAX};
 use std::fmt::Write as _;
 
 const BEGIN: &str = "<!-- method-table -->\n";
 const END: &str = "<!-- /method-table -->\n";
+const SIGMOID_BEGIN: &str = "<!-- sigmoid-method-table -->\n";
+const SIGMOID_END: &str = "<!-- /sigmoid-method-table -->\n";
 const BENCH_BEGIN: &str = "<!-- bench-table -->\n";
 const BENCH_END: &str = "<!-- /bench-table -->\n";
 const PEERS_BEGIN: &str = "<!-- peers-table -->\n";
 const PEERS_END: &str = "<!-- /peers-table -->\n";
 
-/// A row for each method.
-pub(crate) fn method_table() -> String {
+/// A row for each method of a family.
+fn method_table<Spec>(methods: &[Method<Spec>]) -> String {
     let mut text = String::from("| Method | A row's loss | Terms | Source |\n|---|---|---|---|\n");
-    for Method { name, title, formula, paper, terms, .. } in SOFTMAX {
+    for Method { name, title, formula, paper, terms, .. } in methods {
         let (formula, paper) = (cell(formula), linked(&cell(paper)));
         let _ = writeln!(text, "| {title}<br>`{name}` | `{formula}` | {terms} | {paper} |");
     }
@@ -22,7 +24,8 @@ pub(crate) fn method_table() -> String {
 
 /// `readme` with its tables replaced; `None` where markers are missing.
 pub(crate) fn with_tables(readme: &str) -> Option<String> {
-    let readme = replaced(readme, BEGIN, END, &method_table())?;
+    let readme = replaced(readme, BEGIN, END, &method_table(SOFTMAX))?;
+    let readme = replaced(&readme, SIGMOID_BEGIN, SIGMOID_END, &method_table(SIGMOID))?;
     let readme = replaced(&readme, BENCH_BEGIN, BENCH_END, &records(".csv", bench_table))?;
     replaced(&readme, PEERS_BEGIN, PEERS_END, &records("-peers.csv", peers_table))
 }

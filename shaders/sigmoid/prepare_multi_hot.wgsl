@@ -33,11 +33,14 @@ fn main(
   if (row >= window.rows) {
     return;
   }
+  // Only what something needs: most losses divide by what does not depend on the targets.
+  let needed = HAS_RHO || HAS_REBALANCE || HAS_MARGIN || spec.reduction == REDUCTION_POSITIVES;
+  let classes_read = select(0u, window.classes, needed);
   // The sums of t, of t times the row weight's column, of t / n and of t m; the smallest count.
   var sum = vec4<f32>(0.0);
   var smallest = POS_MAX;
   let base = window.dense_origin + row * window.dense_stride;
-  for (var j = thread; j < window.classes; j += WG) {
+  for (var j = thread; j < classes_read; j += WG) {
     let t = dense[base + j];
     sum.x += t;
     if (HAS_RHO) {

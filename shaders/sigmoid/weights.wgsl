@@ -34,7 +34,11 @@ fn rebalanced_of(row: Row, inverse_count: f32) -> F {
 fn counts(row: Row, column: Column, j: u32, v: F) -> B {
   var open = B(true);
   if (HAS_GATE) {
-    open = row.background | !gated(row.rows, row.dense, j, column.tail);
+    var closed = B(column.tail);
+    if (GATE_DRAWS) {
+      closed = gated(row.rows, row.dense, j, column.tail);
+    }
+    open = row.background | !closed;
   }
   if (GATE_GIVEN) {
     open = row.background | (load_gates_lanes(row.dense, j) != F(0.0));

@@ -4,13 +4,15 @@
 @group(0) @binding(2) var<storage, read> rows_in: array<u32>;
 @group(0) @binding(5) var<storage, read> written: array<f32>;
 
-fn shares_of(n: u32, j: u32) -> vec2<f32> {
-  let gradient = written[window.gradient_origin + n * window.gradient_stride + j];
+fn shares_of(n: u32, j: vec4<u32>) -> Shares {
+  let at = j + window.gradient_origin + n * window.gradient_stride;
+  let gradient = vec4<f32>(written[at.x], written[at.y], written[at.z], written[at.w]);
   if (MULTI_HOT) {
-    return shares(gradient, load_dense(window.dense_origin + n * window.dense_stride + j));
+    let targets = j + window.dense_origin + n * window.dense_stride;
+    return shares(gradient, vec4<f32>(load_dense(targets.x), load_dense(targets.y), load_dense(targets.z), load_dense(targets.w)));
   }
-  let label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + n]);
-  return shares(gradient, select(0.0, 1.0, label == i32(j + window.first_class)));
+  let label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + n]) - i32(window.first_class);
+  return shares(gradient, select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<i32>(j) == vec4<i32>(label)));
 }
 
 // Without a denominator nothing has a gradient.

@@ -402,8 +402,8 @@ pub fn pass_of(
     Ok(Got {
         loss: f32::from_bits(parts[loss][0]),
         row_loss: floats(&parts[fields[0]]),
-        log_sum_exp: floats(&parts[fields[1]]),
-        probability: floats(&parts[fields[2]]),
+        log_sum_exp: if brings.statistics { floats(&parts[fields[1]]) } else { Vec::new() },
+        probability: if brings.statistics { floats(&parts[fields[2]]) } else { Vec::new() },
         argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
         gradient: gradients.collect(),
         class_scale: class_scale.map(|range| floats(&parts[range])),

@@ -15,7 +15,7 @@ pub const KINDS: [TargetKind; 2] = [TargetKind::Hard, TargetKind::MultiHot];
 type Switch = fn(&mut SigmoidTerms);
 
 /// Each term with what it cannot be without.
-const SWITCHES: [Switch; 19] = [
+const SWITCHES: [Switch; 20] = [
     |terms| terms.bias = true,
     |terms| terms.bias_on_background = true,
     |terms| terms.background = true,
@@ -30,6 +30,7 @@ const SWITCHES: [Switch; 19] = [
     |terms| terms.sides = true,
     |terms| terms.balance = true,
     |terms| terms.gate = true,
+    |terms| (terms.gate, terms.gate_draws) = (true, true),
     |terms| terms.gate_given = true,
     |terms| (terms.background, terms.suppression) = (true, true),
     |terms| (terms.background, terms.suppression, terms.draws) = (true, true, true),
@@ -42,6 +43,7 @@ pub fn go_together(terms: &SigmoidTerms, targets: TargetKind, link: bool) -> boo
     let given = [terms.gate_given, terms.suppression && !terms.draws, terms.weights_given];
     let contradicts = terms.margin_summed && !terms.margin
         || terms.gate && terms.gate_given
+        || terms.gate_draws && !terms.gate
         || terms.draws && !terms.suppression
         || terms.suppression && (targets != TargetKind::Hard || !terms.background)
         || given.iter().filter(|given| **given).count() > 1
@@ -198,7 +200,8 @@ impl Known {
     pub fn has(&self, key: &SigmoidKey) -> bool {
         let rows = matches!(key.driver, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink);
         let sums = matches!(key.driver, SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums);
-        let workgroup = if rows || sums { 64 } else { key.workgroup };
+        let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
+        let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
         self.0.contains(&SigmoidKey { terms: SigmoidTerms::default(), workgroup, ..*key })
             // Other kernels have a part of their plan's terms.

@@ -309,9 +309,16 @@ fn linked(spec: &SigmoidLoss, row: &Row, z: &[f64], weights: &[f64]) -> Vec<Elem
         let rho = 3.0 * du + E * (24.0 + 4.0 * (top - u).min(88.0) + 4.0 * (classes as f64).sqrt());
         let rho = rho + weight_error(spec, row, class, classes);
         let p = (u - top).exp() / sum;
-        let others = || us.iter().enumerate().filter(|(k, _)| *k != class).map(|(_, u)| (u - top).exp());
-        let rest = if p > 0.5 { others().sum::<f64>() / sum } else { 1.0 - p };
-        let loss = weighted(t, (sum.ln() + top - u).min(100.0)) + weighted(1.0 - t, (-rest.ln()).min(100.0));
+        let others =
+            || us.iter().enumerate().filter(|(k, _)| *k != class).map(|(_, other)| (other - u).exp());
+        let (log_p, rest, log_rest) = match p > 0.5 {
+            true => {
+                let others: f64 = others().sum();
+                (-others.ln_1p(), others / (1.0 + others), others.ln() - others.ln_1p())
+            }
+            false => (u - top - sum.ln(), 1.0 - p, (-p).ln_1p()),
+        };
+        let loss = weighted(t, (-log_p).min(100.0)) + weighted(1.0 - t, (-log_rest).min(100.0));
         let d = w * ((1.0 - t) * p + t * rest) / (p * rest).max(1e-12);
         (p, rho, weighted(w, loss), d)
     };

@@ -92,6 +92,8 @@ pub struct SigmoidTerms {
     pub sides: bool,
     pub balance: bool,
     pub gate: bool,
+    /// Whether gates are drawn, or every class of the tail is gated.
+    pub gate_draws: bool,
     pub gate_given: bool,
     pub suppression: bool,
     /// Whether background rows are drawn here.
@@ -217,7 +219,7 @@ impl SigmoidKey {
         self.workgroup
     }
 
-    /// Classes of one workgroup of the kernels that accumulate gradients.
+    /// Threads with classes of their own in a workgroup of the kernels that accumulate gradients; each has four.
     pub(super) fn columns(&self) -> u32 {
         self.workgroup.min(32)
     }
@@ -241,9 +243,8 @@ impl SigmoidKey {
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
             SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
-            SigmoidDriver::Totals | SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => {
-                8 * self.workgroup
-            }
+            SigmoidDriver::Totals => 8 * self.workgroup,
+            SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => 32 * self.workgroup,
             _ => 0,
         }
     }
@@ -272,6 +273,7 @@ impl SigmoidKey {
             (terms.sides, "sides".into()),
             (terms.balance, "balance".into()),
             (terms.gate, "gate".into()),
+            (terms.gate_draws, "gate_draws".into()),
             (terms.gate_given, "gate_given".into()),
             (terms.suppression, "suppression".into()),
             (terms.draws, "draws".into()),
@@ -424,6 +426,7 @@ impl SigmoidKey {
             ("HAS_SIDES", terms.sides),
             ("HAS_BALANCE", terms.balance),
             ("HAS_GATE", terms.gate),
+            ("GATE_DRAWS", terms.gate_draws),
             ("GATE_GIVEN", terms.gate_given),
             ("HAS_SUPPRESSION", terms.suppression),
             ("HAS_DRAWS", terms.draws),

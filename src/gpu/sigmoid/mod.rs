@@ -236,6 +236,7 @@ impl Steps {
                 negative_scale: false,
                 norm: false,
                 sides: false,
+                gate_draws: false,
                 gate_given: false,
                 suppression: false,
                 weights_given: false,
@@ -278,14 +279,16 @@ impl Steps {
             ..rows
         };
         let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
-        let by_columns = Launch::Classes { each: column_sums.columns() };
+        let by_columns = Launch::Classes { each: 4 * column_sums.columns() };
         let close = SigmoidKey {
             argmax: rows.argmax,
             gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
             ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
         };
+        // On the processor as wide as its vectors.
+        let row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
         let prepare = match multi_hot {
-            true => SigmoidKey { workgroup: ROW_WORKGROUP, ..placed(SigmoidDriver::Prepare) },
+            true => SigmoidKey { workgroup: row_workgroup, ..placed(SigmoidDriver::Prepare) },
             false => placed(SigmoidDriver::Prepare),
         };
         let settled = SigmoidKey {

@@ -53,6 +53,9 @@ const IGNORE_INDEX: u32 = 2;
 const BACKGROUND_COLUMN: u32 = 4;
 const BACKGROUND_LABEL: u32 = 8;
 
+/// No draw, of 24 bits, is this large: every gate is closed.
+const ALL_DRAWS: u32 = 1 << 24;
+
 /// Which terms a spec needs in the inner loops.
 #[expect(clippy::float_cmp, reason = "a number is its default exactly, or it is something else")]
 pub(super) fn inner_terms(spec: &SigmoidLoss) -> SigmoidTerms {
@@ -73,6 +76,7 @@ pub(super) fn inner_terms(spec: &SigmoidLoss) -> SigmoidTerms {
         sides: sides.iter().any(|side| *side != 1.0),
         balance: spec.gradient_balance.is_some(),
         gate: spec.gate.is_some() && !given,
+        gate_draws: !given && spec.gate.as_ref().is_some_and(|gate| gate.drop_threshold() < ALL_DRAWS),
         gate_given: given,
         suppression: spec.suppression.is_some(),
         draws: spec.suppression.as_ref().is_some_and(|term| term.source == DrawSource::Counter),

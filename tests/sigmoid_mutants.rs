@@ -1,0 +1,232 @@
+//! Small wrong edits of the sigmoid family's shaders: each must make a compact conformance run fail.
+
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/inputs.rs"]
+mod inputs;
+#[path = "support/sigmoid_cases.rs"]
+mod sigmoid_cases;
+#[path = "support/sigmoid_keys.rs"]
+mod sigmoid_keys;
+#[path = "support/sigmoid_tally.rs"]
+mod sigmoid_tally;
+#[path = "support/sigmoid_tolerance.rs"]
+mod sigmoid_tolerance;
+#[path = "support/tolerance.rs"]
+mod tolerance;
+
+use TargetKind::{Hard, MultiHot};
+use gpu::{Manner, Up, context, kernels_with};
+use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
+use longtail::{Element, Reduction, TargetKind};
+use sigmoid_cases::{data, named};
+use sigmoid_tally::{compare, run};
+use std::panic::AssertUnwindSafe;
+
+/// One wrong edit, and the loss, the targets and the manner that must notice it.
+struct Mutant {
+    from: &'static str,
+    to: &'static str,
+    subject: &'static str,
+    kind: TargetKind,
+    manner: Manner,
+    /// With bindings so small that 37 classes are cut into windows of rows, and 300 into windows of classes.
+    device: Device,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Device {
+    Whole,
+    Rows,
+    Classes,
+}
+
+const PLAIN: Manner = Manner {
+    mode: Mode::LossAndGrad,
+    storage: Storage::Separate,
+    choice: Some(RowChoice::stream(1, 8)),
+    gaps: (0, 0),
+    upstream: Up::One,
+    argmax: true,
+    class_scale: false,
+    elements: (Element::F32, Element::F32),
+    block: 0,
+};
+const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(3)), ..PLAIN };
+const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
+const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..PLAIN };
+
+fn mutant(
+    subject: &'static str,
+    kind: TargetKind,
+    manner: Manner,
+    from: &'static str,
+    to: &'static str,
+) -> Mutant {
+    Mutant { from, to, subject, kind, manner, device: Device::Whole }
+}
+
+fn on(device: Device, mutant: Mutant) -> Mutant {
+    Mutant { device, ..mutant }
+}
+
+fn mutants() -> Vec<Mutant> {
+    vec![
+        // Elements.
+        mutant("bias and scale", Hard, PLAIN, "var v = z * spec.scale;", "var v = z;"),
+        mutant("bias not on background", Hard, PLAIN, "row.background & B(!BIAS", "row.background & B(BIAS"),
+        mutant("own margins", MultiHot, PLAIN, "v - margin, t > F(0.0)", "v - margin, t == F(1.0)"),
+        mutant("negative scale", Hard, PLAIN, "slope * side * spec.scale", "slope * spec.scale"),
+        mutant("positive weight", MultiHot, PLAIN, "column.positive_weight * t * q", "t * q"),
+        mutant("focal 3 and negative scale", MultiHot, PLAIN, "(1.0 - 2.0 * t) * modulator", "modulator"),
+        mutant("focal 1/2", Hard, PLAIN, "exp(gamma * log(", "exp(0.999 * gamma * log("),
+        mutant("focal detached", Hard, PLAIN, "if (spec.focal_detached == 0u) {", "if (true) {"),
+        // Weights.
+        mutant("class weights", Hard, PLAIN, "row.weight * column.weight * row.rho", "row.weight * row.rho"),
+        mutant("everything", MultiHot, PLAIN, "sided(t, 1.0, spec.inverse_negative_scale)", "1.0"),
+        mutant(
+            "gradient balance",
+            MultiHot,
+            PLAIN,
+            "sided(t, column.positive, column.negative)",
+            "sided(t, column.negative, column.positive)",
+        ),
+        mutant(
+            "gates by element",
+            MultiHot,
+            PLAIN,
+            "select(t, F(1.0), counts(row",
+            "select(F(0.0), F(1.0), counts(row",
+        ),
+        mutant("drawn rows", Hard, PLAIN, "v >= F(spec.score_threshold)", "v < F(spec.score_threshold)"),
+        mutant(
+            "rebalanced",
+            MultiHot,
+            PLAIN,
+            "inverse_count / max(row.share",
+            "inverse_count * max(row.share",
+        ),
+        // Rows.
+        mutant("smallest count among absent ones", MultiHot, PLAIN, "(1.0 - t) * spec.absent", "spec.absent"),
+        mutant(
+            "mean count",
+            MultiHot,
+            PLAIN,
+            "read_row(FIELD_RHO, row) / positives",
+            "read_row(FIELD_RHO, row)",
+        ),
+        mutant(
+            "mean weights over the row's largest",
+            MultiHot,
+            PLAIN,
+            "if (spec.weight_norm == NORM_ROW) {",
+            "if (false) {",
+        ),
+        mutant(
+            "mean weights over the batch's largest",
+            Hard,
+            PLAIN,
+            "mine.y = max(mine.y,",
+            "mine.y = min(mine.y,",
+        ),
+        mutant(
+            "gradient balance with a background column",
+            Hard,
+            PLAIN,
+            "label >= 0 && !in_column",
+            "label >= 0",
+        ),
+        mutant(
+            "gradient balance with a background column",
+            Hard,
+            PLAIN,
+            "(!in_column || i32(j",
+            "(true || i32(j",
+        ),
+        // Draws.
+        mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),
+        mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
+        // Sums over rows, written or made again.
+        mutant("gradient balance", Hard, PLAIN, "1.0 / inverse, inverse != 0.0", "1.0, inverse != 0.0"),
+        mutant("gradient balance", MultiHot, BACKWARD, "row += WG / COLUMNS", "row += WG"),
+        // The link.
+        mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),
+        mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
+        // Pieces, edges, upstream.
+        mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),
+        mutant("bce", Hard, SPLIT, "(window.first_slot + piece)", "(window.first_slot)"),
+        mutant("bce", Hard, BACKWARD, "upstream[min(row + window.row_shift,", "upstream[min(0u,"),
+        mutant("bce", Hard, HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
+        mutant("bce", Hard, HALF, "merged_scan(scan, edges)", "scan"),
+        // Windows.
+        on(
+            Device::Rows,
+            mutant("drawn rows", Hard, PLAIN, "draw_of(row + window.first_row", "draw_of(row + 1u"),
+        ),
+        on(
+            Device::Rows,
+            mutant("given weights", Hard, PLAIN, "total.x += bitcast<f32>(scalars[SCALAR_TOTAL]);", ""),
+        ),
+        on(Device::Classes, mutant("bce", Hard, PLAIN, "label - I(i32(window.first_class))", "label")),
+        on(
+            Device::Classes,
+            mutant(
+                "smallest count among absent ones",
+                MultiHot,
+                PLAIN,
+                "least = min(least, read_row(FIELD_FACTOR, row));",
+                "",
+            ),
+        ),
+        on(Device::Classes, mutant("bce", Hard, PLAIN, "out.index + U(window.first_class)", "out.index")),
+    ]
+}
+
+/// The worst ratio to a tolerance over two small batches; the text of all kernels that ran. A panic (a byte written that
+/// no pass may write) counts as noticed.
+fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
+    let (mut worst, mut text) = (0.0f64, String::new());
+    let columns = if mutant.device == Device::Classes { 300 } else { 37 };
+    for (seed, reduction) in [(1, Reduction::Positives), (4, Reduction::MeanKept)] {
+        let spec = named(mutant.subject).spec(columns).with_reduction(reduction);
+        let mut data = data(&spec, 19, columns, mutant.kind, seed);
+        // Two logits that are the largest, one of them the row's first.
+        (data.logits[columns * 9], data.logits[columns * 9 + 13]) = (40.0, 40.0);
+        data.logits[columns * 10 + columns - 1] = 45.0;
+        let data = data.rounded_to(mutant.manner.elements.0);
+        let quiet = std::panic::catch_unwind(AssertUnwindSafe(|| run(kernels, &spec, &data, mutant.manner)));
+        let Ok(result) = quiet else { return (f64::INFINITY, text) };
+        let (plan, got) = result.unwrap_or_else(|error| panic!("{}: {error}", mutant.from));
+        for (key, _) in plan.kernels() {
+            text.push_str(&key.wgsl());
+        }
+        let sums = plan.gradient_sums().map(|sums| sums.read().unwrap());
+        worst = worst.max(compare(&spec, &data, &got, sums.as_ref(), mutant.manner).ratio);
+    }
+    (worst, text)
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 1024);
+    let mut missed = String::new();
+    let mut cases = 0;
+    for mutant in mutants() {
+        let name = format!("{}: `{}` -> `{}`", mutant.subject, mutant.from, mutant.to);
+        let kernels = if mutant.device == Device::Whole { context().kernels() } else { &small };
+        let (right, text) = conforms(kernels, &mutant);
+        assert!(right <= 1.0, "{name}: the unedited kernels fail by {right}");
+        if !text.contains(mutant.from) {
+            missed.push_str(&format!("{name}: not in the kernels that ran\n"));
+            continue;
+        }
+        let (wrong, _) = conforms(&kernels.edited(&[(mutant.from, mutant.to)]), &mutant);
+        cases += 1;
+        if wrong <= 1.0 {
+            missed.push_str(&format!("{name}: not noticed, {wrong:.2} of the tolerance\n"));
+        }
+    }
+    println!("{cases} mutants on the GPU");
+    assert!(cases > 0, "no GPU case ran");
+    assert!(missed.is_empty(), "{missed}");
+}
