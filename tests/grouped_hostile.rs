@@ -208,7 +208,7 @@ fn groups_and_trees_that_are_none() {
     spec.labels[2] = vec![1, 99];
     let request = longtail::gpu::PlanRequest::new(3, 7);
     assert!(matches!(kernels.plan(&spec, &request), Err(Error::Structure { .. })));
-    let narrow = kernels.plan(&two_groups(8.0), &longtail::gpu::PlanRequest::new(3, 6));
+    let narrow = kernels.plan(two_groups(8.0), &longtail::gpu::PlanRequest::new(3, 6));
     assert!(matches!(narrow, Err(Error::Length { expected: 6, found: 7, .. } | Error::Length { .. })));
     let mut cyclic = tree();
     cyclic.segments[1].parent = Some(8);
@@ -237,9 +237,9 @@ fn requests_of_other_families() {
     let cross_entropy = SoftmaxLoss::cross_entropy();
     let others = [
         plan.update(&cross_entropy),
-        plan.update(&spec.clone().with_reduction(GroupReduction::Pairs)),
-        plan.update(&GroupedLoss::balanced_groups(&[vec![1], vec![0, 2]], 8.0, 5).unwrap()),
-        plan.update(&GroupedLoss::one_group(7)),
+        plan.update(spec.clone().with_reduction(GroupReduction::Pairs)),
+        plan.update(GroupedLoss::balanced_groups(&[vec![1], vec![0, 2]], 8.0, 5).unwrap()),
+        plan.update(GroupedLoss::one_group(7)),
         kernels.plan(&cross_entropy, &request).unwrap().update(&spec),
     ];
     for (index, other) in others.into_iter().enumerate() {
@@ -298,7 +298,7 @@ fn what_does_not_fit() {
     let mut long = GroupedLoss::one_group(900);
     long.labels = vec![vec![0]];
     limit(small.plan(&long, &longtail::gpu::PlanRequest::new(1, 900)), "grouped loss");
-    limit(small.plan(&two_groups(1.0), &longtail::gpu::PlanRequest::new(600, 7)), "bytes in one binding");
+    limit(small.plan(two_groups(1.0), &longtail::gpu::PlanRequest::new(600, 7)), "bytes in one binding");
     // A tree in place is held by its workgroup.
     let kernels = context().kernels();
     let wide = GroupedLoss::realistic_taxonomic(&grouped::wide_taxonomy(), 0.2, 1).unwrap();
@@ -309,7 +309,7 @@ fn what_does_not_fit() {
     assert!(kernels.plan(&wide, &request.with_storage(Storage::Separate)).is_ok());
     // Kinds of targets and reductions without a meaning.
     let soft = longtail::gpu::PlanRequest::new(2, 7).with_targets(longtail::TargetKind::Soft);
-    assert!(matches!(kernels.plan(&two_groups(1.0), &soft), Err(Error::Combination { .. })));
+    assert!(matches!(kernels.plan(two_groups(1.0), &soft), Err(Error::Combination { .. })));
     let spec = two_groups(1.0).with_reduction(GroupReduction::Rows(Reduction::Elements));
     let request = longtail::gpu::PlanRequest::new(2, 7);
     assert!(matches!(kernels.plan(&spec, &request), Err(Error::Combination { .. })));
