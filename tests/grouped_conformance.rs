@@ -115,7 +115,7 @@ const MANNERS: [Manner; 8] = {
 fn every_subject(part: usize) {
     let mut tally = Tally::new();
     for (index, subject) in subjects().iter().enumerate().filter(|(index, _)| index % 2 == part) {
-        for turn in 0..4 {
+        for turn in 0..3 {
             let manner = MANNERS[(index / 2 + 3 * turn) % MANNERS.len()];
             for rows in [1, 23] {
                 let data = Data::new(&subject.spec, rows, (index + turn) as u32, manner.elements.0);

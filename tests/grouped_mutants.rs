@@ -139,12 +139,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("one group", PLAIN, "-coefficient * cross.rest", "-coefficient"),
         mutant("one group", PLAIN, "+ log1p_unit(small)", ""),
         mutant(KEPT, PLAIN, "exp(-min(row_own, 200.0))", "exp(-min(row_loss, 200.0))"),
-        mutant(
-            FEW,
-            PLAIN,
-            "note_own(here, target_number, others, is_column_of",
-            "note_own(here, target_number, others, true || is_column_of",
-        ),
+        mutant(FEW, PLAIN, "if (is_column_of(u32(row.label), here.column)) {", "{"),
         mutant("one group", PLAIN, "&& j < (*scan).index", "&& j > (*scan).index"),
         mutant("hierarchical", PLAIN, "if (!is_in_every_segment(row)) {", "if (row.label < 0) {"),
         mutant(
@@ -182,7 +177,7 @@ fn mutants() -> Vec<Mutant> {
             "min(blocks.whole_end, (segment_start(segment + 1u)",
             "min(blocks.whole_end, (window.classes",
         ),
-        mutant("hierarchical", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
+        mutant("hierarchical", HALF, "if (wanted == 1u) {", "if (wanted == 2u) {"),
         mutant(
             "hierarchical, wide",
             HALF,

@@ -1,4 +1,4 @@
-// The gradient of a row, column by column: each logit is read again and its gradient written.
+// The gradient of a row without a tree, column by column: each logit is read again and its gradient written.
 //
 // Dispatch: a workgroup for each row, after its statistics.
 
@@ -33,12 +33,11 @@ fn main(
     }
     if (mixed) {
       let z = load_block(row, block, thread);
-      store_block(row, block, thread, Quad(
-        column_gradient(row, factor, column(row, block, thread, 0u), z.a),
-        column_gradient(row, factor, column(row, block, thread, 1u), z.b),
-        column_gradient(row, factor, column(row, block, thread, 2u), z.c),
-        column_gradient(row, factor, column(row, block, thread, 3u), z.d),
-      ));
+      var g = array<F, 4>(z.a, z.b, z.c, z.d);
+      for (var k = 0u; k < 4u; k++) {
+        g[k] = column_gradient(row, factor, column(row, block, thread, k), g[k]);
+      }
+      store_block(row, block, thread, Quad(g[0], g[1], g[2], g[3]));
       block++;
     }
   }

@@ -68,13 +68,13 @@ fn save_edges(row: Row, factor: f32) {
   if (!GRADIENT_PACKED) {
     return;
   }
-  if (row.shift == 1u) {
-    let first = column_gradient(row, factor, 0u, load_logit(row.logits));
-    store_saved(SAVED_EDGES, row.rows, gradient_bits_of(first), row.live);
-  }
-  if (((row.shift + window.classes) & 1u) == 1u) {
-    let j = window.classes - 1u;
-    let last = column_gradient(row, factor, j, load_logit(row.logits + j));
-    store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(last), row.live);
+  // One copy of the code for both.
+  for (var which = 0u; which < 2u; which++) {
+    let j = select(0u, window.classes - 1u, which == 1u);
+    let wanted = select(row.shift, (row.shift + window.classes) & 1u, which == 1u);
+    if (wanted == 1u) {
+      let g = column_gradient(row, factor, j, load_logit(row.logits + j));
+      store_saved(SAVED_EDGES + which, row.rows, gradient_bits_of(g), row.live);
+    }
   }
 }

@@ -50,17 +50,14 @@ fn close_slot(row: Row, slot: u32, here: Target, others: f32, weight: f32) {
   save_slot(row, slot, SLOT_REFERENCE, bitcast<u32>(cross.reference));
   save_slot(row, slot, SLOT_COEFFICIENT, bitcast<u32>(coefficient));
   save_slot(row, slot, SLOT_FIRST, bitcast<u32>(-coefficient * cross.rest));
+  // A label's own columns make its probability.
+  if (is_column_of(u32(row.label), here.column)) {
+    row_own += cross.loss;
+  }
   if (count != 0.0) {
     row_bad |= select(0u, 1u, cross.empty);
     row_loss += weighted(spec.weight, count * cross.loss);
     row_reduced += weighted(coefficient, cross.loss);
-  }
-}
-
-// A label's own columns make its probability.
-fn note_own(here: Target, target_number: f32, others: f32, is_column: bool) {
-  if (is_column) {
-    row_own += cross_entropy(target_number, others).loss;
   }
 }
 
@@ -94,12 +91,7 @@ fn slot_pass(row: Row, thread: u32, slot: u32, weight: f32, scan: ptr<function, 
   }
   let total = merged(thread, mass);
   if (thread == 0u) {
-    let others = log_mass(total);
-    close_slot(row, slot, here, others, weight);
-    if (here.segment != NONE) {
-      let target_number = unmasked(load_logit(row.logits + here.column));
-      note_own(here, target_number, others, is_column_of(u32(row.label), here.column));
-    }
+    close_slot(row, slot, here, log_mass(total), weight);
   }
 }
 

@@ -384,9 +384,10 @@ impl GroupedKey {
             }
             _ => {
                 files.extend([shader!("leaf_slope.wgsl"), shader!("slope.wgsl")]);
-                files.push(match self.held {
-                    0 => shader!("gradient.wgsl"),
-                    _ => shader!("gradient_held.wgsl"),
+                files.push(match (self.terms.tree, self.held) {
+                    (false, _) => shader!("gradient.wgsl"),
+                    (true, 0) => shader!("gradient_tree.wgsl"),
+                    (true, _) => shader!("gradient_held.wgsl"),
                 });
             }
         }
