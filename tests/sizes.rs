@@ -21,7 +21,8 @@ use longtail::gpu::{
     Inputs, Kernels, MatrixView, Mode, Outputs, PlanRequest, Shard, Storage, TargetViews, View,
 };
 use longtail::{
-    DistillationLoss, Element, LadeLoss, Loss, ObjectnessLoss, RangeLoss, Reduction, SoftmaxLoss, TargetKind,
+    Batch, ClassCounts, DistillationLoss, Element, LadeLoss, Loss, ObjectnessLoss, RangeLoss, Reduction,
+    SoftmaxLoss, TargetKind, Targets, Upstream, reference,
 };
 use tally::Tally;
 
@@ -328,4 +329,41 @@ fn odd_rows_in_ranges_of_classes() {
         }
     }
     tally.end("odd rows in ranges of classes");
+}
+
+/// Rows of seesaw in which every stretch has a class above the floor, so that a kernel over whole rows would read all of
+/// it again: no thread may go through more columns than the adapter lets it (llvmpipe ends all loops of a thread together
+/// after 65,535 iterations, without a word).
+#[test]
+fn long_rows_that_are_read_again() {
+    let (rows, classes) = (36, 400_000);
+    let counts =
+        ClassCounts::new((0..classes as u64).map(|class| 1 + class % 997).collect::<Vec<_>>()).unwrap();
+    let spec = SoftmaxLoss::seesaw(&counts).with_reduction(Reduction::Sum);
+    let mut values = vec![-20.0f32; rows * classes];
+    // 64 classes of probability 1/64 each, spread over the row; the floor is 0.01.
+    for row in values.chunks_exact_mut(classes) {
+        row.iter_mut().skip(3).step_by(classes / 64).for_each(|z| *z = 0.0);
+    }
+    let labels: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
+    let got = context()
+        .loss_and_grad(&spec, &Batch::new(&values, classes, Targets::Hard(&labels)))
+        .expect("a legal batch");
+    let wide: Vec<f64> = values.iter().map(|&z| f64::from(z)).collect();
+    let batch = Batch::new(&wide, classes, Targets::Hard(&labels));
+    let want = reference::softmax(&spec, &batch, Upstream::One).expect("a legal batch");
+    // The bound of `support/tolerance.rs`: 24 + 10 U + 4 sqrt(K) roundings, U below 64 with the compensation.
+    let rho = 2f64.powi(-24) * (24.0 + 640.0 + 4.0 * (classes as f64).sqrt());
+    for (row, (got, want)) in got.row_loss.iter().zip(&want.row_loss).enumerate() {
+        assert!((f64::from(*got) - want).abs() <= rho * (1.0 + want), "row {row}: {got} {want}");
+    }
+    for (at, (got, want)) in got.gradient.iter().zip(&want.gradient).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        assert!(
+            error <= rho * want.abs() + 1e-9,
+            "row {} class {}: {got} {want}",
+            at / classes,
+            at % classes
+        );
+    }
 }

@@ -8,7 +8,7 @@ use crate::gpu::shader::Storage;
 use crate::{Error, Result};
 
 /// The most iterations that a loop of a kernel has.
-const LONGEST_LOOP: u64 = 32_768;
+const LONGEST_LOOP: u64 = 8192;
 /// The most columns that a thread holds.
 const MOST_HELD: u64 = 64;
 

@@ -74,7 +74,7 @@ const ROW_FIELDS: u64 = 2;
 /// Words of the tally for each segment, and for the batch (`shaders/grouped/fields.wgsl`).
 const TALLY_FIELDS: u64 = 8;
 /// The most iterations that a loop of a kernel has.
-const LONGEST_LOOP: u64 = 32_768;
+const LONGEST_LOOP: u64 = 8192;
 
 const TABLES: &str = "longtail grouped tables";
 const TALLY: &str = "longtail grouped tally";

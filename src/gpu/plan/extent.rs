@@ -237,9 +237,10 @@ pub(crate) struct Needs {
     pub most_rows: u64,
 }
 
-/// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends every loop after 65,535 without a word, and
-/// drivers of displays end what runs too long.
-pub(crate) const LONGEST_LOOP: u64 = 32_768;
+/// The most iterations that a loop of a kernel has. Mesa's llvmpipe ends a thread's loops after 65,535 iterations, all of
+/// them together, without a word, and drivers of displays end what runs too long. A row's kernel goes through its columns up
+/// to six times in units of this: for the mass, four times over stretches with compensation, and for the gradient.
+pub(crate) const LONGEST_LOOP: u64 = 8192;
 
 /// A batch in windows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ pub use sums::DeviceGradientSums;
 use super::choice::{RowChoice, choose_elementwise};
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder, SMALL_WORKGROUP,
-    SUM_ITEMS, Step, Wants, Window, check_choice, narrow, storage,
+    Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder,
+    SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, check_choice, narrow, storage,
 };
 use super::request::{Mode, PlanRequest};
 use super::shader::{Cell, Driver, KernelKey, SAVED_OUTPUTS, Storage};
@@ -89,7 +89,12 @@ pub(crate) fn plan(
             [request.logits, request.gradient],
         ),
     };
-    let choice = RowChoice { chip: 0, split: if whole_rows { 1 } else { choice.split }, ..choice };
+    let choice = match whole_rows {
+        true => {
+            RowChoice { chip: 0, split: 1, workgroup: of_whole_rows(kernels, choice, &extent)?, ..choice }
+        }
+        false => RowChoice { chip: 0, ..choice },
+    };
     let logits = Cell::new(request.logits, choice.native_f16);
     let gradient = Cell::new(request.gradient, choice.native_f16);
     let rows = SigmoidKey {
@@ -155,6 +160,26 @@ pub(crate) fn plan(
 /// The smallest reciprocal denominator whose gradients keep their digits in f32.
 const SMALLEST_INVERSE: f32 = 1e-15;
 
+/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes them one by one, in
+/// three loops.
+fn of_whole_rows(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> Result<u32> {
+    let columns = |workgroup: u32| (extent.width() + 1).div_ceil(u64::from(workgroup.max(1)));
+    let mut workgroup = choice.workgroup;
+    while columns(workgroup) > 2 * LONGEST_LOOP && workgroup < kernels.adapter.max_workgroup {
+        workgroup *= 2;
+    }
+    let fits = columns(workgroup) <= 2 * LONGEST_LOOP && workgroup <= kernels.adapter.max_workgroup;
+    match fits {
+        true => Ok(workgroup),
+        false => Err(Error::Limit {
+            what: "columns of a row under the softmax link".into(),
+            needed: extent.width(),
+            allowed: 2 * LONGEST_LOOP * u64::from(kernels.adapter.max_workgroup),
+            cure: "use the sigmoid link, or a loss of the softmax family",
+        }),
+    }
+}
+
 /// What plans of this family do not do.
 fn refuse(spec: &SigmoidLoss, request: &PlanRequest) -> Result<()> {
     if request.shard.is_some() {
@@ -198,9 +223,21 @@ fn sums_for(
     }
 }
 
+/// Rows of a batch with drawn background rows.
+const MOST_DRAWN: u64 = 65_536;
+
 const QUOTAS: &str = "longtail quotas";
 
 fn quota_buffer(kernels: &Kernels, rows: u64) -> Result<wgpu::Buffer> {
+    // One workgroup looks at all of them, some twenty times for each group.
+    if rows > MOST_DRAWN {
+        return Err(Error::Limit {
+            what: "rows of which background rows are drawn".into(),
+            needed: rows,
+            allowed: MOST_DRAWN,
+            cure: "use fewer rows in a batch, or draw them yourself (DrawSource::Given)",
+        });
+    }
     let (needed, allowed) = (4 * GROUPS.len() as u64 * (rows + 1), kernels.max_binding());
     if needed > allowed {
         return Err(Error::Limit {
@@ -286,7 +323,13 @@ impl Steps {
             ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
         };
         // On the processor as wide as its vectors.
-        let row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
+        let mut row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
+        // Long rows: no thread has more columns than a loop may have iterations.
+        while extent.width().div_ceil(u64::from(row_workgroup)) > 4 * LONGEST_LOOP
+            && row_workgroup < kernels.adapter.max_workgroup
+        {
+            row_workgroup *= 2;
+        }
         let prepare = match multi_hot {
             true => SigmoidKey { workgroup: row_workgroup, ..placed(SigmoidDriver::Prepare) },
             false => placed(SigmoidDriver::Prepare),
