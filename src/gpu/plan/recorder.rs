@@ -47,10 +47,13 @@ impl<'a> Recorder<'a> {
         self.over(step, |window| window.rows > 0);
     }
 
-    /// Once for each window that has rows, and in each after it `then`: two windows may share a word of the gradient.
+    /// Once for each window that has both rows and classes, and in each after it `then`: two windows may share a word of
+    /// the gradient.
     pub(crate) fn in_turn(&mut self, step: &Step, then: Option<&Step>) {
-        for (index, window) in self.core.cut.windows.iter().enumerate().filter(|(_, window)| window.rows > 0)
-        {
+        for (index, window) in self.core.cut.windows.iter().enumerate() {
+            if window.rows == 0 || window.width() == 0 {
+                continue;
+            }
             self.dispatch(step, index, window);
             if let Some(then) = then {
                 self.dispatch(then, index, window);

@@ -161,8 +161,7 @@ impl Passes for SoftmaxPasses {
             recorder.over_columns(step);
         }
         if let Some(step) = &self.steps.backward {
-            recorder.over_elements(step);
-            self.stitch(recorder);
+            recorder.in_turn(step, self.steps.stitch.as_ref());
         }
     }
 
