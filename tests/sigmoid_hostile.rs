@@ -242,17 +242,17 @@ fn plans_that_are_refused() {
 #[test]
 fn updates_that_are_refused() {
     let kernels = context().kernels();
-    let mut plan = kernels.plan(&SigmoidLoss::bce(), &PlanRequest::new(4, 6)).unwrap();
+    let mut plan = kernels.plan(SigmoidLoss::bce(), &PlanRequest::new(4, 6)).unwrap();
     let unexpected = |result: longtail::Result<()>| assert!(matches!(result, Err(Error::Unexpected { .. })));
-    unexpected(plan.update(&SigmoidLoss::bce().with_focal(Focal::new(2.0))));
-    unexpected(plan.update(&named("softmax link").spec(6)));
-    unexpected(plan.update(&SoftmaxLoss::cross_entropy()));
-    plan.update(&SigmoidLoss::bce().with_reduction(Reduction::Sum)).unwrap();
-    let mut softmax = kernels.plan(&SoftmaxLoss::cross_entropy(), &PlanRequest::new(4, 6)).unwrap();
-    unexpected(softmax.update(&SigmoidLoss::bce()));
+    unexpected(plan.update(SigmoidLoss::bce().with_focal(Focal::new(2.0))));
+    unexpected(plan.update(named("softmax link").spec(6)));
+    unexpected(plan.update(SoftmaxLoss::cross_entropy()));
+    plan.update(SigmoidLoss::bce().with_reduction(Reduction::Sum)).unwrap();
+    let mut softmax = kernels.plan(SoftmaxLoss::cross_entropy(), &PlanRequest::new(4, 6)).unwrap();
+    unexpected(softmax.update(SigmoidLoss::bce()));
     let weights = SigmoidLoss::bce().with_class_weights(vec![1.0; 6]);
     let mut plan = kernels.plan(&weights, &PlanRequest::new(4, 6)).unwrap();
-    assert!(matches!(plan.update(&weights.with_class_weights(vec![1.0; 7])), Err(Error::Length { .. })));
+    assert!(matches!(plan.update(weights.with_class_weights(vec![1.0; 7])), Err(Error::Length { .. })));
 }
 
 /// An update is a plan made anew.
@@ -260,7 +260,7 @@ fn updates_that_are_refused() {
 fn updates_change_numbers() {
     let kernels = context().kernels();
     let data = data(9, 14);
-    let mut plan = kernels.plan(&named("everything").spec(14), &request(&data, Manner::default())).unwrap();
+    let mut plan = kernels.plan(named("everything").spec(14), &request(&data, Manner::default())).unwrap();
     let mut other = named("everything").spec(14).with_reduction(Reduction::Sum);
     other.scale = 0.5;
     other.negative_factor = 0.25;
@@ -290,7 +290,7 @@ fn views_that_are_refused() {
     let none = Outputs::default();
     let hard = Inputs::new(view(0, matrix), TargetViews::Hard(view(2, 16)));
     let hot = Inputs::new(view(0, matrix), TargetViews::MultiHot(view(3, matrix).into()));
-    let plan = kernels.plan(&SigmoidLoss::bce(), &PlanRequest::new(4, 6)).unwrap();
+    let plan = kernels.plan(SigmoidLoss::bce(), &PlanRequest::new(4, 6)).unwrap();
     encode(&plan, &hard, &none).unwrap();
     assert!(matches!(
         encode(&plan, &hot, &none),
@@ -305,7 +305,7 @@ fn views_that_are_refused() {
     assert!(matches!(encode(&plan, &gates, &none), Err(Error::Unexpected { what: "gates", .. })));
 
     let request = PlanRequest::new(4, 6).with_targets(TargetKind::MultiHot);
-    let plan = kernels.plan(&SigmoidLoss::bce().with_given_weights(true), &request).unwrap();
+    let plan = kernels.plan(SigmoidLoss::bce().with_given_weights(true), &request).unwrap();
     assert!(matches!(encode(&plan, &hot, &none), Err(Error::Missing { what: "gates", .. })));
     let mut gates = Inputs::new(view(0, matrix), TargetViews::MultiHot(view(3, matrix).into()));
     gates.gates = Some(view(5, matrix - 4).into());

@@ -150,6 +150,24 @@ fn a_large_vocabulary_in_half_precision() {
     tally.end("a large vocabulary");
 }
 
+/// Windows of classes whose halves of a word meet: an odd row of 16-bit elements starts in the middle of one.
+#[test]
+fn windows_of_classes_that_share_words() {
+    let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 1280);
+    let mut tally = Tally::default();
+    for mode in [Mode::LossAndGrad, Mode::ForwardBackward] {
+        for storage in [Storage::Separate, Storage::InPlace] {
+            let subject = named("cross_entropy");
+            let data = Data::new(5, 1301, subject.kind, Mix::new(1));
+            let elements = (Element::F16, Element::F16);
+            let manner = Manner { elements, mode, storage, ..Manner::default() };
+            let plan = tally.check_on(&small, &subject, None, &data, manner);
+            assert!(plan.windows().1 > 1);
+        }
+    }
+    tally.end("windows of classes that share words");
+}
+
 /// 4,300,800,000 logits, more than 32 bits count: 41 blocks of 1,600 rows that are all the same 210 MB, so that every
 /// block must give what the first one gives, bit for bit.
 #[test]

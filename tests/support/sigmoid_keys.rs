@@ -113,16 +113,11 @@ pub fn all() -> Vec<SigmoidKey> {
                 forms.iter().filter(|key| (key.logits, key.gradient) == (Cell::F32, Cell::F32)).collect();
             // Forms go round, so that sets of terms meet different ones.
             for (turn, terms) in term_sets(targets, link).into_iter().enumerate() {
-                let count = if driver.over_logits() { 3 } else { 1 };
-                keys.extend((0..count).map(|step| {
-                    let form = plain[(3 * turn + step * 7) % plain.len()];
-                    of_terms(*form, terms)
-                }));
+                keys.push(of_terms(*plain[7 * turn % plain.len()], terms));
             }
             for (turn, form) in forms.iter().enumerate() {
                 let rich = rich_sets(targets, link);
                 keys.push(of_terms(*form, rich[turn % rich.len()]));
-                keys.push(of_terms(*form, SigmoidTerms::default()));
             }
         }
     }

@@ -91,7 +91,7 @@ impl Kernels {
 
 impl Plan {
     /// Replaces the numbers of the loss: weights, margins, biases, schedules. Nothing is compiled; passes submitted
-    /// from now on use the new numbers. Cumulative counts and the gates' step go on. A spec that is the first to have
+    /// from now on use the new numbers. Cumulative counts, accumulated gradients and the step go on. A spec that is first to have
     /// class weights, margins or class smoothing makes the class table longer: passes recorded before that keep the old
     /// numbers. On a lost device it may succeed: wgpu says nothing about such writes, the next pass does.
     ///

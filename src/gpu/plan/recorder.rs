@@ -83,7 +83,7 @@ impl<'a> Recorder<'a> {
     /// place of what the first step leaves.
     pub(crate) fn over_elements_in_turn<'s>(&mut self, steps: impl IntoIterator<Item = &'s Step> + Clone) {
         for (index, window) in self.core.cut.windows.iter().enumerate() {
-            if window.rows > 0 && window.width() > 0 {
+            if window.rows > 0 && window.width() > 0 && self.is_held(window) {
                 steps.clone().into_iter().for_each(|step| self.dispatch(step, index, window));
             }
         }
@@ -97,17 +97,6 @@ impl<'a> Recorder<'a> {
     /// Once for each window that has rows.
     pub(crate) fn over_windows(&mut self, step: &Step) {
         self.over(step, |window| window.rows > 0);
-    }
-
-    /// Once for each window that has rows, and in each after it `then`: two windows may share a word of the gradient.
-    pub(crate) fn in_turn(&mut self, step: &Step, then: Option<&Step>) {
-        for (index, window) in self.core.cut.windows.iter().enumerate().filter(|(_, window)| window.rows > 0)
-        {
-            self.dispatch(step, index, window);
-            if let Some(then) = then {
-                self.dispatch(then, index, window);
-            }
-        }
     }
 
     /// Once for each range of rows.
@@ -127,10 +116,15 @@ impl<'a> Recorder<'a> {
 
     fn over(&mut self, step: &Step, wanted: impl Fn(&Window) -> bool) {
         for (index, window) in self.core.cut.windows.iter().enumerate() {
-            if wanted(window) && self.block.is_none_or(|block| block == window.block) {
+            if wanted(window) && self.is_held(window) {
                 self.dispatch(step, index, window);
             }
         }
+    }
+
+    /// Whether passes are not held to another block of rows.
+    fn is_held(&self, window: &Window) -> bool {
+        self.block.is_none_or(|block| block == window.block)
     }
 
     /// Once for the batch.

@@ -439,7 +439,7 @@ impl Passes for SigmoidPasses {
             recorder.over_elements(step);
         }
         let stitch = steps.stitch.as_ref().filter(|_| steps.backward.is_none());
-        recorder.in_turn(&steps.rows, stitch);
+        recorder.over_elements_in_turn(std::iter::once(&steps.rows).chain(stitch));
         if let Some(step) = steps.written_sums.as_ref().filter(|_| self.sums_of_written) {
             recorder.over_elements(step);
         }
@@ -459,7 +459,7 @@ impl Passes for SigmoidPasses {
     fn backward(&self, recorder: &mut Recorder<'_>) {
         if let (Some(factor), Some(backward)) = (&self.steps.factor, &self.steps.backward) {
             recorder.over_rows(factor);
-            recorder.in_turn(backward, self.steps.stitch.as_ref());
+            recorder.over_elements_in_turn(std::iter::once(backward).chain(&self.steps.stitch));
         }
     }
 
