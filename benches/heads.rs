@@ -2,7 +2,8 @@
 //! fastest one of this adapter: `cargo bench --bench heads`. Processor time on software adapters, wall time elsewhere.
 //!
 //! The summary comes first: heads and their products take turns in rounds, and the median round counts, so that other work
-//! on the machine meets all alike. The gradient by logits is what the forward pass has left: no loss is in the times.
+//! on the machine meets all alike. In the first table the gradient by logits is what the forward pass has left: no loss is in
+//! the times. In the second one a loss is, fused in chunks and unfused.
 
 #[path = "support/passes.rs"]
 mod passes;
@@ -10,12 +11,14 @@ mod passes;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use longtail::gpu::head::{HeadGradients, HeadPlan, HeadRequest, HeadViews};
+use longtail::gpu::head::{
+    HeadGradients, HeadLossPlan, HeadLossRequest, HeadLossViews, HeadPlan, HeadRequest, HeadViews,
+};
 use longtail::gpu::matmul::{Layout, Matmul, MatmulRequest, MatmulViews};
-use longtail::gpu::{Context, View};
-use longtail::head::{ClassScale, Head, TargetMargin};
-use longtail::method;
-use passes::{buffer, timed};
+use longtail::gpu::{Context, Inputs, Outputs, Plan, PlanRequest, TargetViews, View};
+use longtail::head::{ClassScale, Head, HeadLoss, TargetMargin};
+use longtail::{ClassCounts, method};
+use passes::{buffer, timed, timed_encoder};
 
 const ROUNDS: usize = 7;
 const HEADS: [&str; 5] =
@@ -75,14 +78,12 @@ impl Problem {
         }
     }
 
-    /// Forwards and backwards.
-    fn head(&self, times: u64) -> Duration {
+    fn views(&self) -> (HeadViews<'_>, HeadGradients<'_>) {
         let [bias, class_scale, to_bias, to_class_scale] =
             self.of_classes.each_ref().map(|buffer| buffer.as_ref().map(View::whole));
         let views = HeadViews {
             bias,
             class_scale,
-            labels: self.labels.as_ref().map(View::whole),
             ..HeadViews::new(View::whole(&self.features), View::whole(&self.weights))
         };
         let gradients = HeadGradients {
@@ -92,6 +93,13 @@ impl Problem {
             class_scale: to_class_scale,
             scale: None,
         };
+        (views, gradients)
+    }
+
+    /// Forwards and backwards.
+    fn head(&self, times: u64) -> Duration {
+        let (views, gradients) = self.views();
+        let views = HeadViews { labels: self.labels.as_ref().map(View::whole), ..views };
         let scratch = View::whole(&self.scratch);
         timed(&self.context, times, |pass| {
             self.plan.begin(pass, &views).expect("recording");
@@ -111,6 +119,98 @@ impl Problem {
             to_weights.encode(pass, &MatmulViews::new(z, x, view(&self.to_weights))).expect("recording");
             to_features.encode(pass, &MatmulViews::new(z, w, view(&self.to_features))).expect("recording");
         })
+    }
+}
+
+/// A head and its loss in one step, in chunks of 64 rows; and unfused: all logits, the loss beside them, the way back.
+struct Step {
+    fused: HeadLossPlan,
+    loss: Plan,
+    labels: wgpu::Buffer,
+    gradient: wgpu::Buffer,
+}
+
+impl Step {
+    fn new(context: &Context, head: &Head, loss: &str, (rows, dim, classes): (usize, usize, usize)) -> Self {
+        let kernels = context.kernels();
+        let counts: Vec<u64> = (1..=classes as u64).map(|rank| 1 + 100_000 / rank).collect();
+        let counts = ClassCounts::new(counts).expect("counts");
+        let loss = (method::find(loss).expect("is in the table").build)(&counts).expect("a legal loss");
+        let request = HeadLossRequest::new(rows, classes, dim).with_scratch_bytes(4 * 64 * classes as u64);
+        let labels = buffer(context, rows, 4);
+        let of_rows: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
+        kernels.queue().write_buffer(&labels, 0, bytemuck::cast_slice(&of_rows));
+        Self {
+            fused: kernels
+                .head_loss(&HeadLoss::new(head.clone(), loss.clone()), &request)
+                .expect("a legal step"),
+            loss: kernels.plan(&loss, &PlanRequest::new(rows, classes)).expect("a legal loss"),
+            labels,
+            gradient: buffer(context, rows * classes, 4),
+        }
+    }
+
+    fn fused(&self, problem: &Problem) -> Duration {
+        let targets = TargetViews::Hard(View::whole(&self.labels));
+        let (head, gradients) = problem.views();
+        let views = HeadLossViews::new(head, targets, View::whole(&problem.scratch));
+        timed_encoder(&problem.context, |encoder| {
+            self.fused
+                .encode_loss_and_grad(encoder, &views, &gradients, &Outputs::default())
+                .expect("recording");
+        })
+    }
+
+    fn unfused(&self, problem: &Problem) -> Duration {
+        let targets = TargetViews::Hard(View::whole(&self.labels));
+        let (head, gradients) = problem.views();
+        let (logits, slopes) = (View::whole(&problem.scratch), View::whole(&self.gradient));
+        timed_encoder(&problem.context, |encoder| {
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                problem.plan.begin(&mut pass, &head).expect("recording");
+                problem.plan.forward(&mut pass, 0, &head, logits).expect("recording");
+            }
+            let inputs = Inputs::new(logits, targets);
+            self.loss
+                .encode_loss_and_grad(encoder, &inputs, Some(slopes.into()), None, &Outputs::default())
+                .expect("recording");
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            problem.plan.backward(&mut pass, 0, &head, &gradients, slopes).expect("recording");
+            problem.plan.finish(&mut pass, &head, &gradients).expect("recording");
+        })
+    }
+}
+
+/// The table of steps with a loss.
+fn steps(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)]) {
+    println!(
+        "\n{:<28}{:>16}{:>12}{:>12}{:>14}{:>16}",
+        "head and loss", "N x D x K", "fused ms", "unfused ms", "fused/unfused", "fused/products"
+    );
+    for (name, shape, problem) in problems.iter().filter(|(name, ..)| ["linear", "cosine"].contains(name)) {
+        for loss in ["cross_entropy", "seesaw"] {
+            let head = (method::find_head(name).expect("is in the table").build)();
+            let step = Step::new(context, &head, loss, *shape);
+            let (mut fused, mut unfused, mut products) = (Vec::new(), Vec::new(), Vec::new());
+            step.fused(problem);
+            step.unfused(problem);
+            for _ in 0..ROUNDS {
+                fused.push(step.fused(problem).as_secs_f64());
+                unfused.push(step.unfused(problem).as_secs_f64());
+                products.push(problem.products(1).as_secs_f64());
+            }
+            let (fused, unfused, products) = (median(fused), median(unfused), median(products));
+            println!(
+                "{:<28}{:>16}{:>12.2}{:>12.2}{:>14.3}{:>16.3}",
+                format!("{name}, {loss}"),
+                format!("{}x{}x{}", shape.0, shape.1, shape.2),
+                1e3 * fused,
+                1e3 * unfused,
+                fused / unfused,
+                fused / products,
+            );
+        }
     }
 }
 
@@ -176,6 +276,7 @@ fn heads(criterion: &mut Criterion) {
         }
     }
     summary(&context, &problems);
+    steps(&context, &problems);
     let mut group = criterion.benchmark_group("heads");
     group
         .sample_size(10)

@@ -14,16 +14,21 @@ fn processor_time() -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// Submits what `record` records, `times` over, and waits.
+/// Submits what `record` records, `times` over in one compute pass, and waits.
 pub fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Duration {
+    timed_encoder(context, |encoder| {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        (0..times).for_each(|_| record(&mut pass));
+    })
+}
+
+/// Submits what `record` records, and waits.
+pub fn timed_encoder(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Duration {
     let (device, queue) = (context.kernels().device(), context.kernels().queue());
     let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
     let (processor, wall) = (processor_time(), std::time::Instant::now());
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        (0..times).for_each(|_| record(&mut pass));
-    }
+    record(&mut encoder);
     queue.submit([encoder.finish()]);
     device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
     let processor = processor_time().saturating_sub(processor);

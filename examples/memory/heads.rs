@@ -1,55 +1,12 @@
-//! Memory of a classifier head with its loss: logits exist for a chunk of rows at a time.
+//! Memory of a classifier head with its loss in one step: logits exist for a chunk of rows at a time.
 
-use longtail::gpu::head::{HeadGradients, HeadPlan, HeadRequest, HeadViews};
-use longtail::gpu::{Context, Inputs, Kernels, Outputs, Plan, PlanRequest, Storage, TargetViews, View};
-use longtail::head::{ClassScale, TargetMargin};
-use longtail::{ClassCounts, Reduction, method, wgpu};
+use longtail::gpu::head::{HeadGradients, HeadLossRequest, HeadLossViews, HeadViews};
+use longtail::gpu::{Context, Outputs, TargetViews, View};
+use longtail::head::{ClassScale, HeadLoss};
+use longtail::{ClassCounts, method, wgpu};
 use std::time::Instant;
 
 use crate::{Args, Failure, allocated, taken};
-
-/// Plans of the loss by the rows of a chunk: the last one may have fewer.
-struct ChunkLoss {
-    plans: Vec<(usize, Plan)>,
-}
-
-impl ChunkLoss {
-    fn new(kernels: &Kernels, args: &Args, head: &HeadPlan) -> Result<Self, Failure> {
-        let method =
-            method::find(&args.method).ok_or_else(|| format!("there is no method {}", args.method))?;
-        let counts: Vec<u64> = (1..=args.classes as u64).map(|rank| 1 + 10_000_000 / rank).collect();
-        // Sums over chunks add up to the batch's.
-        let spec = (method.build)(&ClassCounts::new(counts)?)?.with_reduction(Reduction::Sum);
-        let mut plans = Vec::new();
-        let mut heights: Vec<usize> = head.chunks().map(|rows| rows.len()).collect();
-        heights.dedup();
-        for height in heights {
-            let request = PlanRequest::new(height, args.classes).with_storage(Storage::InPlace);
-            plans.push((height, kernels.plan(&spec, &request)?));
-        }
-        Ok(Self { plans })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.plans.iter().map(|(_, plan)| plan.bytes()).sum()
-    }
-
-    /// Makes the gradient by logits of a chunk's logits, in place.
-    fn record(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        (rows, classes): (usize, usize),
-        labels: View<'_>,
-        scratch: View<'_>,
-    ) -> Result<(), Failure> {
-        let plan = self.plans.iter().find(|(height, _)| *height == rows);
-        let (_, plan) = plan.ok_or("a chunk of another height")?;
-        let logits = View::new(scratch.buffer, 0, 4 * (rows * classes) as u64);
-        let inputs = Inputs::new(logits, TargetViews::Hard(labels));
-        plan.encode_loss_and_grad(encoder, &inputs, None, None, &Outputs::default())?;
-        Ok(())
-    }
-}
 
 /// One step of a head; prints its pieces.
 pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> {
@@ -59,8 +16,12 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
     let head = (method.build)();
     let (rows, classes, dim) = (args.rows, args.classes, args.dim);
     let before = allocated(device);
-    let plan = kernels.head(&head, &HeadRequest::new(rows, classes, dim).with_chunk(args.chunk))?;
-    let loss = ChunkLoss::new(kernels, args, &plan)?;
+    let of_loss = method::find(&args.method).ok_or_else(|| format!("there is no method {}", args.method))?;
+    let counts: Vec<u64> = (1..=classes as u64).map(|rank| 1 + 10_000_000 / rank).collect();
+    let spec = HeadLoss::new(head.clone(), (of_loss.build)(&ClassCounts::new(counts)?)?);
+    let scratch_bytes = 4 * args.chunk as u64 * classes as u64;
+    let request = HeadLossRequest::new(rows, classes, dim).with_scratch_bytes(scratch_bytes);
+    let plan = kernels.head_loss(&spec, &request)?;
 
     let buffer = |size: u64| {
         device.create_buffer(&wgpu::BufferDescriptor {
@@ -78,17 +39,9 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
     let scaled = head.class_scale != ClassScale::None;
     let [bias, class_scale, to_bias, to_class_scale] = [head.bias, scaled, head.bias, scaled].map(of_classes);
     let centre = head.centred.then(|| buffer(4 * dim as u64));
-    // Once for the margins, contiguous, and chunk by chunk for the loss, where each chunk can be bound.
     let targets: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
-    let labels = (head.margin != TargetMargin::None).then(|| buffer(4 * rows as u64));
-    let step = (4 * plan.request().chunk as u64).next_multiple_of(256);
-    let chunk_labels = buffer(step * plan.chunks().len() as u64);
-    if let Some(labels) = &labels {
-        queue.write_buffer(labels, 0, bytemuck::cast_slice(&targets));
-    }
-    for (chunk, rows) in plan.chunks().enumerate() {
-        queue.write_buffer(&chunk_labels, step * chunk as u64, bytemuck::cast_slice(&targets[rows]));
-    }
+    let labels = buffer(4 * rows as u64);
+    queue.write_buffer(&labels, 0, bytemuck::cast_slice(&targets));
     // Features and weights that are not 0.
     for (buffer, rows) in [(&features, rows), (&weights, classes)] {
         let block: Vec<f32> = (0..1024 * dim).map(|at| (at % 251) as f32 / 251.0 - 0.5).collect();
@@ -104,7 +57,6 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
     views.bias = bias.as_ref().map(View::whole);
     views.class_scale = class_scale.as_ref().map(View::whole);
     views.centre = centre.as_ref().map(View::whole);
-    views.labels = labels.as_ref().map(View::whole);
     let gradients = HeadGradients {
         features: Some(View::whole(&to_features)),
         weights: Some(View::whole(&to_weights)),
@@ -112,34 +64,15 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
         class_scale: to_class_scale.as_ref().map(View::whole),
         scale: None,
     };
+    let targets = TargetViews::Hard(View::whole(&labels));
+    let views = HeadLossViews::new(views, targets, View::whole(&scratch));
     let start = Instant::now();
-    let scratch_view = View::whole(&scratch);
-    for (chunk, rows) in plan.chunks().enumerate() {
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            if chunk == 0 {
-                plan.begin(&mut pass, &views)?;
-            }
-            plan.forward(&mut pass, chunk, &views, scratch_view)?;
-        }
-        let labels = View::new(&chunk_labels, step * chunk as u64, 4 * rows.len() as u64);
-        loss.record(&mut encoder, (rows.len(), classes), labels, scratch_view)?;
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            plan.backward(&mut pass, chunk, &views, &gradients, scratch_view)?;
-            if chunk + 1 == plan.chunks().len() {
-                plan.finish(&mut pass, &views, &gradients)?;
-            }
-        }
-        // One chunk at a time: a software adapter would otherwise hold the machine for long.
-        queue.submit([encoder.finish()]);
-        device.poll(wgpu::PollType::wait_indefinitely())?;
-    }
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    plan.encode_loss_and_grad(&mut encoder, &views, &gradients, &Outputs::default())?;
+    queue.submit([encoder.finish()]);
+    device.poll(wgpu::PollType::wait_indefinitely())?;
     let took = start.elapsed().as_secs_f64();
-    for (_, plan) in &loss.plans {
-        plan.status()?;
-    }
+    plan.loss().status()?;
     let peak = taken(device, before);
 
     println!("{}: {rows} x {classes} x {dim}, {}", context.adapter_info().name, method.title);
@@ -159,13 +92,12 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
                 to_bias.as_ref(),
                 to_class_scale.as_ref(),
                 centre.as_ref(),
-                labels.as_ref(),
-                Some(&chunk_labels),
+                Some(&labels),
             ]),
         ),
         ("scratch", scratch.size()),
-        ("plan of the head", plan.bytes()),
-        ("plan of the loss", loss.bytes()),
+        ("plan of the head", plan.head().bytes()),
+        ("plan of the loss", plan.loss().bytes()),
     ];
     for (name, bytes) in pieces {
         println!("{name:<22}{bytes:>15}");
@@ -175,8 +107,8 @@ pub fn print(context: &Context, args: &Args, name: &str) -> Result<(), Failure> 
     println!("{:<22}{:>15}", "logits would have", 4 * rows as u64 * classes as u64);
     println!(
         "bytes; {} chunks with {} ranges of classes; {took:.1} s",
-        plan.chunks().len(),
-        plan.class_ranges().len()
+        plan.chunks().1,
+        plan.head().class_ranges().len()
     );
     Ok(())
 }
