@@ -3,7 +3,7 @@
 #[path = "../examples/readme_tables/table.rs"]
 mod table;
 
-use longtail::method::{SIGMOID, SOFTMAX};
+use longtail::method::{self, Family, HEADS, SIGMOID, SOFTMAX};
 
 const README: &str = include_str!("../README.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -20,7 +20,18 @@ fn the_method_table_is_the_crates() {
 fn the_tables_have_every_method_once() {
     let softmax: Vec<_> = SOFTMAX.iter().map(|method| method.name).collect();
     let sigmoid: Vec<_> = SIGMOID.iter().map(|method| method.name).collect();
-    for (table, names) in [("method-table", softmax), ("sigmoid-method-table", sigmoid)] {
+    let others =
+        method::all().into_iter().filter(|entry| ![Family::Softmax, Family::Sigmoid].contains(&entry.family));
+    let others: Vec<_> = others.map(|entry| entry.name).collect();
+    let heads: Vec<_> = HEADS.iter().map(|head| head.name).collect();
+    let tables = [
+        ("method-table", softmax),
+        ("sigmoid-method-table", sigmoid),
+        ("other-method-table", others),
+        ("head-table", heads),
+    ];
+    for (table, names) in tables {
+        assert!(!names.is_empty(), "{table}");
         let begin = README.find(&format!("<!-- {table} -->")).expect("the table begins");
         let end = README.find(&format!("<!-- /{table} -->")).expect("the table ends");
         for name in names {

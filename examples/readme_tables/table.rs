@@ -1,31 +1,61 @@
 //! The README's tables: methods from the method table of the crate, speed from the kept measurements.
 
-use longtail::method::{Method, SIGMOID, SOFTMAX};
+use longtail::method::{DISTILLATION, GROUPED, HEADS, LADE, Method, OBJECTNESS, RANGE, SIGMOID, SOFTMAX};
 use std::fmt::Write as _;
 
 const BEGIN: &str = "<!-- method-table -->\n";
 const END: &str = "<!-- /method-table -->\n";
 const SIGMOID_BEGIN: &str = "<!-- sigmoid-method-table -->\n";
 const SIGMOID_END: &str = "<!-- /sigmoid-method-table -->\n";
+const OTHERS_BEGIN: &str = "<!-- other-method-table -->\n";
+const OTHERS_END: &str = "<!-- /other-method-table -->\n";
+const HEADS_BEGIN: &str = "<!-- head-table -->\n";
+const HEADS_END: &str = "<!-- /head-table -->\n";
 const BENCH_BEGIN: &str = "<!-- bench-table -->\n";
 const BENCH_END: &str = "<!-- /bench-table -->\n";
 const PEERS_BEGIN: &str = "<!-- peers-table -->\n";
 const PEERS_END: &str = "<!-- /peers-table -->\n";
 
-/// A row for each method of a family.
+/// A row for each method of a family, with its head.
 fn method_table<Spec>(methods: &[Method<Spec>]) -> String {
     let mut text = String::from("| Method | A row's loss | Terms | Source |\n|---|---|---|---|\n");
+    method_rows(&mut text, methods);
+    text
+}
+
+/// The methods of the small families in one table.
+fn other_methods() -> String {
+    let mut text = method_table(GROUPED);
+    method_rows(&mut text, DISTILLATION);
+    method_rows(&mut text, LADE);
+    method_rows(&mut text, OBJECTNESS);
+    method_rows(&mut text, RANGE);
+    text
+}
+
+fn head_table() -> String {
+    let mut text = String::from("| Head | A logit | Terms | Source |\n|---|---|---|---|\n");
+    for head in HEADS {
+        let (formula, paper) = (cell(head.formula), linked(&cell(head.paper)));
+        let _ =
+            writeln!(text, "| {}<br>`{}` | `{formula}` | {} | {paper} |", head.title, head.name, head.terms);
+    }
+    text
+}
+
+fn method_rows<Spec>(text: &mut String, methods: &[Method<Spec>]) {
     for Method { name, title, formula, paper, terms, .. } in methods {
         let (formula, paper) = (cell(formula), linked(&cell(paper)));
         let _ = writeln!(text, "| {title}<br>`{name}` | `{formula}` | {terms} | {paper} |");
     }
-    text
 }
 
 /// `readme` with its tables replaced; `None` where markers are missing.
 pub(crate) fn with_tables(readme: &str) -> Option<String> {
     let readme = replaced(readme, BEGIN, END, &method_table(SOFTMAX))?;
     let readme = replaced(&readme, SIGMOID_BEGIN, SIGMOID_END, &method_table(SIGMOID))?;
+    let readme = replaced(&readme, OTHERS_BEGIN, OTHERS_END, &other_methods())?;
+    let readme = replaced(&readme, HEADS_BEGIN, HEADS_END, &head_table())?;
     let readme = replaced(&readme, BENCH_BEGIN, BENCH_END, &records(".csv", bench_table))?;
     replaced(&readme, PEERS_BEGIN, PEERS_END, &records("-peers.csv", peers_table))
 }
