@@ -21,8 +21,7 @@ seesaw with f16 and bf16 and in the other passes too. Prints the adapter, and fo
 minimal traffic (logits read once, gradient written once), the share of this device's measured copy bandwidth, the ratio
 to plain cross-entropy, the ratio to a pipeline of unfused WGSL kernels where there is one (1 is equal, 4 is four times
 as fast), what is on the device besides logits, targets and gradient. Before it is timed, each gradient is compared with
-the f64 reference: within 1e-4 of the largest entry or what K / 8 additions in f32 may lose, more for f16 and bf16 by
-their rounding.
+the f64 reference: within 1e-4 of the largest entry, more for f16 and bf16 by their rounding.
   --write   keep the results as benches/record/ADAPTER/DATE.csv
 ";
 

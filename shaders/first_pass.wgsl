@@ -69,6 +69,8 @@ fn first_pass(
     }
   }
   var scan = new_scan();
+  // Sums of sums: a stretch of blocks is added up by itself, so that long rows lose fewer digits.
+  var stretch = no_mass();
   var tile = 0u;
   var left = tile_blocks;
   if (blocks.begin < blocks.whole_begin) {
@@ -95,12 +97,17 @@ fn first_pass(
     let b = visit(row, jb, z.b, threshold);
     let c = visit(row, jc, z.c, threshold);
     let d = visit(row, jd, z.d, threshold);
-    add_classes(&mass, a.entry, b.entry, c.entry, d.entry);
+    add_classes(&stretch, a.entry, b.entry, c.entry, d.entry);
+    if ((block & 63u) == 63u) {
+      mass = merge(mass, stretch);
+      stretch = no_mass();
+    }
     if (TWO_STEP) {
       top = max(top, max(max(a.rest, b.rest), max(c.rest, d.rest)));
       left -= 1u;
     }
   }
+  mass = merge(mass, stretch);
   if (TWO_STEP) {
     if (left == 0u) {
       (*tile_top)[tile] = top;
