@@ -2,18 +2,16 @@
 //! capability, it translates to every target, and what the host believes about it is so.
 
 use std::collections::HashSet;
-use std::mem::{offset_of, size_of};
+use std::mem::size_of;
 
 use longtail::gpu::distillation::{DistillationDriver, DistillationKey, DistillationNumbers};
 use longtail::gpu::lade::{LadeDriver, LadeKey, LadeNumbers};
 use longtail::gpu::range::{RangeDriver, RangeKey, RangeNumbers};
-use longtail::gpu::shader::{Access, Cell};
+use longtail::gpu::shader::Cell;
 use longtail::gpu::sum::{SumDriver, SumKey, SumNumbers};
 use longtail::gpu::{Kernels, Program, Storage};
 use longtail::{DistillationLoss, Element, LadeLoss, ObjectnessLoss, RangeLoss, TargetKind};
-use naga::back::{glsl, hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use module::{check_block, check_kernel, declared_bytes, fields};
 
 #[path = "support/gpu.rs"]
 mod gpu;
@@ -21,6 +19,8 @@ mod gpu;
 mod inputs;
 #[path = "support/losses.rs"]
 mod losses;
+#[path = "support/module.rs"]
+mod module;
 
 const BOTH: [bool; 2] = [false, true];
 const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
@@ -124,96 +124,6 @@ fn all() -> Vec<Program> {
     programs
 }
 
-fn needs_f16(program: &Program) -> bool {
-    program.features().contains(longtail::wgpu::Features::SHADER_F16)
-}
-
-fn parse(program: &Program) -> (Module, ModuleInfo) {
-    let text = program.wgsl();
-    let label = program.label();
-    let module = naga::front::wgsl::parse_str(&text)
-        .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&text)));
-    let mut capabilities = Capabilities::empty();
-    if needs_f16(program) {
-        capabilities |= Capabilities::SHADER_FLOAT16;
-    }
-    // Every backend but old OpenGL packs halves.
-    if text.contains("pack2x16float") {
-        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    }
-    let info = Validator::new(ValidationFlags::all(), capabilities)
-        .validate(&module)
-        .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&text)));
-    (module, info)
-}
-
-/// The host's list of bindings is the shader's: numbers, names, access.
-fn check_bindings(program: &Program, module: &Module) {
-    let mut found = Vec::new();
-    for (_, global) in module.global_variables.iter() {
-        let Some(binding) = &global.binding else { continue };
-        let access = match global.space {
-            AddressSpace::Uniform => Access::Uniform,
-            AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
-            AddressSpace::Storage { .. } => Access::ReadWrite,
-            other => panic!("{}: binding in {other:?}", program.label()),
-        };
-        found.push((binding.binding, global.name.clone().unwrap(), access));
-    }
-    found.sort_by_key(|(number, ..)| *number);
-    let listed = program.bindings().into_iter();
-    let listed: Vec<_> =
-        listed.map(|binding| (binding.number, binding.name.to_owned(), binding.access)).collect();
-    assert_eq!(found, listed, "{}", program.label());
-    let storage = found.iter().filter(|(.., access)| *access != Access::Uniform).count();
-    assert!(storage <= 8, "{}: {storage} storage buffers", program.label());
-}
-
-/// The host's number of workgroup bytes is what is declared and used.
-fn check_workgroup(program: &Program, module: &Module, info: &ModuleInfo) {
-    let used = info.get_entry_point(0);
-    let declared: u32 = module
-        .global_variables
-        .iter()
-        .filter(|(handle, global)| global.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
-        .map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx()))
-        .sum();
-    assert_eq!(program.workgroup_bytes(), declared, "{}", program.label());
-}
-
-/// SPIR-V 1.3, MSL 2.4, HLSL 5.1 and 6.0, GLSL 430.
-fn check_targets(program: &Program, module: &Module, info: &ModuleInfo) {
-    let label = program.label();
-    let entry = || "main".to_owned();
-    let options =
-        spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::empty(), ..Default::default() };
-    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry() };
-    let words = spv::write_vec(module, info, &options, Some(&pipeline));
-    assert!(words.unwrap_or_else(|error| panic!("{label}: {error}")).len() > 5);
-    let options = msl::Options { lang_version: (2, 4), ..Default::default() };
-    let pipeline =
-        msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
-    let text = msl::write_string(module, info, &options, &pipeline);
-    assert!(text.unwrap_or_else(|error| panic!("{label}: {error}")).0.contains("kernel void"));
-    for shader_model in [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0] {
-        let options = hlsl::Options { shader_model, fake_missing_bindings: true, ..Default::default() };
-        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
-        let mut text = String::new();
-        let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
-        written.unwrap_or_else(|error| panic!("{label}: {error}"));
-        assert!(text.contains("numthreads"));
-    }
-    let options = glsl::Options { version: glsl::Version::Desktop(430), ..Default::default() };
-    let pipeline =
-        glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry(), multiview: None };
-    let mut text = String::new();
-    let policies = naga::proc::BoundsCheckPolicies::default();
-    let written = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)
-        .and_then(|mut writer| writer.write());
-    // GLSL has no 16-bit numbers of its own.
-    assert_eq!(written.is_ok(), !needs_f16(program), "{label}");
-}
-
 #[test]
 fn every_kernel() {
     let programs = all();
@@ -221,13 +131,8 @@ fn every_kernel() {
     let labels: HashSet<String> = programs.iter().map(Program::label).collect();
     assert_eq!(labels.len(), programs.len(), "labels tell kernels apart");
     for program in &programs {
-        let (module, info) = parse(program);
-        let [entry] = module.entry_points.as_slice() else { panic!("{}", program.label()) };
-        assert_eq!(entry.workgroup_size, [program.workgroup(), 1, 1], "{}", program.label());
-        check_bindings(program, &module);
-        check_workgroup(program, &module, &info);
-        check_targets(program, &module, &info);
-        assert!(program.wgsl().is_ascii(), "{}", program.label());
+        let (module, info) = check_kernel(program);
+        assert_eq!(program.workgroup_bytes(), declared_bytes(&module, &info), "{}", program.label());
     }
 }
 
@@ -276,28 +181,15 @@ fn plans_use_known_kernels() {
     assert!(halves > losses::rounding(Element::F32, 1.0));
 }
 
-/// The block's members in the shader lie where the host's fields do.
-fn check_block(program: Program, name: &str, host: &[(&str, usize)], size: usize) {
-    let (module, _) = parse(&program);
-    let (_, block) = module.types.iter().find(|(_, kind)| kind.name.as_deref() == Some(name)).unwrap();
-    let TypeInner::Struct { members, span } = &block.inner else { panic!("{name} is no struct") };
-    let found: Vec<(&str, usize)> =
-        members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset as usize)).collect();
-    assert_eq!(found, host);
-    assert_eq!(*span as usize, size);
-}
-
-macro_rules! fields {
-    ($block:ident, $($name:ident),* $(,)?) => { [$((stringify!($name), offset_of!($block, $name))),*] };
-}
-
 #[test]
 fn layouts_of_numbers() {
     let programs = all();
     let find = |label: &str| *programs.iter().find(|program| program.label().starts_with(label)).unwrap();
-    check_block(
-        find("longtail.distillation"),
-        "Numbers",
+    let check = |label: &str, host: &[(&str, usize)], size: usize, floats: &[&str]| {
+        check_block("Numbers", host, size, floats, &[find(label)]);
+    };
+    check(
+        "longtail.distillation",
         &fields![
             DistillationNumbers,
             inverse_temperature,
@@ -309,9 +201,10 @@ fn layouts_of_numbers() {
             teacher_columns,
         ],
         size_of::<DistillationNumbers>(),
+        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor"],
     );
     let host = fields![LadeNumbers, lambda, weight, old_factor];
-    check_block(find("longtail.lade"), "Numbers", &host, size_of::<LadeNumbers>());
+    check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);
     let host = fields![
         RangeNumbers,
         pairs,
@@ -322,7 +215,8 @@ fn layouts_of_numbers() {
         ignore_index,
         has_ignore_index,
     ];
-    check_block(find("longtail.range"), "Numbers", &host, size_of::<RangeNumbers>());
+    let floats = ["margin", "intra_weight", "inter_weight", "old_factor"];
+    check("longtail.range", &host, size_of::<RangeNumbers>(), &floats);
     let host = fields![SumNumbers, first, second];
-    check_block(find("longtail.sum.rows"), "Numbers", &host, size_of::<SumNumbers>());
+    check("longtail.sum.rows", &host, size_of::<SumNumbers>(), &["first", "second"]);
 }

@@ -32,11 +32,12 @@ pub fn parse(key: &Program) -> (Module, ModuleInfo) {
     (module, info)
 }
 
-/// Everything below that one kernel alone can be asked.
-pub fn check_kernel(key: &Program) {
+/// Everything below that one kernel alone can be asked; its module.
+pub fn check_kernel(key: &Program) -> (Module, ModuleInfo) {
     let (module, info) = check_module(key);
     check_targets(key, &module, &info);
     check_text(key);
+    (module, info)
 }
 
 fn check_module(key: &Program) -> (Module, ModuleInfo) {
@@ -76,15 +77,19 @@ fn check_bindings(key: &Program, module: &Module) {
     assert!(storage <= 8, "{}: {storage} storage buffers", key.label());
 }
 
-/// The host's number of workgroup bytes bounds what is declared and used, closely.
-fn check_workgroup(key: &Program, module: &Module, info: &ModuleInfo) {
+/// Bytes of workgroup memory that a kernel declares and uses.
+pub fn declared_bytes(module: &Module, info: &ModuleInfo) -> u32 {
     let used = info.get_entry_point(0);
-    let declared: u32 = module
-        .global_variables
-        .iter()
+    let variables = module.global_variables.iter();
+    variables
         .filter(|(handle, global)| global.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
         .map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx()))
-        .sum();
+        .sum()
+}
+
+/// The host's number of workgroup bytes bounds what is declared and used, closely.
+fn check_workgroup(key: &Program, module: &Module, info: &ModuleInfo) {
+    let declared = declared_bytes(module, info);
     let claimed = key.workgroup_bytes();
     // The arrays that a kernel has no use for have one element, which is never touched.
     let slack = 128;
