@@ -37,6 +37,11 @@ fn live_lanes(group: u32) -> B {
   return group < window.rows;
 }
 
+// A group has rows to work on unless the window ends before it.
+fn is_group(group: u32) -> bool {
+  return group < window.rows;
+}
+
 fn first_lane(x: U) -> u32 {
   return x;
 }

@@ -45,6 +45,11 @@ fn live_lanes(group: u32) -> B {
   return group_rows(group) < U(window.rows);
 }
 
+// A group has rows to work on unless the window ends before the first of them.
+fn is_group(group: u32) -> bool {
+  return group_rows(group).x < window.rows;
+}
+
 fn first_lane(x: U) -> u32 {
   return x.x;
 }

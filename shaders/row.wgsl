@@ -45,11 +45,6 @@ fn open_row(group: u32) -> Row {
   return row;
 }
 
-// A group has rows to work on unless the window ends before it.
-fn is_group(group: u32) -> bool {
-  return any_lane(live_lanes(group));
-}
-
 // The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
 fn is_label(row: Row, j: u32) -> B {
   if (SOFT_TARGETS) {

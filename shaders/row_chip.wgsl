@@ -45,6 +45,7 @@ fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
 }
 
 fn chip_row(thread: u32, group: u32) {
+  keep_group(thread, group);
   let row = open_row(group);
   let labels = label_logits(row);
   // This thread's columns: u, or with TWO_STEP v and then factor exp(u - top).
@@ -88,29 +89,31 @@ fn chip_row(thread: u32, group: u32) {
     top = compensated(raw.max, threshold);
     mass = no_mass();
     mass.max = top;
+    let again = opened_again();
     for (var i = 0u; i < CHIP; i++) {
-      let j = column(row, i / 4u, thread, i % 4u);
-      let entry = chip_entry(row, j, compensated(held[i], threshold));
+      let j = column(again, i / 4u, thread, i % 4u);
+      let entry = chip_entry(again, j, compensated(held[i], threshold));
       held[i] = include(&mass, entry, top);
     }
   }
   let total = merge_over_workgroup(thread, mass);
   let out = close_row(thread, row, total, labels, threshold, scan);
   if (WRITE_GRADIENT) {
+    let again = opened_again();
     let unit = out.coefficient * exp(top - out.reference);
     for (var i = 0u; i < CHIP; i += 4u) {
       let block = i / 4u;
-      if (block * BLOCK < window.classes + row.shift) {
-        store_edge(row, block, thread, Quad(
-          chip_gradient(row, out, column(row, block, thread, 0u), held[i], unit),
-          chip_gradient(row, out, column(row, block, thread, 1u), held[i + 1u], unit),
-          chip_gradient(row, out, column(row, block, thread, 2u), held[i + 2u], unit),
-          chip_gradient(row, out, column(row, block, thread, 3u), held[i + 3u], unit),
+      if (block * BLOCK < window.classes + again.shift) {
+        store_edge(again, block, thread, Quad(
+          chip_gradient(again, out, column(again, block, thread, 0u), held[i], unit),
+          chip_gradient(again, out, column(again, block, thread, 1u), held[i + 1u], unit),
+          chip_gradient(again, out, column(again, block, thread, 2u), held[i + 2u], unit),
+          chip_gradient(again, out, column(again, block, thread, 3u), held[i + 3u], unit),
         ));
       }
     }
     if (thread == 0u) {
-      save_edges(row, out, threshold);
+      save_edges(again, out, threshold);
     }
   }
 }

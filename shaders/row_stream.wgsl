@@ -28,6 +28,7 @@ fn compensate(row: Row, thread: u32, begin: u32, end: u32, threshold: F, tile_to
 }
 
 fn stream_row(thread: u32, group: u32) {
+  keep_group(thread, group);
   let row = open_row(group);
   let labels = label_logits(row);
   let blocks = blocks_of_piece(row, 0u);
@@ -38,20 +39,22 @@ fn stream_row(thread: u32, group: u32) {
   var total = merge_over_workgroup(thread, first.mass);
   if (TWO_STEP) {
     var mass = first.mass;
+    let again = opened_again();
     threshold = max(labels.first, log_mass(total.max, total.raw) + spec.seesaw_log_eps);
     for (var tile = 0u; tile * tile_blocks < blocks.end; tile++) {
       if (any_lane(tile_top[tile] > threshold)) {
         let begin = tile * tile_blocks;
-        compensate(row, thread, begin, min(begin + tile_blocks, blocks.end), threshold, tile_top[tile], &mass);
+        compensate(again, thread, begin, min(begin + tile_blocks, blocks.end), threshold, tile_top[tile], &mass);
       }
     }
     total = merge_over_workgroup(thread, mass);
   }
   let out = close_row(thread, row, total, labels, threshold, first.scan);
   if (WRITE_GRADIENT) {
-    gradient_pass(row, thread, blocks, out, threshold);
+    let again = opened_again();
+    gradient_pass(again, thread, blocks_of_piece(again, 0u), out, threshold);
     if (thread == 0u) {
-      save_edges(row, out, threshold);
+      save_edges(again, out, threshold);
     }
   }
 }

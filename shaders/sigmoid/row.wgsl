@@ -58,11 +58,6 @@ fn open_row(group: u32) -> Row {
   return row;
 }
 
-// A group has rows to work on unless the window ends before it.
-fn is_group(group: u32) -> bool {
-  return any_lane(live_lanes(group));
-}
-
 // What the gradient is multiplied with: the upstream gradient over the denominator.
 fn row_factor(row: Row) -> F {
   if (FACTOR_OF_ROWS) {

@@ -20,10 +20,6 @@ fn open_row(group: u32) -> Row {
   return row;
 }
 
-fn is_group(group: u32) -> bool {
-  return any_lane(live_lanes(group));
-}
-
 // Nothing is drawn here; lanes1.wgsl asks for the generator.
 struct Words {
   x: P,

@@ -1,7 +1,7 @@
 //! The kernels of distillation.
 
 use crate::batch::TargetKind;
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader, text};
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, name, shader, text};
 use crate::gpu::walk::saved_extra;
 
 /// Which kernel.
@@ -131,23 +131,14 @@ impl DistillationKey {
             DistillationDriver::Rows => "rows",
             DistillationDriver::Gradient => "gradient",
         };
-        let mut label = format!("longtail.distillation.{driver}.wg{}", self.workgroup);
+        let start = format!("longtail.distillation.{driver}.wg{}", self.workgroup);
         let parts = [
-            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (self.experts, "experts".into()),
-            (self.targets == TargetKind::Mixed, "mixed".into()),
-            (self.targets == TargetKind::Soft, "soft".into()),
-            (self.argmax, "argmax".into()),
-            (self.adds, "adds".into()),
-            (self.storage == Storage::Shared, "shared".into()),
-            (self.storage == Storage::InPlace, "in_place".into()),
+            (self.experts, "experts"),
+            (self.targets == TargetKind::Mixed, "mixed"),
+            (self.targets == TargetKind::Soft, "soft"),
+            (self.argmax, "argmax"),
+            (self.adds, "adds"),
         ];
-        for (_, part) in parts.into_iter().filter(|(present, _)| *present) {
-            label.push('.');
-            label.push_str(&part);
-        }
-        label
+        name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, SAVED_OUTPUTS, Storage, shader as common};
+use crate::gpu::shader::{
+    Access, Binding, Cell, File, Matrices, SAVED_OUTPUTS, Storage, name, shader as common,
+};
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -405,29 +407,19 @@ impl GroupedKey {
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let terms = &self.terms;
-        let mut label = format!("longtail.grouped.{}.wg{}", self.driver.name(), self.workgroup);
+        let held = format!("held{}", self.held);
+        let start = format!("longtail.grouped.{}.wg{}", self.driver.name(), self.workgroup);
         let parts = [
-            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (self.held > 0, format!("held{}", self.held)),
-            (terms.others, "others".into()),
-            (terms.drawn, "drawn".into()),
-            (terms.given, "given".into()),
-            (terms.per_group, "per_group".into()),
-            (terms.tree, "tree".into()),
-            (self.upstream, "upstream".into()),
-            (self.argmax, "argmax".into()),
-            (self.of_sums, "of_sums".into()),
-            (self.storage == Storage::Shared, "shared".into()),
-            (self.storage == Storage::InPlace, "in_place".into()),
+            (self.held > 0, held.as_str()),
+            (terms.others, "others"),
+            (terms.drawn, "drawn"),
+            (terms.given, "given"),
+            (terms.per_group, "per_group"),
+            (terms.tree, "tree"),
+            (self.upstream, "upstream"),
+            (self.argmax, "argmax"),
+            (self.of_sums, "of_sums"),
         ];
-        for (present, part) in parts {
-            if present {
-                label.push('.');
-                label.push_str(&part);
-            }
-        }
-        label
+        name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

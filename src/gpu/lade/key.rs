@@ -1,6 +1,6 @@
 //! The kernels of LADE's regulariser.
 
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader, text};
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, name, shader, text};
 use crate::gpu::walk::saved_extra;
 
 /// Which kernel.
@@ -161,19 +161,8 @@ impl LadeKey {
             LadeDriver::Close => "close",
             LadeDriver::Gradient => "gradient",
         };
-        let mut label = format!("longtail.lade.{driver}.wg{}", self.workgroup);
-        let parts = [
-            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (self.adds, "adds".into()),
-            (self.storage == Storage::Shared, "shared".into()),
-            (self.storage == Storage::InPlace, "in_place".into()),
-        ];
-        for (_, part) in parts.into_iter().filter(|(present, _)| *present) {
-            label.push('.');
-            label.push_str(&part);
-        }
-        label
+        let start = format!("longtail.lade.{driver}.wg{}", self.workgroup);
+        let parts = [(self.adds, "adds")];
+        name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

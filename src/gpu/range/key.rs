@@ -1,6 +1,6 @@
 //! The kernels of range loss.
 
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader, text};
+use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, name, shader, text};
 use crate::gpu::walk::saved_extra;
 
 /// Which kernel.
@@ -142,18 +142,8 @@ impl RangeKey {
             RangeDriver::Close => "close",
             RangeDriver::Gradient => "gradient",
         };
-        let mut label = format!("longtail.range.{driver}.wg{}", self.workgroup);
-        let parts = [
-            (self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (self.adds, "adds".into()),
-            (self.storage == Storage::Shared, "shared".into()),
-        ];
-        for (_, part) in parts.into_iter().filter(|(present, _)| *present) {
-            label.push('.');
-            label.push_str(&part);
-        }
-        label
+        let start = format!("longtail.range.{driver}.wg{}", self.workgroup);
+        let parts = [(self.adds, "adds")];
+        name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

@@ -13,7 +13,7 @@ pub use bindings::{Access, Binding};
 pub(crate) use files::{File, shader};
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
 pub(crate) use matrices::Matrices;
-pub(crate) use text::text;
+pub(crate) use text::{name, text};
 
 use crate::batch::TargetKind;
 use crate::element::Element;
@@ -390,8 +390,8 @@ impl KernelKey {
                     + 2 * if self.terms.dense { self.workgroup } else { 1 }
                     + if self.argmax && self.driver != Driver::Threshold { self.workgroup } else { 1 };
                 let shared_row = matches!(self.driver, Driver::RowStream | Driver::RowChip);
-                // RowLoss has eight numbers and a flag.
-                lane * trees + if shared_row { 9 * lane } else { 0 }
+                // RowLoss has eight numbers and a flag; with it the group's number is kept.
+                lane * trees + if shared_row { 9 * lane + 4 } else { 0 }
             }
             Driver::Denominator | Driver::ShareSums => 4 * self.workgroup,
             Driver::Finish | Driver::LossSums => (4 + 8 + 8) * self.workgroup,
@@ -402,38 +402,30 @@ impl KernelKey {
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let terms = &self.terms;
-        let mut label = format!("longtail.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
+        // Others are named after no logits.
         let cells = self.driver.over_logits() || self.driver == Driver::Stitch;
+        let logits = if cells { self.logits } else { Cell::F32 };
+        let chip = format!("chip{}", self.chip);
+        let start = format!("longtail.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
         let parts = [
-            (cells && self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (self.driver == Driver::RowChip, format!("chip{}", self.chip)),
-            (terms.class_scale, "scale".into()),
-            (terms.bias, "bias".into()),
-            (terms.mitigation, "mitigation".into()),
-            (terms.compensation, "compensation".into()),
-            (self.terms.two_step(), "floor".into()),
-            (terms.gate, "gate".into()),
-            (terms.gate_given, "given".into()),
-            (terms.dense, "dense".into()),
-            (self.targets == TargetKind::Mixed, "mixed".into()),
-            (self.targets == TargetKind::Soft, "soft".into()),
-            (self.look == Look::Raw, "raw".into()),
-            (self.sharded, "sharded".into()),
-            (self.of_sums, "of_sums".into()),
-            (self.argmax, "argmax".into()),
-            (self.writes_gradient(), "gradient".into()),
-            (self.coefficients, "save".into()),
-            (self.storage == Storage::Shared, "shared".into()),
-            (self.storage == Storage::InPlace, "in_place".into()),
+            (self.driver == Driver::RowChip, chip.as_str()),
+            (terms.class_scale, "scale"),
+            (terms.bias, "bias"),
+            (terms.mitigation, "mitigation"),
+            (terms.compensation, "compensation"),
+            (self.terms.two_step(), "floor"),
+            (terms.gate, "gate"),
+            (terms.gate_given, "given"),
+            (terms.dense, "dense"),
+            (self.targets == TargetKind::Mixed, "mixed"),
+            (self.targets == TargetKind::Soft, "soft"),
+            (self.look == Look::Raw, "raw"),
+            (self.sharded, "sharded"),
+            (self.of_sums, "of_sums"),
+            (self.argmax, "argmax"),
+            (self.writes_gradient(), "gradient"),
+            (self.coefficients, "save"),
         ];
-        for (present, part) in parts {
-            if present {
-                label.push('.');
-                label.push_str(&part);
-            }
-        }
-        label
+        name(start, (logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::files::File;
 use super::matrices::Matrices;
+use super::{Cell, Storage};
 use std::fmt::Write as _;
 
 /// The header, then each file behind a line with its name.
@@ -26,4 +27,28 @@ pub(crate) fn text(
         let _ = write!(text, "\n// ---- {name}\n{file}");
     }
     text
+}
+
+/// A short readable name for a kernel, the label of its pipeline: `start`, how it reads logits and writes the gradient,
+/// what of `parts` is present, where the gradient lies.
+pub(crate) fn name(
+    start: String,
+    (logits, gradient, straddle): (Cell, Cell, bool),
+    parts: &[(bool, &str)],
+    storage: Storage,
+) -> String {
+    let mut name = start;
+    let mut push = |present: bool, words: &[&str]| {
+        if present {
+            name.push('.');
+            words.iter().for_each(|word| name.push_str(word));
+        }
+    };
+    push(logits != Cell::F32, &["logits_", logits.name()]);
+    push(gradient != Cell::F32, &["gradient_", gradient.name()]);
+    push(straddle, &["straddle"]);
+    parts.iter().for_each(|(present, part)| push(*present, &[part]));
+    push(storage == Storage::Shared, &["shared"]);
+    push(storage == Storage::InPlace, &["in_place"]);
+    name
 }
