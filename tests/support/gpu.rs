@@ -1,12 +1,13 @@
 //! The adapter under test, and batches run through plans with buffers laid out in every way.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+#[path = "pass.rs"]
+mod pass_of_batch;
+
 use crate::inputs::Data;
-use longtail::gpu::{
-    Context, Inputs, Kernels, MatrixView, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews,
-    View,
-};
-use longtail::{Element, SoftmaxLoss, TargetKind};
+use longtail::gpu::{Context, Kernels, MatrixView, Mode, Plan, PlanRequest, RowChoice, Storage, View};
+use longtail::{Element, SoftmaxLoss};
+pub use pass_of_batch::{Given, pass_of};
 use std::sync::OnceLock;
 
 /// The adapter: Vulkan, always; a missing one is a failure.
@@ -287,14 +288,6 @@ pub fn run(
     Ok((plan, got))
 }
 
-/// What a batch brings besides its logits and targets, and whether its rows have a log-sum-exp.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Brings {
-    pub norms: bool,
-    pub gates: bool,
-    pub statistics: bool,
-}
-
 /// Runs one batch through a plan. Panics if a byte is written that should not be.
 pub fn pass(
     kernels: &Kernels,
@@ -303,112 +296,7 @@ pub fn pass(
     data: &Data,
     manner: Manner,
 ) -> longtail::Result<Got> {
-    let batch = data.batch(spec);
-    let brings =
-        Brings { norms: batch.feature_norms.is_some(), gates: batch.gates.is_some(), statistics: true };
-    pass_of(kernels, plan, data, manner, brings)
-}
-
-/// [`pass`] for a loss of any family.
-pub fn pass_of(
-    kernels: &Kernels,
-    plan: &Plan,
-    data: &Data,
-    manner: Manner,
-    brings: Brings,
-) -> longtail::Result<Got> {
-    let (rows, classes) = (data.rows, data.classes);
-    let mut arena = Arena::new(manner.storage != Storage::Separate);
-    let matrix = |arena: &mut Arena, element, values: &[f32], gap| -> Vec<usize> {
-        blocks(element, values, &manner, rows, gap).iter().map(|block| arena.add(block)).collect()
-    };
-    let logits = matrix(&mut arena, manner.elements.0, &data.logits, manner.gaps.0);
-    let labels = arena.add(&ints(&data.labels));
-    let second = arena.add(&ints(&data.second));
-    let lambda = arena.add(&bits(&data.lambda));
-    let targets_are_dense = matches!(data.kind, TargetKind::Soft | TargetKind::MultiHot);
-    let dense_values = if targets_are_dense { &data.soft } else { &data.gates };
-    let dense_input = matrix(&mut arena, Element::F32, dense_values, 0);
-    let gates_input = match targets_are_dense {
-        true => matrix(&mut arena, Element::F32, &data.gates, 0),
-        false => dense_input.clone(),
-    };
-    let row_weights = data.row_weights.as_ref().map(|values| arena.add(&bits(values)));
-    let norms = arena.add(&bits(&data.norms));
-    let upstream = match manner.upstream {
-        Up::One => None,
-        Up::Scalar(value) => Some(arena.add(&[value.to_bits()])),
-        Up::PerRow => Some(arena.add(&bits(&data.upstream))),
-    };
-    let in_place = manner.storage == Storage::InPlace;
-    let gradient_gap = if in_place { manner.gaps.0 } else { manner.gaps.1 };
-    let empty = vec![f32::from_bits(GUARD); rows * classes];
-    let gradient = match in_place {
-        true => logits.clone(),
-        false => matrix(&mut arena, manner.gradient(), &empty, gradient_gap),
-    };
-    let class_scale = manner.class_scale.then(|| arena.add(&vec![GUARD; classes]));
-    let loss = arena.add(&[GUARD]);
-    let fields: Vec<usize> = (0..4).map(|_| arena.add(&vec![GUARD; rows])).collect();
-    arena.upload(kernels);
-
-    let views =
-        |ranges: &[usize]| -> Vec<View<'_>> { ranges.iter().map(|&range| arena.view(range)).collect() };
-    let (logit_views, dense_views, gradient_views) = (views(&logits), views(&dense_input), views(&gradient));
-    let gate_views = views(&gates_input);
-    let targets = match data.kind {
-        TargetKind::Hard => TargetViews::Hard(arena.view(labels)),
-        TargetKind::Mixed => TargetViews::Mixed {
-            first: arena.view(labels),
-            second: arena.view(second),
-            lambda: arena.view(lambda),
-        },
-        TargetKind::MultiHot => TargetViews::MultiHot(matrix_view(&dense_views)),
-        _ => TargetViews::Soft(matrix_view(&dense_views)),
-    };
-    let mut inputs = Inputs::new(matrix_view(&logit_views), targets);
-    inputs.row_weights = row_weights.map(|range| arena.view(range));
-    inputs.feature_norms = brings.norms.then(|| arena.view(norms));
-    inputs.gates = brings.gates.then(|| matrix_view(&gate_views));
-    let outputs = Outputs {
-        loss: Some(arena.view(loss)),
-        row_loss: Some(arena.view(fields[0])),
-        log_sum_exp: brings.statistics.then(|| arena.view(fields[1])),
-        target_probability: brings.statistics.then(|| arena.view(fields[2])),
-        argmax: manner.argmax.then(|| arena.view(fields[3])),
-    };
-    let gradient_view = (!in_place).then(|| matrix_view(&gradient_views));
-    let class_scale_view = class_scale.map(|range| arena.view(range));
-    let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    match manner.mode {
-        Mode::ForwardBackward => {
-            plan.encode_forward(&mut encoder, &inputs, &outputs)?;
-            let upstream = upstream.map(|range| arena.view(range));
-            plan.encode_backward(&mut encoder, &inputs, upstream, gradient_view, class_scale_view)?;
-        }
-        _ => plan.encode_loss_and_grad(&mut encoder, &inputs, gradient_view, class_scale_view, &outputs)?,
-    }
-    kernels.queue().submit([encoder.finish()]);
-    let mut written = fields.clone();
-    written.push(loss);
-    written.extend(gradient.iter().copied());
-    written.extend(class_scale);
-    let parts = arena.read(kernels, &written);
-    let heights = manner.blocks(rows);
-    let gradients = gradient
-        .iter()
-        .zip(heights)
-        .flat_map(|(&range, height)| dense(manner.gradient(), &parts[range], height, classes, gradient_gap));
-    Ok(Got {
-        loss: f32::from_bits(parts[loss][0]),
-        row_loss: floats(&parts[fields[0]]),
-        log_sum_exp: if brings.statistics { floats(&parts[fields[1]]) } else { Vec::new() },
-        probability: if brings.statistics { floats(&parts[fields[2]]) } else { Vec::new() },
-        argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
-        gradient: gradients.collect(),
-        class_scale: class_scale.map(|range| floats(&parts[range])),
-        status: plan.status().err(),
-    })
+    pass_of(kernels, plan, &Given::new(data.batch(spec), &data.upstream), manner)
 }
 
 /// Kernels on a device without any feature.

@@ -1,9 +1,9 @@
 //! Grouped losses on the adapter: specs, batches, runs in every manner.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use crate::gpu::{Arena, GUARD, Got, Manner, Up, bits, blocks, dense, floats, ints, matrix_view};
+use crate::gpu::{Given, Got, Manner, pass_of};
 use crate::inputs::Draws;
-use longtail::gpu::{Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, Storage, TargetViews, View};
+use longtail::gpu::{Kernels, Plan, PlanRequest};
 use longtail::grouped::{Child, GroupReduction, Segment, Taxonomy};
 use longtail::random::DrawSource;
 use longtail::{Batch, Element, GroupedLoss, Reduction, Targets};
@@ -234,72 +234,5 @@ pub fn run(
 
 /// Runs one batch through a plan. Panics if a byte is written that should not be.
 pub fn pass(kernels: &Kernels, plan: &Plan, data: &Data, manner: Manner) -> longtail::Result<Got> {
-    let (rows, columns) = (data.rows, data.columns);
-    let mut arena = Arena::new(manner.storage != Storage::Separate);
-    let matrix = |arena: &mut Arena, element, values: &[f32], gap| -> Vec<usize> {
-        blocks(element, values, &manner, rows, gap).iter().map(|block| arena.add(block)).collect()
-    };
-    let logits = matrix(&mut arena, manner.elements.0, &data.logits, manner.gaps.0);
-    let labels = arena.add(&ints(&data.labels));
-    let gates = data.gates.as_ref().map(|values| matrix(&mut arena, Element::F32, values, 0));
-    let row_weights = data.row_weights.as_ref().map(|values| arena.add(&bits(values)));
-    let upstream = match manner.upstream {
-        Up::One => None,
-        Up::Scalar(value) => Some(arena.add(&[value.to_bits()])),
-        Up::PerRow => Some(arena.add(&bits(&data.upstream))),
-    };
-    let in_place = manner.storage == Storage::InPlace;
-    let gap = if in_place { manner.gaps.0 } else { manner.gaps.1 };
-    let empty = vec![f32::from_bits(GUARD); rows * columns];
-    let gradient = match in_place {
-        true => logits.clone(),
-        false => matrix(&mut arena, manner.gradient(), &empty, gap),
-    };
-    let loss = arena.add(&[GUARD]);
-    let fields: Vec<usize> = (0..4).map(|_| arena.add(&vec![GUARD; rows])).collect();
-    arena.upload(kernels);
-    let views =
-        |ranges: &[usize]| -> Vec<View<'_>> { ranges.iter().map(|&range| arena.view(range)).collect() };
-    let (logit_views, gradient_views) = (views(&logits), views(&gradient));
-    let gate_views = gates.as_deref().map(views);
-    let mut inputs = Inputs::new(matrix_view(&logit_views), TargetViews::Hard(arena.view(labels)));
-    inputs.row_weights = row_weights.map(|range| arena.view(range));
-    inputs.gates = gate_views.as_deref().map(matrix_view);
-    let outputs = Outputs {
-        loss: Some(arena.view(loss)),
-        row_loss: Some(arena.view(fields[0])),
-        log_sum_exp: Some(arena.view(fields[1])),
-        target_probability: Some(arena.view(fields[2])),
-        argmax: manner.argmax.then(|| arena.view(fields[3])),
-    };
-    let gradient_view = (!in_place).then(|| matrix_view(&gradient_views));
-    let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    match manner.mode {
-        Mode::ForwardBackward => {
-            plan.encode_forward(&mut encoder, &inputs, &outputs)?;
-            let upstream = upstream.map(|range| arena.view(range));
-            plan.encode_backward(&mut encoder, &inputs, upstream, gradient_view, None)?;
-        }
-        _ => plan.encode_loss_and_grad(&mut encoder, &inputs, gradient_view, None, &outputs)?,
-    }
-    kernels.queue().submit([encoder.finish()]);
-    let mut written = fields.clone();
-    written.push(loss);
-    written.extend(gradient.iter().copied());
-    let parts = arena.read(kernels, &written);
-    let heights = manner.blocks(rows);
-    let gradients = gradient
-        .iter()
-        .zip(heights)
-        .flat_map(|(&range, height)| dense(manner.gradient(), &parts[range], height, columns, gap));
-    Ok(Got {
-        loss: f32::from_bits(parts[loss][0]),
-        row_loss: floats(&parts[fields[0]]),
-        log_sum_exp: floats(&parts[fields[1]]),
-        probability: floats(&parts[fields[2]]),
-        argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
-        gradient: gradients.collect(),
-        class_scale: None,
-        status: plan.status().err(),
-    })
+    pass_of(kernels, plan, &Given::new(data.batch(&data.logits), &data.upstream), manner)
 }

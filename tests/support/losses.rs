@@ -1,9 +1,9 @@
 //! Batches of losses beyond the softmax family run through plans with buffers laid out in every way.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use crate::gpu::{Arena, GUARD, Got, Manner, Up, bits, blocks, dense, floats, ints, matrix_view};
+use crate::gpu::{Given, Got, Manner, Up, pass_of};
 use crate::inputs::Draws;
-use longtail::gpu::{Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, Storage, TargetViews, View};
+use longtail::gpu::{Kernels, Mode, Plan, PlanRequest, Storage};
 use longtail::{Batch, Element, Loss, Targets, Upstream};
 
 /// A loss with a batch.
@@ -135,86 +135,10 @@ impl Problem {
 
     /// Runs through a plan. Panics if a byte is written that should not be.
     pub fn pass(&self, kernels: &Kernels, plan: &Plan, manner: Manner) -> longtail::Result<Got> {
-        let rows = self.rows;
-        let mut arena = Arena::new(manner.storage != Storage::Separate);
-        let matrix = |arena: &mut Arena, element, values: &[f32], gap| -> Vec<usize> {
-            blocks(element, values, &manner, rows, gap).iter().map(|block| arena.add(block)).collect()
-        };
-        let logits = matrix(&mut arena, manner.elements.0, &self.logits, manner.gaps.0);
-        let labels = arena.add(&ints(&self.labels));
-        let mixed =
-            self.mixed.as_ref().map(|(second, lambda)| (arena.add(&ints(second)), arena.add(&bits(lambda))));
-        let teacher = self.teacher.as_ref().map(|(values, _)| matrix(&mut arena, Element::F32, values, 0));
-        let row_weights = self.row_weights.as_ref().map(|values| arena.add(&bits(values)));
-        let upstream = match manner.upstream {
-            Up::One => None,
-            Up::Scalar(value) => Some(arena.add(&[value.to_bits()])),
-            Up::PerRow => Some(arena.add(&bits(&self.upstream))),
-        };
-        let in_place = manner.storage == Storage::InPlace;
-        let gap = if in_place { manner.gaps.0 } else { manner.gaps.1 };
-        let empty = vec![f32::from_bits(GUARD); rows * self.classes];
-        let before = self.old.as_ref().unwrap_or(&empty);
-        let gradient = match in_place {
-            true => logits.clone(),
-            false => matrix(&mut arena, manner.gradient(), before, gap),
-        };
-        let loss = arena.add(&[GUARD]);
-        let fields: Vec<usize> = (0..4).map(|_| arena.add(&vec![GUARD; rows])).collect();
-        arena.upload(kernels);
-
-        let views =
-            |ranges: &[usize]| -> Vec<View<'_>> { ranges.iter().map(|&range| arena.view(range)).collect() };
-        let (logit_views, gradient_views) = (views(&logits), views(&gradient));
-        let teacher_views = teacher.as_deref().map(views);
-        let targets = match mixed {
-            None => TargetViews::Hard(arena.view(labels)),
-            Some((second, lambda)) => TargetViews::Mixed {
-                first: arena.view(labels),
-                second: arena.view(second),
-                lambda: arena.view(lambda),
-            },
-        };
-        let mut inputs = Inputs::new(matrix_view(&logit_views), targets);
-        inputs.row_weights = row_weights.map(|range| arena.view(range));
-        inputs.teacher = teacher_views.as_deref().map(matrix_view);
-        let outputs = Outputs {
-            loss: Some(arena.view(loss)),
-            row_loss: Some(arena.view(fields[0])),
-            log_sum_exp: Some(arena.view(fields[1])),
-            target_probability: Some(arena.view(fields[2])),
-            argmax: manner.argmax.then(|| arena.view(fields[3])),
-        };
-        let gradient_view = (!in_place).then(|| matrix_view(&gradient_views));
-        let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        match manner.mode {
-            Mode::ForwardBackward => {
-                plan.encode_forward(&mut encoder, &inputs, &outputs)?;
-                let upstream = upstream.map(|range| arena.view(range));
-                plan.encode_backward(&mut encoder, &inputs, upstream, gradient_view, None)?;
-            }
-            _ => plan.encode_loss_and_grad(&mut encoder, &inputs, gradient_view, None, &outputs)?,
-        }
-        kernels.queue().submit([encoder.finish()]);
-        let mut written = fields.clone();
-        written.push(loss);
-        written.extend(gradient.iter().copied());
-        let parts = arena.read(kernels, &written);
-        let heights = manner.blocks(rows);
-        let gradients = gradient
-            .iter()
-            .zip(heights)
-            .flat_map(|(&range, height)| dense(manner.gradient(), &parts[range], height, self.classes, gap));
-        Ok(Got {
-            loss: f32::from_bits(parts[loss][0]),
-            row_loss: floats(&parts[fields[0]]),
-            log_sum_exp: floats(&parts[fields[1]]),
-            probability: floats(&parts[fields[2]]),
-            argmax: if manner.argmax { parts[fields[3]].clone() } else { Vec::new() },
-            gradient: gradients.collect(),
-            class_scale: None,
-            status: plan.status().err(),
-        })
+        let mut batch = self.batch(&self.logits);
+        batch.teacher = self.teacher.as_ref().map(|(values, _)| &values[..]);
+        let old = self.old.as_deref();
+        pass_of(kernels, plan, &Given { old, ..Given::new(batch, &self.upstream) }, manner)
     }
 }
 

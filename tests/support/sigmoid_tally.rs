@@ -1,9 +1,9 @@
 //! Comparing batches of the sigmoid family with the reference, and counting them.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use crate::gpu::{Brings, Got, Manner, Up, pass_of, request};
+use crate::gpu::{Given, Got, Manner, Up, pass_of, request};
 use crate::inputs::Data;
-use crate::sigmoid_cases::{takes_gates, wide};
+use crate::sigmoid_cases::{narrow, wide};
 use crate::sigmoid_keys::Known;
 use crate::sigmoid_tolerance::{self, Bounds};
 use crate::tolerance::{Worst, worst};
@@ -47,8 +47,8 @@ pub fn pass(
     data: &Data,
     manner: Manner,
 ) -> longtail::Result<Got> {
-    let brings = Brings { gates: takes_gates(spec), ..Brings::default() };
-    pass_of(kernels, plan, data, manner, brings)
+    let given = Given { statistics: false, ..Given::new(narrow(spec, data), &data.upstream) };
+    pass_of(kernels, plan, &given, manner)
 }
 
 /// The worst element of everything that a pass gives, accumulated gradients among it.
