@@ -4,6 +4,7 @@
 //! [`Loss`](crate::Loss) for a shape; the [`Plan`] records passes into the caller's encoder.
 //! [`Context`] is the convenience for slices.
 
+mod blocks;
 mod choice;
 mod context;
 mod counts;

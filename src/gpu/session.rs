@@ -1,7 +1,8 @@
 //! A plan with buffers of its own, for batches in slices.
 
+use super::blocks::{Blocks, blocks_for, upload};
 use super::kernels::Kernels;
-use super::plan::{Matrix, Plan, storage};
+use super::plan::{Plan, storage};
 use super::readback;
 use super::request::{Mode, PlanRequest};
 use super::shader::Storage;
@@ -63,45 +64,6 @@ pub struct Session {
     rows: wgpu::Buffer,
 }
 
-/// A contiguous matrix in a buffer for each block of rows.
-#[derive(Debug)]
-struct Blocks {
-    element: Element,
-    /// Elements and buffer of each block.
-    parts: Vec<(usize, wgpu::Buffer)>,
-}
-
-impl Blocks {
-    fn new(kernels: &Kernels, label: &str, element: Element, classes: u64, blocks: &[usize]) -> Self {
-        let matrix = Matrix { stride: classes, bytes: element.bytes() };
-        let part = |&rows: &usize| {
-            let size = matrix.size(rows as u64, classes).unwrap_or(u64::MAX).max(4);
-            let elements = rows.saturating_mul(usize::try_from(classes).unwrap_or(usize::MAX));
-            (elements, storage(kernels, label, size))
-        };
-        Self { element, parts: blocks.iter().map(part).collect() }
-    }
-
-    fn views(&self) -> Vec<View<'_>> {
-        let bytes = |elements: usize| (self.element.bytes() * elements as u64).next_multiple_of(4);
-        self.parts.iter().map(|(elements, buffer)| View::new(buffer, 0, bytes(*elements))).collect()
-    }
-
-    fn write(&self, kernels: &Kernels, values: &[f32]) -> Result<()> {
-        let mut rest = values;
-        for (elements, buffer) in &self.parts {
-            let (part, after) = rest.split_at_checked(*elements).unwrap_or((rest, &[]));
-            rest = after;
-            let mut bytes = self.element.encode(part);
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            if !bytes.is_empty() {
-                upload(kernels, buffer, &bytes)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The blocks of a session's matrices as views.
 struct Views<'a> {
     logits: Vec<View<'a>>,
@@ -117,13 +79,6 @@ impl Views<'_> {
     fn gradient(&self) -> Option<MatrixView<'_>> {
         self.gradient.as_deref().map(MatrixView::Blocks)
     }
-}
-
-fn upload(kernels: &Kernels, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-    kernels.scoped("uploading a batch", || {
-        kernels.queue.write_buffer(buffer, 0, bytes);
-        Ok(())
-    })
 }
 
 impl Session {
@@ -428,11 +383,7 @@ impl Session {
         let size = usize::try_from(rows).unwrap_or(0);
         let field = |index: usize| outputs.get(index * size..(index + 1) * size).unwrap_or(&[]);
         let statistics = self.loss.has_statistics();
-        let mut gradient = Vec::new();
-        for (elements, _) in &result.parts {
-            let part = result.element.decode(next());
-            gradient.extend_from_slice(part.get(..*elements).unwrap_or(&part));
-        }
+        let gradient = result.decode(std::iter::repeat_with(&mut next));
         Ok(Output {
             loss: readback::words::<f32>(outputs.get(4 * size..).unwrap_or(&[]))
                 .first()
@@ -454,27 +405,4 @@ impl Session {
             },
         })
     }
-}
-
-/// Rows of each block, so that every matrix's block fits a buffer.
-fn blocks_for(kernels: &Kernels, request: &PlanRequest, dense: bool) -> Result<Vec<usize>> {
-    let allowed = kernels.device.limits().max_buffer_size / 4 * 4;
-    let bytes = if dense { 4 } else { request.logits.bytes() };
-    let row = bytes.saturating_mul(request.classes as u64).max(1);
-    let most = usize::try_from(allowed / row).unwrap_or(usize::MAX);
-    if most == 0 {
-        return Err(Error::Limit {
-            what: "one row of logits (bytes in one buffer)".into(),
-            needed: row,
-            allowed,
-            cure: "request the device with a higher max_buffer_size",
-        });
-    }
-    let whole = request.rows / most;
-    let rest = request.rows % most;
-    let mut blocks = vec![most; whole];
-    if rest > 0 || blocks.is_empty() {
-        blocks.push(rest);
-    }
-    Ok(blocks)
 }
