@@ -15,6 +15,7 @@ fn processor_time() -> Duration {
 }
 
 /// Submits what `record` records, `times` over in one compute pass, and waits.
+#[allow(dead_code, reason = "each bench uses a part")]
 pub fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Duration {
     timed_encoder(context, |encoder| {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

@@ -13,6 +13,18 @@ const SHARE: u32 = WG / ROOTS;
 // Tiles whose classes are added up apart: long rows lose fewer digits.
 const STRETCH: u32 = 8u;
 
+// A class from its product. Beyond the window's last one it is masked and no target.
+fn fold_class(row: Row, lengths: Lengths, j: u32, factor: f32, product: F, threshold: F, scan: ptr<function, Scan>) -> Entry {
+  let inside = is_inside(j);
+  let z = select(F(-bitcast<f32>(window.infinity)), logits_of(row, lengths, j, factor, product), inside);
+  scan_logit(scan, z, j);
+  var entry = visit(row, j, z, threshold).entry;
+  if (HAS_DENSE) {
+    entry.tau = select(F(0.0), entry.tau, inside);
+  }
+  return entry;
+}
+
 // Adds the tile on chip, whose first class is `first`.
 fn fold_tile(
   row: Row,
@@ -23,36 +35,15 @@ fn fold_tile(
   mass: ptr<function, Mass>,
   scan: ptr<function, Scan>,
 ) {
-  let root = thread % ROOTS;
-  for (var c = 4u * (thread / ROOTS); c < GROUP_N; c += 4u * SHARE) {
-    let j = first + c;
-    let at = c * ROOTS + root;
+  for (var column = 4u * (thread / ROOTS); column < GROUP_N; column += 4u * SHARE) {
+    let j = first + column;
+    let at = column * ROOTS + thread % ROOTS;
     let factors = late_b(j);
-    if (j + 3u < window.classes) {
-      let a = logits_of(row, lengths, j, factors.x, products[at]);
-      let b = logits_of(row, lengths, j + 1u, factors.y, products[at + ROOTS]);
-      let c = logits_of(row, lengths, j + 2u, factors.z, products[at + 2u * ROOTS]);
-      let d = logits_of(row, lengths, j + 3u, factors.w, products[at + 3u * ROOTS]);
-      scan_logit(scan, a, j);
-      scan_logit(scan, b, j + 1u);
-      scan_logit(scan, c, j + 2u);
-      scan_logit(scan, d, j + 3u);
-      add_classes(
-        mass,
-        visit(row, j, a, threshold).entry,
-        visit(row, j + 1u, b, threshold).entry,
-        visit(row, j + 2u, c, threshold).entry,
-        visit(row, j + 3u, d, threshold).entry,
-      );
-    } else {
-      for (var i = 0u; i < 4u; i++) {
-        if (is_inside(j + i)) {
-          let z = logits_of(row, lengths, j + i, factors[i], products[at + i * ROOTS]);
-          scan_logit(scan, z, j + i);
-          add_class(mass, visit(row, j + i, z, threshold).entry);
-        }
-      }
-    }
+    let a = fold_class(row, lengths, j, factors.x, products[at], threshold, scan);
+    let b = fold_class(row, lengths, j + 1u, factors.y, products[at + ROOTS], threshold, scan);
+    let c = fold_class(row, lengths, j + 2u, factors.z, products[at + 2u * ROOTS], threshold, scan);
+    let d = fold_class(row, lengths, j + 3u, factors.w, products[at + 3u * ROOTS], threshold, scan);
+    add_classes(mass, a, b, c, d);
   }
 }
 
@@ -86,11 +77,13 @@ fn found_with_slot(slot: u32, row: Row, found: Found) -> Found {
 
 fn run(id: vec3<u32>, count: vec3<u32>, thread: u32) {
   let index = linear_workgroup(id, count);
-  let block = index / window.pieces;
-  if (block * GROUP_M >= window.rows) {
+  // Neighbours have the same classes, whose weights are read while they are near.
+  let blocks = (window.rows + GROUP_M - 1u) / GROUP_M;
+  let slot = index / blocks;
+  if (slot >= window.pieces) {
     return;
   }
-  let slot = index % window.pieces;
+  let block = index % blocks;
   let row = open_row(block * ROOTS + thread % ROOTS);
   let lengths = open_lengths(row);
   var threshold = F(POS_MAX);
