@@ -40,7 +40,12 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(context: &'a Context, head: &str, loss: &str, (rows, dim, classes): (usize, usize, usize)) -> Self {
+    fn new(
+        context: &'a Context,
+        head: &str,
+        loss: &str,
+        (rows, dim, classes): (usize, usize, usize),
+    ) -> Self {
         let kernels = context.kernels();
         let head = (method::find_head(head).expect("is in the table").build)();
         let counts: Vec<u64> = (1..=classes as u64).map(|rank| 1 + 100_000 / rank).collect();

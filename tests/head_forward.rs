@@ -155,7 +155,8 @@ fn every_target() {
 fn fifty_thousand_classes() {
     let kernels = context().kernels();
     let case = ForwardCase::new(Head::cosine(16.0), HeadRequest::new(5, 50_000, 16), 3);
-    for (loss, kind) in [(seesaw(50_000), TargetKind::Hard), (SoftmaxLoss::cross_entropy(), TargetKind::Soft)] {
+    for (loss, kind) in [(seesaw(50_000), TargetKind::Hard), (SoftmaxLoss::cross_entropy(), TargetKind::Soft)]
+    {
         case.check(kernels, "50,000 classes", &loss, kind, 0);
     }
     report(2, 2);

@@ -47,10 +47,11 @@ fn of_loss(targets: TargetKind, terms: InnerTerms, tile: Tile) -> Vec<FoldKey> {
     let loss = |driver| KernelKey { terms, ..KernelKey::new(driver, targets, 1) };
     let mut looks = vec![Look::Final];
     looks.extend((terms.compensation && terms.floor).then_some(Look::Raw));
+    // The largest logit is found beside all else, not by itself.
+    let argmax = terms.bias == terms.class_scale;
     let mut keys: Vec<FoldKey> = looks
         .into_iter()
-        .flat_map(|look| BOTH.map(|argmax| KernelKey { look, argmax, ..loss(Driver::Partial) }))
-        .map(|loss| over(loss, tile))
+        .map(|look| over(KernelKey { look, argmax, ..loss(Driver::Partial) }, tile))
         .collect();
     keys.extend((targets != TargetKind::Soft).then(|| over(loss(Driver::LabelLogits), tile)));
     keys
@@ -82,13 +83,21 @@ pub fn all() -> Vec<FoldKey> {
             keys.extend(of_loss(targets, terms, Tile::direct(4, 2, 4)));
         }
     }
-    let rich = InnerTerms { mitigation: true, compensation: true, floor: true, dense: true, ..InnerTerms::default() };
+    let rich = InnerTerms {
+        mitigation: true,
+        compensation: true,
+        floor: true,
+        dense: true,
+        ..InnerTerms::default()
+    };
     let rich = |tile| of_loss(TargetKind::Hard, rich, tile);
     for terms in head_terms() {
         for factors in [[false, false], [true, false], [false, true], [true, true]] {
             // A distance has factors.
             if !terms.distance || factors == [true, true] {
-                keys.extend(rich(Tile::direct(4, 1, 1)).into_iter().map(|key| FoldKey { terms, factors, ..key }));
+                let keys_of =
+                    rich(Tile::direct(4, 1, 1)).into_iter().filter(|key| key.loss.look == Look::Final);
+                keys.extend(keys_of.map(|key| FoldKey { terms, factors, ..key }));
             }
         }
     }

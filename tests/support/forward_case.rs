@@ -51,7 +51,8 @@ impl ForwardCase {
         let weights = case.weights.values.iter().map(|w| rounded(elem, w / spread)).collect();
         case.weights = Matrix::new(request.weights, classes, dim, weights);
         let mut draws = Draws::new(seed ^ 0xf02d);
-        let second = (0..rows).map(|row| if row % 7 == 2 { -100 } else { draws.below(classes) as i32 }).collect();
+        let second =
+            (0..rows).map(|row| if row % 7 == 2 { -100 } else { draws.below(classes) as i32 }).collect();
         let lambda = (0..rows).map(|_| draws.unit()).collect();
         let soft = (0..rows * classes).map(|_| draws.unit() / classes as f32).collect();
         let gates = (0..rows * classes).map(|_| f32::from(draws.below(4) != 0)).collect();
@@ -106,8 +107,8 @@ impl ForwardCase {
         let ints = |values: &[i32]| values.iter().map(|value| *value as u32).collect::<Vec<_>>();
         let features = arena.add(&self.head.features.words());
         let weights = arena.add(&self.head.weights.words());
-        let [bias, class_scale, centre] =
-            [&self.head.bias, &self.head.class_scale, &self.head.centre].map(|values| arena.add(&narrow(values)));
+        let [bias, class_scale, centre] = [&self.head.bias, &self.head.class_scale, &self.head.centre]
+            .map(|values| arena.add(&narrow(values)));
         let [labels, second] = [&self.head.labels, &self.second].map(|values| arena.add(&ints(values)));
         let [lambda, soft, gates, row_weights] =
             [&self.lambda, &self.soft, &self.gates, &self.row_weights].map(|values| arena.add(&bits(values)));
@@ -142,8 +143,7 @@ impl ForwardCase {
             argmax: some(outputs[3]),
             ..Outputs::default()
         };
-        let mut encoder =
-            kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         plan.encode_forward(&mut encoder, &views, &written).unwrap();
         kernels.queue().submit([encoder.finish()]);
         let status = plan.loss().status().err();
@@ -154,7 +154,8 @@ impl ForwardCase {
 
     pub fn expected(&self, spec: &HeadLoss, kind: TargetKind) -> reference::HeadOutput {
         let norms = self.norms();
-        let mut batch = HeadBatch::new(self.head.input(), self.targets(kind)).with_row_weights(&self.row_weights);
+        let mut batch =
+            HeadBatch::new(self.head.input(), self.targets(kind)).with_row_weights(&self.row_weights);
         batch.gates = Self::given(spec).then_some(self.gates.as_slice());
         batch.feature_norms = spec.loss.influence.is_some().then_some(norms.as_slice());
         reference::head(spec, &batch, Upstream::One).unwrap()
@@ -165,7 +166,8 @@ impl ForwardCase {
         let HeadRequest { rows, classes, .. } = self.head.request;
         let want = self.expected(spec, kind);
         let bounds = self.head.logit_bounds();
-        let largest = spec.loss.class_scale.iter().flatten().fold(1.0, |largest: f64, scale| largest.max(scale.abs()));
+        let largest =
+            spec.loss.class_scale.iter().flatten().fold(1.0, |largest: f64, scale| largest.max(scale.abs()));
         let scale = spec.loss.scale * largest;
         let r = E * (64.0 + 8.0 * (classes as f64).sqrt());
         let mut worst = (0.0, String::new());

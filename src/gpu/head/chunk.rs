@@ -79,7 +79,9 @@ impl Chunk {
             moved: moved.transpose()?,
             norms: norms.transpose()?,
             tiles: match request.logits {
-                true => ranges.iter().map(|range| Tile::new(parts, &tile_rows, range)).collect::<Result<_>>()?,
+                true => {
+                    ranges.iter().map(|range| Tile::new(parts, &tile_rows, range)).collect::<Result<_>>()?
+                }
                 false => Vec::new(),
             },
             close_features: close_features.transpose()?,

@@ -179,13 +179,16 @@ impl Fold {
             let key = HeadKey { shared: request.shared, ..key };
             let groups = len.div_ceil(key.workgroup as usize) as u64;
             let step = Step::new(&uniforms, key, range.params, groups)?;
-            let numbers = state(kernels, "what classes bring to their logits", (CLASS_FACTORS + parts) * len)?;
+            let numbers =
+                state(kernels, "what classes bring to their logits", (CLASS_FACTORS + parts) * len)?;
             Ok(numbers.map(|numbers| (numbers, step)))
         };
         let classes = ranges.iter().map(of_range).collect::<Result<_>>()?;
         let of_window = |window: &LossWindow| {
-            let missing = Error::Unexpected { what: "a window without its chunk", planned: "for all of them" };
-            let (Some(chunk), Some(range)) = (chunks.get(window.block), ranges.get(window.class_range)) else {
+            let missing =
+                Error::Unexpected { what: "a window without its chunk", planned: "for all of them" };
+            let (Some(chunk), Some(range)) = (chunks.get(window.block), ranges.get(window.class_range))
+            else {
                 return Err(missing);
             };
             let first = usize::try_from(window.first_row).unwrap_or(usize::MAX);
@@ -230,6 +233,10 @@ impl Fold {
         self.uniforms.bytes() + self.classes.iter().flatten().map(|(buffer, _)| buffer.size()).sum::<u64>()
     }
 
+    /// The keys of what puts classes' numbers together.
+    pub(super) fn keys(&self) -> impl Iterator<Item = HeadKey> {
+        self.classes.iter().flatten().map(|(_, step)| step.key())
+    }
 
     /// Sets scale and margin, for passes submitted from now on.
     pub(super) fn update(&mut self, head: &Head) -> Result<()> {

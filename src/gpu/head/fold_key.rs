@@ -40,9 +40,12 @@ impl FoldKey {
     pub(super) fn tiles(software: bool) -> [Tile; 4] {
         match software {
             true => [Tile::broadcast(), Tile::direct(8, 2, 4), Tile::direct(4, 2, 4), Tile::direct(4, 1, 1)],
-            false => {
-                [Tile::staged(8, 8, 4, 8), Tile::staged(4, 8, 8, 8), Tile::staged(4, 4, 8, 8), Tile::direct(4, 1, 1)]
-            }
+            false => [
+                Tile::staged(8, 8, 4, 8),
+                Tile::staged(4, 8, 8, 8),
+                Tile::staged(4, 4, 8, 8),
+                Tile::direct(4, 1, 1),
+            ],
         }
     }
 
@@ -226,8 +229,10 @@ impl FoldKey {
                 _ => continue,
             };
             let access = if access == Access::Read { "read" } else { "read_write" };
-            let _ =
-                writeln!(text, "@group(0) @binding({number}) var<storage, {access}> {name}: array<{element}>;");
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({number}) var<storage, {access}> {name}: array<{element}>;"
+            );
         }
         if !self.draws() {
             // Nothing is drawn: the generator's key is of no interest.

@@ -1,5 +1,6 @@
 //! A head and the loss on its logits in one step, without N x K.
 
+use super::HeadKey;
 use super::fold::{self, Fold, FoldOperands};
 use super::loss_request::{HeadLossRequest, HeadLossViews};
 use super::plan::HeadPlan;
@@ -303,7 +304,10 @@ impl HeadLossPlan {
             (None, Some(_)) => return Ok(Vec::new()),
             (Some(scratch), None) => scratch,
             (None, None) => {
-                return Err(Error::Missing { what: "the scratch buffer", needed_by: "a plan with a way back" });
+                return Err(Error::Missing {
+                    what: "the scratch buffer",
+                    needed_by: "a plan with a way back",
+                });
             }
             (Some(_), Some(_)) => {
                 return Err(Error::Unexpected {
@@ -345,6 +349,11 @@ impl HeadLossPlan {
     /// The loss's plan: its kernels, counts and status.
     pub fn loss(&self) -> &Plan {
         &self.loss
+    }
+
+    /// The keys of the head's kernels; products and norms come on top, and the loss's kernels are its plan's.
+    pub fn head_keys(&self) -> Vec<HeadKey> {
+        self.head.keys().into_iter().chain(self.fold.iter().flat_map(Fold::keys)).collect()
     }
 
     /// The head's plan.

@@ -232,7 +232,9 @@ impl Passes for SoftmaxPasses {
         let RowChoice { lanes, workgroup, chip, split, .. } = core.choice;
         if core.extent.computed.is_some() {
             let slots = core.cut.slots;
-            return format!("logits computed on chip, rows shared by {slots} workgroups of {workgroup} threads each");
+            return format!(
+                "logits computed on chip, rows shared by {slots} workgroups of {workgroup} threads each"
+            );
         }
         let manner = match (&self.steps.rows, chip) {
             (RowSteps::Split(_), _) => format!("shared by {} workgroups each", core.cut.slots.max(split)),
