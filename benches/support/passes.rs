@@ -1,4 +1,5 @@
 //! Compute passes by the clock: processor time on software adapters, wall time elsewhere.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ fn processor_time() -> Duration {
 }
 
 /// Submits what `record` records, `times` over in one compute pass, and waits.
-#[allow(dead_code, reason = "each bench uses a part")]
 pub fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Duration {
     timed_encoder(context, |encoder| {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
