@@ -4,10 +4,6 @@
 // TWO_STEP, for the raw mass; then, once `threshold` has run, AGAIN for the compensated one. The pieces in which no
 // class lies above the threshold are not read again, unless the label's counts were not known the first time.
 
-fn store_slot(slot: u32, field: u32, row: Row, bits: U) {
-  store_saved(slot_field(slot, field), row.rows, bits, row.live);
-}
-
 fn piece_changes(slot: u32, row: Row, threshold: F) -> bool {
   if (!AGAIN || SHARDED) {
     return true;
@@ -33,30 +29,11 @@ fn partial_rows(thread: u32, group: u32, piece: u32) {
   if (TWO_STEP) {
     top = max_over_workgroup(thread, first.top);
   }
-  let bad = any_over_workgroup(thread, has_bad_logit(first.scan));
-  var index = U(0u);
-  var best = F(NEG_MAX);
-  if (WANT_ARGMAX) {
-    best = max_over_workgroup(thread, first.scan.best);
-    index = argmax_over_workgroup(thread, first.scan.best, first.scan.index) + U(window.first_class);
-  }
+  let found = found_over_workgroup(thread, first.scan);
   if (thread == 0u) {
-    store_slot(slot, SLOT_MAX, row, bits_of(total.max));
-    store_slot(slot, SLOT_SUM, row, bits_of(total.sum));
+    store_part(slot, row, total, found);
     if (TWO_STEP) {
-      store_slot(slot, SLOT_RAW, row, bits_of(total.raw));
       store_slot(slot, SLOT_TOP, row, bits_of(top));
-    }
-    if (HAS_DENSE) {
-      store_slot(slot, SLOT_WEIGHT, row, bits_of(total.weight));
-      store_slot(slot, SLOT_CROSS, row, bits_of(total.cross));
-    }
-    if (!AGAIN) {
-      store_slot(slot, SLOT_BAD, row, select(U(0u), U(1u), bad));
-    }
-    if (WANT_ARGMAX) {
-      store_slot(slot, SLOT_BEST, row, bits_of(best));
-      store_slot(slot, SLOT_INDEX, row, index);
     }
   }
 }

@@ -67,7 +67,7 @@ fn label_logit(row: Row, label: I) -> F {
   if (HAS_BIAS) {
     bias = load_class_at(COLUMN_BIAS, j);
   }
-  let z = load_logits_at(row.logits, j);
+  let z = label_column(row, j);
   var v = z * scale;
   if (HAS_BIAS) {
     v += bias;

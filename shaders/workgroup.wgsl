@@ -1,5 +1,6 @@
 // Merging over the threads of a workgroup: a tree in workgroup memory, the same order on every run.
-// WG is a power of two. Every slot is written before it is read.
+// WG is a power of two. Every slot is written before it is read. Most kernels have one tree for all threads; with ROOTS
+// of them, a power of two, thread t has a part of tree t % ROOTS.
 
 var<workgroup> tree_max: array<F, WG>;
 var<workgroup> tree_sum: array<F, WG>;
@@ -37,27 +38,27 @@ fn merge_over_workgroup(thread: u32, mine: Mass) -> Mass {
   workgroupBarrier();
   put_mass(thread, mine);
   workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+  for (var half = WG / 2u; half >= ROOTS; half = half / 2u) {
     if (thread < half) {
       total = merge(total, take_mass(thread + half));
       put_mass(thread, total);
     }
     workgroupBarrier();
   }
-  return settled(take_mass(0u));
+  return settled(take_mass(thread % ROOTS));
 }
 
 fn max_over_workgroup(thread: u32, mine: F) -> F {
   workgroupBarrier();
   tree_max[thread] = mine;
   workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+  for (var half = WG / 2u; half >= ROOTS; half = half / 2u) {
     if (thread < half) {
       tree_max[thread] = max(tree_max[thread], tree_max[thread + half]);
     }
     workgroupBarrier();
   }
-  return tree_max[0];
+  return tree_max[thread % ROOTS];
 }
 
 fn any_over_workgroup(thread: u32, mine: B) -> B {
@@ -70,7 +71,7 @@ fn argmax_over_workgroup(thread: u32, best: F, index: U) -> U {
   tree_max[thread] = best;
   tree_index[thread] = index;
   workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+  for (var half = WG / 2u; half >= ROOTS; half = half / 2u) {
     if (thread < half) {
       let a = tree_max[thread];
       let b = tree_max[thread + half];
@@ -81,5 +82,5 @@ fn argmax_over_workgroup(thread: u32, best: F, index: U) -> U {
     }
     workgroupBarrier();
   }
-  return tree_index[0];
+  return tree_index[thread % ROOTS];
 }

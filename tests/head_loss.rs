@@ -21,7 +21,7 @@ mod inputs;
 use gpu::context;
 use inputs::Draws;
 use longtail::gpu::head::{HeadGradients, HeadLossRequest, HeadLossViews, HeadOutput, HeadViews};
-use longtail::gpu::{Kernels, Outputs, TargetViews, View};
+use longtail::gpu::{Inputs, Kernels, Outputs, TargetViews, View};
 use longtail::head::{Head, HeadBatch, HeadInput, HeadLoss, Similarity};
 use longtail::method::SOFTMAX;
 use longtail::softmax::GateSource;
@@ -290,17 +290,15 @@ fn forward_only() {
     let spec = HeadLoss::new(Head::cosine(1.0), loss);
     let request = HeadLossRequest::new(9, 21, 4).with_scratch_bytes(2 * 4 * 21);
     let plan = kernels.head_loss(&spec, &request.clone().forward_only()).unwrap();
-    assert_eq!(plan.chunks(), (2, 5));
-    assert_eq!(plan.scratch_bytes(), 2 * 4 * 21);
+    assert_eq!(plan.chunks(), (9, 1));
+    assert_eq!(plan.scratch_bytes(), 0);
     let features = storage(kernels, bytemuck::cast_slice(&case.features), 0);
     let weights = storage(kernels, bytemuck::cast_slice(&case.weights), 0);
     let labels = storage(kernels, bytemuck::cast_slice(&case.labels), 0);
-    let scratch = storage(kernels, &[], plan.scratch_bytes());
     let out = storage(kernels, &[], 256);
-    let views = HeadLossViews::new(
+    let views = HeadLossViews::forward(
         HeadViews::new(View::whole(&features), View::whole(&weights)),
         TargetViews::Hard(View::whole(&labels)),
-        View::whole(&scratch),
     );
     let outputs = Outputs { loss: Some(View::new(&out, 0, 4)), ..Outputs::default() };
     let mut encoder = kernels.device().create_command_encoder(&Default::default());
@@ -314,13 +312,27 @@ fn forward_only() {
     let want = unweighted.expected(&spec, TargetKind::Hard).loss.loss;
     assert!((f64::from(found) - want).abs() <= 1e-5 * want, "{found} {want}");
 
-    // Views that are too short, missing, or in each other's way.
-    let short = HeadLossViews { scratch: View::new(&scratch, 0, 4), ..views };
+    // Views that are too short, missing, given in vain, or in each other's way.
     let mut encoder = kernels.device().create_command_encoder(&Default::default());
-    let refused = plan.encode_forward(&mut encoder, &short, &outputs);
-    assert!(matches!(refused, Err(Error::Length { expected: 168, found: 4, .. })), "{refused:?}");
-    let shared = HeadLossViews { scratch: View::new(&labels, 0, 168), ..views };
-    assert!(plan.encode_forward(&mut encoder, &shared, &outputs).is_err());
+    let scratch = storage(kernels, &[], 168);
+    let vain = HeadLossViews { scratch: Some(View::whole(&scratch)), ..views };
+    let refused = plan.encode_forward(&mut encoder, &vain, &outputs);
+    assert!(matches!(refused, Err(Error::Unexpected { what: "a scratch buffer", .. })), "{refused:?}");
+    let back = kernels.head_loss(&spec, &request).unwrap();
+    assert_eq!((back.chunks(), back.scratch_bytes()), ((2, 5), 168));
+    let mut refused = |scratch: Option<View<'_>>| {
+        let views = HeadLossViews { scratch, ..views };
+        back.encode_loss_and_grad(&mut encoder, &views, &HeadGradients::default(), &outputs)
+    };
+    let short = refused(Some(View::new(&scratch, 0, 4)));
+    assert!(matches!(short, Err(Error::Length { expected: 168, found: 4, .. })), "{short:?}");
+    assert!(refused(Some(View::new(&labels, 0, 168))).is_err());
+    let missing = refused(None);
+    assert!(matches!(missing, Err(Error::Missing { what: "the scratch buffer", .. })), "{missing:?}");
+    // The loss's own plan has no logits to work on.
+    let inputs = Inputs::new(View::whole(&scratch), TargetViews::Hard(View::whole(&labels)));
+    let refused = plan.loss().encode_forward(&mut encoder, &inputs, &outputs);
+    assert!(matches!(refused, Err(Error::Unexpected { .. })), "{refused:?}");
     let twice = HeadLossViews { head: views.head.with_labels(View::whole(&labels)), ..views };
     let refused = plan.encode_forward(&mut encoder, &twice, &outputs);
     assert!(matches!(refused, Err(Error::Unexpected { .. })), "{refused:?}");

@@ -1,10 +1,15 @@
 //! Every head kernel's text without an adapter: valid WGSL that needs no capability beyond f16 packed in words, that
 //! translates to every target, and about which the host believes what is so.
 
+#[path = "support/fold_keys.rs"]
+mod fold_keys;
+#[path = "support/keys.rs"]
+mod keys;
+
 use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
-use longtail::gpu::head::{HeadKernel, HeadKey, HeadParams, HeadTerms, MarginKind};
+use longtail::gpu::head::{FoldKey, HeadKernel, HeadKey, HeadParams, HeadTerms, MarginKind};
 use longtail::gpu::matmul::Words;
 use longtail::gpu::shader::Access;
 use longtail::head::{Beyond, ClassScale};
@@ -151,7 +156,8 @@ fn texts_and_labels() {
             panic!("{} stands for {key:?} and {other:?}", key.label());
         }
     }
-    let texts: String = keys.iter().map(HeadKey::wgsl).collect();
+    let folds = fold_keys::all();
+    let texts: String = keys.iter().map(HeadKey::wgsl).chain(folds.iter().map(FoldKey::wgsl)).collect();
     for entry in std::fs::read_dir(format!("{}/shaders/head", env!("CARGO_MANIFEST_DIR"))).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(texts.contains(&format!("// ---- head/{name}\n")), "{name} is in no kernel");

@@ -209,6 +209,102 @@ fn every_split_gives_the_whole() {
     assert_eq!(cases, 54);
 }
 
+/// Row losses of plans without a way back, and with them the reduced loss: whole, or by shards.
+fn forward(kernels: &Kernels, spec: &HeadLoss, data: &Data, cuts: &[usize]) -> Vec<f32> {
+    let shards = cuts.len() - 1;
+    let out = buffer(kernels, &[], 4 * (ROWS as u64 + 1));
+    let bytes = 4 * ROWS as u64;
+    let outputs = Outputs {
+        row_loss: Some(View::new(&out, 0, bytes)),
+        loss: Some(View::new(&out, bytes, 4)),
+        ..Outputs::default()
+    };
+    let (features, labels) = (
+        buffer(kernels, bytemuck::cast_slice(&data.features), 0),
+        buffer(kernels, bytemuck::cast_slice(&data.labels), 0),
+    );
+    let parts: Vec<(HeadLossPlan, wgpu::Buffer, wgpu::Buffer)> = (0..shards)
+        .map(|index| {
+            let classes = cuts[index]..cuts[index + 1];
+            let own = &data.weights[classes.start * DIM..classes.end * DIM];
+            let mut request = HeadLossRequest::new(ROWS, CLASSES, DIM).forward_only();
+            request.shard = (shards > 1).then_some(Shard { index, shards, classes });
+            let plan = kernels.head_loss(spec, &request).unwrap();
+            let statistics = plan.statistics().map_or(4, |statistics| statistics.bytes());
+            (plan, buffer(kernels, bytemuck::cast_slice(own), 0), buffer(kernels, &[], statistics))
+        })
+        .collect();
+    let views = |weights| {
+        let head = HeadViews::new(View::whole(&features), View::whole(weights));
+        HeadLossViews::forward(head, TargetViews::Hard(View::whole(&labels)))
+    };
+    let submit = |record: &dyn Fn(&mut wgpu::CommandEncoder)| {
+        let mut encoder = kernels.device().create_command_encoder(&Default::default());
+        record(&mut encoder);
+        kernels.queue().submit([encoder.finish()]);
+    };
+    let rounds = parts[0].0.statistics().map_or(0, |statistics| statistics.rounds());
+    for round in 0..rounds {
+        for (plan, weights, statistics) in &parts {
+            submit(&|encoder| {
+                plan.encode_partial(encoder, &views(weights), round, View::whole(statistics)).unwrap();
+            });
+        }
+        let all = read_all(kernels, &parts.iter().map(|(.., statistics)| statistics).collect::<Vec<_>>());
+        let region = parts[0].0.statistics().unwrap().region(round);
+        let words = region.start as usize / 4..region.end as usize / 4;
+        let mut merged = vec![0; words.len()];
+        for own in &all {
+            Statistics::merge(&mut merged, &own[words.clone()]).unwrap();
+        }
+        for (.., statistics) in &parts {
+            kernels.queue().write_buffer(statistics, region.start, bytemuck::cast_slice(&merged));
+        }
+    }
+    let mut result = Vec::new();
+    for (plan, weights, statistics) in &parts {
+        submit(&|encoder| match shards {
+            1 => plan.encode_forward(encoder, &views(weights), &outputs).unwrap(),
+            _ => {
+                let statistics = View::whole(statistics);
+                plan.encode_shard_forward(encoder, &views(weights), statistics, &outputs).unwrap();
+            }
+        });
+        plan.loss().status().unwrap();
+        let found = floats(&read_all(kernels, &[&out])[0]);
+        // The same on every shard.
+        assert!(result.is_empty() || result == found);
+        result = found;
+    }
+    result
+}
+
+/// Without a way back, and without storing a logit.
+#[test]
+fn every_split_gives_the_whole_loss() {
+    let kernels = context().kernels();
+    let data = Data::new();
+    let counts =
+        ClassCounts::new((0..CLASSES as u64).map(|class| 3 + 500 / (class + 1)).collect::<Vec<_>>()).unwrap();
+    let mut cases = 0;
+    for loss in [SoftmaxLoss::balanced(&counts), SoftmaxLoss::seesaw(&counts)] {
+        for head in [Head::linear(), Head::cosface(0.2, 6.0)] {
+            let spec = HeadLoss::new(head, loss.clone());
+            let want = forward(kernels, &spec, &data, &[0, CLASSES]);
+            for cuts in [&[0, 25, 50][..], &[0, 1, 50], &[0, 10, 47, 50]] {
+                let got = forward(kernels, &spec, &data, cuts);
+                let e = 2.0 * 2f32.powi(-24) * (64.0 + 8.0 * (CLASSES as f32).sqrt());
+                for (got, want) in got.iter().zip(&want) {
+                    assert!((got - want).abs() <= e * (1.0 + want.abs()), "{cuts:?}: {got} {want}");
+                }
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases on the GPU");
+    assert_eq!(cases, 12);
+}
+
 /// A plan is for all classes or for a shard of them, and says so.
 #[test]
 fn passes_of_the_other_kind_are_refused() {

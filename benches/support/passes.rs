@@ -1,4 +1,5 @@
 //! Compute passes by the clock: processor time on software adapters, wall time elsewhere.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::time::Duration;
 

@@ -3,8 +3,6 @@
 //
 // For processors, where a load costs more than the multiplications that follow from it, and handing over costs
 // nothing. The subgroup must have 8 threads, and the workgroup be one subgroup.
-//
-// Dispatch: params.tiles workgroups of 8 threads in a grid of two dimensions.
 
 // Eight rows of C, four columns wide. Column i of a block is its row i.
 struct Eight {
@@ -21,17 +19,8 @@ fn store_eight(m: u32, n: u32, rows: Eight) {
   store_quad(m + 4u, n, rows.high);
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  let index = group.x + group.y * groups.x;
-  if (index >= params.tiles) {
-    return;
-  }
-  let place = group_place(index);
+// The part of C at `place`.
+fn multiply(place: vec2<u32>, lane: u32) {
   let m = place.x;
   let n = place.y + 4u * lane;
   var c0: Eight;

@@ -1,8 +1,6 @@
 // One factor for each row of B, and a row of B is a column of C: what the row gives is multiplied once, when it is
 // stored.
 
-@group(0) @binding(5) var<storage, read> b_scales: array<f32>;
-
 fn scale_b(row: u32, column: u32) -> vec4<f32> {
   return vec4<f32>(1.0);
 }

@@ -8,10 +8,3 @@ fn add_product(q: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
 fn add_outer(q: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(q[0] + a.x * b, q[1] + a.y * b, q[2] + a.z * b, q[3] + a.w * b);
 }
-
-fn store_quad(m: u32, n: u32, q: mat4x4<f32>) {
-  store_row(m, n, q[0]);
-  store_row(m + 1u, n, q[1]);
-  store_row(m + 2u, n, q[2]);
-  store_row(m + 3u, n, q[3]);
-}

@@ -1,7 +1,5 @@
 // Factors of the rows of A, or of their parts, that multiply each element as it is read.
 
-@group(0) @binding(4) var<storage, read> a_scales: array<f32>;
-
 fn scale_a(row: u32, column: u32) -> vec4<f32> {
   let at = params.a_scale_origin + min(row, a_rows() - 1u) * params.a_parts;
   if (!A_PARTS) {

@@ -1,7 +1,5 @@
 // Factors of the rows of B, or of their parts, that multiply each element as it is read.
 
-@group(0) @binding(5) var<storage, read> b_scales: array<f32>;
-
 fn scale_b(row: u32, column: u32) -> vec4<f32> {
   let at = params.b_scale_origin + min(row, b_rows() - 1u) * params.b_parts;
   if (!B_PARTS) {

@@ -1,7 +1,5 @@
 // Products by way of workgroup memory: a workgroup reads DEPTH columns of its rows of A and of B once for all its
 // threads.
-//
-// Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions.
 
 // slab_a[k * QUADS_M + m / 4] has four rows of C at k, slab_b four columns.
 const QUADS_M: u32 = GROUP_M / 4u;
@@ -48,17 +46,8 @@ fn fill(place: vec2<u32>, k: u32, thread: u32) {
   }
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = group.x + group.y * groups.x;
-  if (index >= params.tiles) {
-    return;
-  }
-  let place = group_place(index);
+// The part of C at `place`.
+fn multiply(place: vec2<u32>, thread: u32) {
   let own = 4u * vec2<u32>(thread / THREADS_N, thread % THREADS_N);
   var tile: Tile;
   for (var start = 0u; start < params.k; start += DEPTH) {

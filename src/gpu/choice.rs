@@ -132,6 +132,22 @@ fn split(adapter: AdapterClass, choice: RowChoice, terms: &InnerTerms, rows: u32
     }
 }
 
+/// The choice for rows whose logits are computed in tiles of so many rows and columns: pieces of rows where the rows alone
+/// do not keep the device busy.
+pub(crate) fn choose_computed(
+    adapter: AdapterClass,
+    workgroup: u32,
+    (tile_rows, tile_columns): (u64, u64),
+    rows: u32,
+    classes: u32,
+) -> RowChoice {
+    let tiles = u64::from(classes).div_ceil(tile_columns.max(1));
+    let groups = u64::from(rows).div_ceil(tile_rows.max(1)).max(1);
+    // Four tiles are worth what a piece costs; four rounds of workgroups leave few of them waiting for the last.
+    let split = (4 * u64::from(adapter.busy)).div_ceil(groups).min(tiles / 4).max(1);
+    RowChoice { split: u32::try_from(split).unwrap_or(1), ..RowChoice::stream(4, workgroup) }
+}
+
 /// The choice for losses that look at every element by itself: pieces of rows cost nothing more than whole ones.
 pub(crate) fn choose_elementwise(
     adapter: AdapterClass,

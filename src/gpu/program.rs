@@ -2,7 +2,7 @@
 
 use super::distillation::DistillationKey;
 use super::grouped::GroupedKey;
-use super::head::HeadKey;
+use super::head::{FoldKey, HeadKey};
 use super::lade::LadeKey;
 use super::matmul::MatmulKey;
 use super::range::RangeKey;
@@ -18,6 +18,8 @@ pub enum Program {
     Softmax(KernelKey),
     /// Beside the products of a classifier head.
     Head(HeadKey),
+    /// Of the softmax family with a head's products in it.
+    Fold(FoldKey),
     /// Of the grouped family.
     Grouped(GroupedKey),
     /// Of the sigmoid family.
@@ -43,6 +45,12 @@ impl From<KernelKey> for Program {
 impl From<HeadKey> for Program {
     fn from(key: HeadKey) -> Self {
         Self::Head(key)
+    }
+}
+
+impl From<FoldKey> for Program {
+    fn from(key: FoldKey) -> Self {
+        Self::Fold(key)
     }
 }
 
@@ -94,6 +102,7 @@ macro_rules! of_key {
         match $program {
             Program::Softmax($key) => $answer,
             Program::Head($key) => $answer,
+            Program::Fold($key) => $answer,
             Program::Grouped($key) => $answer,
             Program::Sigmoid($key) => $answer,
             Program::Matmul($key) => $answer,

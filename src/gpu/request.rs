@@ -2,6 +2,7 @@
 
 use super::choice::RowChoice;
 use super::counts::DeviceCounts;
+use super::plan::Computed;
 use super::shader::Storage;
 use super::sigmoid::DeviceGradientSums;
 use crate::batch::TargetKind;
@@ -73,6 +74,8 @@ pub struct PlanRequest {
     pub row_blocks: Vec<usize>,
     /// The part of the classes that this plan works on. Default all of them.
     pub shard: Option<Shard>,
+    /// The logits, where kernels compute them instead of reading them from a matrix.
+    pub(crate) computed: Option<Computed>,
     /// Whether the blocks of logits follow each other in one scratch buffer, while dense targets and gates are whole.
     pub(crate) scratch: bool,
     /// Whether the gradient is added to what its buffer holds, instead of taking its place. Default no.
@@ -105,6 +108,7 @@ impl PlanRequest {
             gradient_sums: None,
             row_blocks: Vec::new(),
             shard: None,
+            computed: None,
             scratch: false,
             added_gradient: false,
             first_column: 0,

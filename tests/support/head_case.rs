@@ -227,6 +227,11 @@ impl HeadCase {
         worst
     }
 
+    /// For each logit, how far a kernel's may be from the reference's.
+    pub fn logit_bounds(&self) -> Vec<f64> {
+        Bounds::new(self, &vec![0.0; self.request.rows * self.request.classes]).logits
+    }
+
     /// Runs and compares.
     #[track_caller]
     pub fn check(&self, kernels: &Kernels) -> HeadPlan {

@@ -22,6 +22,9 @@ pub fn parse(key: &Program) -> (Module, ModuleInfo) {
     if needs_f16(key) {
         capabilities |= Capabilities::SHADER_FLOAT16;
     }
+    if key.features().contains(longtail::wgpu::Features::SUBGROUP) {
+        capabilities |= Capabilities::SUBGROUP;
+    }
     // Every backend but old OpenGL packs halves.
     if text.contains("pack2x16float") {
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;

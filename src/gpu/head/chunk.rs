@@ -78,7 +78,12 @@ impl Chunk {
             gradient,
             moved: moved.transpose()?,
             norms: norms.transpose()?,
-            tiles: ranges.iter().map(|range| Tile::new(parts, &tile_rows, range)).collect::<Result<_>>()?,
+            tiles: match request.logits {
+                true => {
+                    ranges.iter().map(|range| Tile::new(parts, &tile_rows, range)).collect::<Result<_>>()?
+                }
+                false => Vec::new(),
+            },
             close_features: close_features.transpose()?,
             rows: range,
         })

@@ -41,15 +41,13 @@ impl HeadPlan {
         scratch: View<'_>,
     ) -> Result<()> {
         let steps = self.chunk(chunk)?;
+        if !self.request.logits {
+            return Err(Error::Unexpected { what: "logits", planned: "for a loss that computes its own" });
+        }
         let mut used = self.inputs(views)?;
         used.push(self.scratch(steps, scratch));
         check(&self.kernels, self.request.shared, &used)?;
-        let features = self.features(pass, steps, views)?;
-        if let (Some(norms), Some(squares), Some(factors)) =
-            (&steps.norms, self.row_squares(), self.row_factors())
-        {
-            norms.encode(pass, features, squares, factors)?;
-        }
+        let features = self.normed_features(pass, steps, views)?;
         for (tile, range) in steps.tiles.iter().zip(&self.ranges) {
             let logits = tile.scratch.of(scratch);
             let mut product = MatmulViews::new(features, range.weights.of(views.weights), logits);
@@ -156,6 +154,33 @@ impl HeadPlan {
         Used::in_parts("the scratch buffer", view, bytes, true)
     }
 
+    /// Records what a chunk's products need of its rows alone, where the products are another's: their norms, and what is
+    /// taken off them. The views have been checked.
+    pub(super) fn rows(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        chunk: usize,
+        views: &HeadViews<'_>,
+    ) -> Result<()> {
+        self.normed_features(pass, self.chunk(chunk)?, views).map(|_| ())
+    }
+
+    /// The features that the products read, whose norms are recorded.
+    fn normed_features<'a>(
+        &'a self,
+        pass: &mut wgpu::ComputePass<'_>,
+        steps: &Chunk,
+        views: &HeadViews<'a>,
+    ) -> Result<View<'a>> {
+        let features = self.features(pass, steps, views)?;
+        if let (Some(norms), Some(squares), Some(factors)) =
+            (&steps.norms, self.row_squares(), self.row_factors())
+        {
+            norms.encode(pass, features, squares, factors)?;
+        }
+        Ok(features)
+    }
+
     /// The features that the products read: the caller's, or the chunk's centred ones.
     fn features<'a>(
         &'a self,
@@ -184,7 +209,7 @@ impl HeadPlan {
     }
 
     /// The view of a binding of a range of classes.
-    fn of_classes<'a>(
+    pub(super) fn of_classes<'a>(
         &'a self,
         range: &'a ClassRange,
         name: &str,

@@ -34,11 +34,13 @@ pub enum HeadKernel {
     ClassSums,
     /// Means of each class's features.
     ClassMeans,
+    /// What classes have for kernels that compute logits as they need them.
+    ClassNumbers,
 }
 
 impl HeadKernel {
     /// Every kernel.
-    pub const ALL: [HeadKernel; 12] = [
+    pub const ALL: [HeadKernel; 13] = [
         HeadKernel::Logits,
         HeadKernel::Columns,
         HeadKernel::RowSums,
@@ -51,6 +53,7 @@ impl HeadKernel {
         HeadKernel::RunningMean,
         HeadKernel::ClassSums,
         HeadKernel::ClassMeans,
+        HeadKernel::ClassNumbers,
     ];
 
     fn name(self) -> &'static str {
@@ -67,6 +70,7 @@ impl HeadKernel {
             HeadKernel::RunningMean => "running_mean",
             HeadKernel::ClassSums => "class_sums",
             HeadKernel::ClassMeans => "class_means",
+            HeadKernel::ClassNumbers => "class_numbers",
         }
     }
 }
@@ -166,13 +170,35 @@ impl HeadTerms {
             HeadKernel::CloseClasses => Self { bias, class_scale, outputs, ..none },
             HeadKernel::Top => Self { bias, class_scale, distance, adjustment, ..none },
             HeadKernel::ClassSums => Self { normalised, ..none },
+            // What the scales multiply is of no interest here, and a distance has factors.
+            HeadKernel::ClassNumbers => Self { bias, distance, normalised: normalised || distance, ..none }
+                .with_weights_scale(class_scale != ClassScale::None),
             HeadKernel::RunningMean | HeadKernel::ClassMeans => none,
         }
+    }
+
+    /// What the logits' own kernels depend on.
+    pub(super) fn of_logits(self) -> Self {
+        self.of(HeadKernel::Logits)
     }
 
     fn with_weights_scale(self, scaled: bool) -> Self {
         let class_scale = if scaled { ClassScale::Weights } else { ClassScale::None };
         Self { class_scale, ..self }
+    }
+
+    /// The margin's name in labels.
+    pub(super) fn margin_label(&self) -> &'static str {
+        match self.margin {
+            MarginKind::None => "",
+            MarginKind::Cosine => "cosface",
+            MarginKind::Angle { beyond: Beyond::Linear, straight_through: false } => "arcface",
+            MarginKind::Angle { beyond: Beyond::Easy, straight_through: false } => "arcface_easy",
+            MarginKind::Angle { beyond: Beyond::Nothing, straight_through: false } => "arcface_plain",
+            MarginKind::Angle { beyond: Beyond::Linear, straight_through: true } => "arcface_st",
+            MarginKind::Angle { beyond: Beyond::Easy, straight_through: true } => "arcface_easy_st",
+            MarginKind::Angle { beyond: Beyond::Nothing, straight_through: true } => "arcface_plain_st",
+        }
     }
 
     pub(super) fn has_margin(&self) -> bool {
@@ -249,13 +275,17 @@ impl HeadKey {
             (
                 "row_state",
                 slopes,
-                over_logits && (margin || terms.distance) || closes || row_sums || terms.normalised,
+                over_logits && (margin || terms.distance)
+                    || closes
+                    || row_sums
+                    || terms.normalised && class_sums,
             ),
             (
                 "class_state",
                 state(kernel),
                 matches!(kernel, HeadKernel::ScaledFactors | HeadKernel::CloseWeights)
-                    || matches!(kernel, HeadKernel::Logits | HeadKernel::Top) && terms.distance,
+                    || matches!(kernel, HeadKernel::Logits | HeadKernel::Top) && terms.distance
+                    || kernel == HeadKernel::ClassNumbers && terms.normalised,
             ),
             (
                 "columns",
@@ -272,6 +302,7 @@ impl HeadKey {
             ("sums", if class_sums { ReadWrite } else { input }, class_sums || class_means),
             ("counts", if class_sums { ReadWrite } else { input }, class_sums || class_means),
             ("means", ReadWrite, class_means),
+            ("class_numbers", ReadWrite, kernel == HeadKernel::ClassNumbers),
         ];
         let bound = all.into_iter().filter(|(.., bound)| *bound);
         (0..).zip(bound).map(|(number, (name, access, _))| Binding { number, name, access }).collect()
@@ -303,22 +334,12 @@ impl HeadKey {
             let _ = write!(label, ".{}", self.c.label());
         }
         let terms = &self.terms;
-        let margin = match terms.margin {
-            MarginKind::None => "",
-            MarginKind::Cosine => "cosface",
-            MarginKind::Angle { beyond: Beyond::Linear, straight_through: false } => "arcface",
-            MarginKind::Angle { beyond: Beyond::Easy, straight_through: false } => "arcface_easy",
-            MarginKind::Angle { beyond: Beyond::Nothing, straight_through: false } => "arcface_plain",
-            MarginKind::Angle { beyond: Beyond::Linear, straight_through: true } => "arcface_st",
-            MarginKind::Angle { beyond: Beyond::Easy, straight_through: true } => "arcface_easy_st",
-            MarginKind::Angle { beyond: Beyond::Nothing, straight_through: true } => "arcface_plain_st",
-        };
         let parts = [
             (terms.bias, "bias"),
             (terms.class_scale == ClassScale::Weights, "scale"),
             (terms.class_scale == ClassScale::Logits, "scale_bias"),
             (terms.distance, "distance"),
-            (terms.has_margin(), margin),
+            (terms.has_margin(), terms.margin_label()),
             (terms.centred, "centred"),
             (terms.effect, "effect"),
             (terms.adjustment, "adjusted"),

@@ -1,158 +1,19 @@
 //! A head and the loss on its logits in one step, without N x K.
 
+use super::HeadKey;
+use super::fold::{self, Fold, FoldOperands};
+use super::loss_request::{HeadLossRequest, HeadLossViews};
 use super::plan::HeadPlan;
 use super::request::HeadRequest;
 use super::views::{HeadGradients, HeadViews};
-use crate::batch::TargetKind;
-use crate::gpu::choice::RowChoice;
-use crate::gpu::counts::DeviceCounts;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Plan, Recorder, check_apart};
-use crate::gpu::request::{Mode, PlanRequest, Shard};
+use crate::gpu::plan::{Bound, Operands, Plan, Recorder, check_apart};
+use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::Storage;
 use crate::gpu::softmax::Statistics;
 use crate::gpu::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::head::{HeadLoss, TargetMargin};
 use crate::{Error, Result};
-
-/// What a fused step is asked for: made by [`new`](Self::new), changed by `with_` methods or directly.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct HeadLossRequest {
-    /// Shapes, places of features and weights, and which gradients. Its chunk and ignored index are the step's to set.
-    pub head: HeadRequest,
-    /// The most bytes of the scratch buffer, which has the logits of some rows at a time. Default 64 MiB.
-    pub scratch_bytes: u64,
-    /// The kind of targets. Default hard labels.
-    pub targets: TargetKind,
-    /// Whether rows have weights. Default no.
-    pub row_weights: bool,
-    /// Whether the class of the largest logit is found. Default no.
-    pub argmax: bool,
-    /// The row number of the first row, for gates drawn over a batch that is split. Default 0.
-    pub first_row: u32,
-    /// The loss's row kernel. Default by shape and adapter.
-    pub choice: Option<RowChoice>,
-    /// Cumulative counts to share. Default the plan's own, from the loss's.
-    pub counts: Option<DeviceCounts>,
-    /// The part of the classes that this plan works on: weights, biases, scales and their gradients are its own rows, and
-    /// the features' gradient is its part, which is to be added up over the shards. Default all of them.
-    pub shard: Option<Shard>,
-}
-
-impl HeadLossRequest {
-    /// Loss and every gradient of `rows` features of dimension `dim` for `classes` classes, with hard labels.
-    pub fn new(rows: usize, classes: usize, dim: usize) -> Self {
-        Self {
-            head: HeadRequest::new(rows, classes, dim),
-            scratch_bytes: 64 << 20,
-            targets: TargetKind::Hard,
-            row_weights: false,
-            argmax: false,
-            first_row: 0,
-            choice: None,
-            counts: None,
-            shard: None,
-        }
-    }
-
-    /// Works on one shard of the classes, at least one class of the K that [`new`](Self::new) was given.
-    #[must_use]
-    pub fn with_shard(mut self, shard: Shard) -> Self {
-        self.shard = Some(shard);
-        self
-    }
-
-    /// The classes whose weights the plan has.
-    fn own_classes(&self) -> std::ops::Range<usize> {
-        self.shard.as_ref().map_or(0..self.head.classes, |shard| shard.classes.clone())
-    }
-
-    /// Sets the most bytes of the scratch buffer.
-    #[must_use]
-    pub fn with_scratch_bytes(mut self, bytes: u64) -> Self {
-        self.scratch_bytes = bytes;
-        self
-    }
-
-    /// Sets the kind of targets.
-    #[must_use]
-    pub fn with_targets(mut self, targets: TargetKind) -> Self {
-        self.targets = targets;
-        self
-    }
-
-    /// Asks for row weights.
-    #[must_use]
-    pub fn with_row_weights(mut self) -> Self {
-        self.row_weights = true;
-        self
-    }
-
-    /// Asks for the class of the largest logit.
-    #[must_use]
-    pub fn with_argmax(mut self) -> Self {
-        self.argmax = true;
-        self
-    }
-
-    /// The loss alone, without a way back.
-    #[must_use]
-    pub fn forward_only(mut self) -> Self {
-        self.head = self.head.forward_only();
-        self
-    }
-
-    /// Shares cumulative counts with other plans.
-    #[must_use]
-    pub fn with_counts(mut self, counts: DeviceCounts) -> Self {
-        self.counts = Some(counts);
-        self
-    }
-
-    /// Rows whose logits the scratch buffer has at a time.
-    fn chunk(&self, kernels: &Kernels) -> Result<usize> {
-        let row = 4 * self.own_classes().len() as u64;
-        let limits = kernels.device.limits();
-        let most = self.scratch_bytes.min(kernels.max_binding()).min(limits.max_buffer_size);
-        let rows = usize::try_from(most / row.max(1)).unwrap_or(usize::MAX).min(self.head.rows.max(1));
-        match rows {
-            0 => Err(Error::Limit {
-                what: "the scratch for one row of logits (bytes)".into(),
-                needed: row,
-                allowed: most,
-                cure: "give at least that much as scratch_bytes, on a device that binds it, or shard the classes",
-            }),
-            // Whole groups of rows.
-            rows if rows > 8 && rows < self.head.rows => Ok(rows / 8 * 8),
-            rows => Ok(rows),
-        }
-    }
-}
-
-/// What a fused step reads.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HeadLossViews<'a> {
-    /// Features, weights and what else the head has. Labels come from the targets.
-    pub head: HeadViews<'a>,
-    /// The targets; soft ones `[N, K]` in one view.
-    pub targets: TargetViews<'a>,
-    /// Row weights `[N]`, f32, where the step has them.
-    pub row_weights: Option<View<'a>>,
-    /// The features' L1 norms `[N]`, f32, for influence balancing.
-    pub feature_norms: Option<View<'a>>,
-    /// Gates `[N, K]`, f32, contiguous, in one view, where the loss's gates are given.
-    pub gates: Option<MatrixView<'a>>,
-    /// At least [`HeadLossPlan::scratch_bytes`] bytes that the step may overwrite.
-    pub scratch: View<'a>,
-}
-
-impl<'a> HeadLossViews<'a> {
-    /// Features, weights, targets and scratch, nothing else.
-    pub fn new(head: HeadViews<'a>, targets: TargetViews<'a>, scratch: View<'a>) -> Self {
-        Self { head, targets, row_weights: None, feature_norms: None, gates: None, scratch }
-    }
-}
 
 /// A head and a loss planned for a shape: features `[N, D]`, weights `[K, D]` and targets in; loss and the gradients of
 /// features, weights, biases and learned scales out, in one compute pass.
@@ -166,10 +27,16 @@ impl<'a> HeadLossViews<'a> {
 /// for each chunk:  logits -> scratch;  loss, in place: d loss / d logits -> scratch;  into the gradients
 /// weights' gradient through their normalisation; the reduced loss
 /// ```
+///
+/// Without a way back no logit is stored at all: the products of some rows with some classes stay on chip until the rows'
+/// statistics have them. That takes the products once, for seesaw with a floor twice, and for every loss with a label the
+/// product of each row of features with its label's weights; it needs no scratch buffer.
 #[derive(Debug)]
 pub struct HeadLossPlan {
     head: HeadPlan,
     loss: Plan,
+    /// Without a way back.
+    fold: Option<Fold>,
 }
 
 impl Kernels {
@@ -179,24 +46,28 @@ impl Kernels {
     /// Those of [`HeadLoss::check`], [`head`](Self::head) and [`plan`](Self::plan); [`Error::Limit`] for a scratch buffer
     /// of less than one row.
     pub fn head_loss(&self, spec: &HeadLoss, request: &HeadLossRequest) -> Result<HeadLossPlan> {
-        let HeadRequest { rows, classes, dim, .. } = request.head;
+        let HeadRequest { rows, classes, dim, backward, .. } = request.head;
         spec.check(classes, dim, request.targets)?;
-        let chunk = request.chunk(self)?;
+        let chunk = request.chunk(self, &spec.head)?;
         let own = request.own_classes();
         let mut of_head = request.head.with_chunk(chunk).with_first_class(own.start);
         of_head.classes = own.len();
         of_head.ignore_index = spec.loss.ignore_index;
-        let head = self.head(&spec.head, &of_head)?;
+        of_head.logits = backward;
+        let chunks = of_head.for_head(&spec.head)?.chunks();
         let mut of_loss = PlanRequest::new(rows, classes)
             .with_targets(request.targets)
             .with_storage(Storage::InPlace)
             .with_first_row(request.first_row)
-            .with_mode(match request.head.backward {
+            .with_mode(match backward {
                 true => Mode::LossAndGrad,
-                // A forward pass leaves the logits alone.
+                // A forward pass has nothing to leave.
                 false => Mode::ForwardBackward,
             })
-            .with_row_blocks(head.chunks().map(|rows| rows.len()).collect::<Vec<_>>());
+            .with_row_blocks(chunks.iter().map(std::ops::Range::len).collect::<Vec<_>>());
+        if !backward {
+            of_loss.computed = Some(fold::computed(self, &spec.head, &of_head)?);
+        }
         of_loss.row_weights = request.row_weights;
         of_loss.argmax = request.argmax;
         of_loss.choice = request.choice;
@@ -206,7 +77,12 @@ impl Kernels {
         }
         of_loss.scratch = true;
         let loss = self.plan(&spec.loss, &of_loss)?;
-        Ok(HeadLossPlan { head, loss })
+        // Without scratch the head's ranges of classes are the loss's.
+        let ranges = loss.core.cut.ranges.classes.iter();
+        let ranges = ranges.map(|range| range.start as usize..range.end as usize).collect();
+        let head = self.head_over(&spec.head, &of_head, (!backward).then_some(ranges))?;
+        let fold = (!backward).then(|| Fold::new(self, &head, &loss)).transpose()?;
+        Ok(HeadLossPlan { head, loss, fold })
     }
 }
 
@@ -251,11 +127,11 @@ impl HeadLossPlan {
     ) -> Result<()> {
         self.loss.expect_whole()?;
         let head_views = self.head_views(views)?;
-        let scratch = self.scratch(views.scratch)?;
-        let chunks = self.chunk_views(scratch);
-        let bound = self.loss.check_inputs(&inputs(views, &chunks))?;
+        let chunks = self.chunk_views(views.scratch)?;
+        let operands = self.operands(&head_views);
+        let bound = self.bind(&inputs(views, &chunks), operands.as_ref())?;
         self.loss.check_outputs(outputs)?;
-        self.loss.check_scratch(&bound, scratch)?;
+        self.check_scratch(&bound, views)?;
         check_apart(&bound, outputs)?;
         self.loss.core.kernels.scoped("a head and its loss", || {
             {
@@ -293,11 +169,11 @@ impl HeadLossPlan {
         statistics: View<'_>,
     ) -> Result<()> {
         let head_views = self.head_views(views)?;
-        let scratch = self.scratch(views.scratch)?;
-        let chunks = self.chunk_views(scratch);
-        let inputs = inputs(views, &chunks);
-        self.loss.check_scratch(&self.loss.check_inputs(&inputs)?, scratch)?;
-        self.loss.encode_partial_over(encoder, &inputs, round, statistics, |recorder, rows| {
+        let chunks = self.chunk_views(views.scratch)?;
+        let operands = self.operands(&head_views);
+        let bound = self.bind(&inputs(views, &chunks), operands.as_ref())?;
+        self.check_scratch(&bound, views)?;
+        self.loss.encode_partial_over(encoder, bound, round, statistics, |recorder, rows| {
             self.over_chunks(recorder, &head_views, &chunks, None, rows)
         })
     }
@@ -317,12 +193,11 @@ impl HeadLossPlan {
     ) -> Result<()> {
         self.loss.expect_mode(Mode::LossAndGrad)?;
         let head_views = self.head_views(views)?;
-        let scratch = self.scratch(views.scratch)?;
-        let chunks = self.chunk_views(scratch);
+        let chunks = self.chunk_views(views.scratch)?;
         let inputs = inputs(views, &chunks);
         let (shard, bound) = self.loss.bind_shard(&inputs, statistics)?;
         self.loss.check_outputs(outputs)?;
-        self.loss.check_scratch(&bound, scratch)?;
+        self.check_scratch(&bound, views)?;
         check_apart(&bound, outputs)?;
         self.loss.core.kernels.scoped("a shard's head and loss", || {
             {
@@ -338,6 +213,32 @@ impl HeadLossPlan {
         })
     }
 
+    /// Records the loss of a shard without a way back from the statistics of all shards: the loss is that of all classes.
+    /// See [`Plan::encode_shard_forward`].
+    ///
+    /// # Errors
+    /// As [`encode_partial`](Self::encode_partial).
+    pub fn encode_shard_forward(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        views: &HeadLossViews<'_>,
+        statistics: View<'_>,
+        outputs: &Outputs<'_>,
+    ) -> Result<()> {
+        self.loss.expect_mode(Mode::ForwardBackward)?;
+        self.head_views(views)?;
+        let chunks = self.chunk_views(views.scratch)?;
+        let inputs = inputs(views, &chunks);
+        let (shard, bound) = self.loss.bind_shard(&inputs, statistics)?;
+        self.loss.check_outputs(outputs)?;
+        check_apart(&bound, outputs)?;
+        self.loss.core.kernels.scoped("a shard's head and loss", || {
+            shard.close(&mut self.loss.record(encoder, &bound, "longtail head and loss"));
+            self.loss.copy_outputs(encoder, outputs);
+            Ok(())
+        })
+    }
+
     /// Chunk by chunk: logits, what the loss does with them, and with gradients the way back.
     fn over_chunks(
         &self,
@@ -348,12 +249,19 @@ impl HeadLossPlan {
         rows: &dyn Fn(&mut Recorder<'_>),
     ) -> Result<()> {
         self.head.begin(recorder.pass(), views)?;
-        for (chunk, scratch) in chunks.iter().enumerate() {
-            self.head.forward(recorder.pass(), chunk, views, *scratch)?;
+        if let Some(fold) = &self.fold {
+            fold.begin(recorder.pass(), &self.head, views)?;
+        }
+        for chunk in 0..self.head.chunks().len() {
+            let scratch = chunks.get(chunk);
+            match scratch {
+                Some(scratch) => self.head.forward(recorder.pass(), chunk, views, *scratch)?,
+                None => self.head.rows(recorder.pass(), chunk, views)?,
+            }
             recorder.hold_to(Some(chunk));
             rows(recorder);
             recorder.hold_to(None);
-            if let Some(gradients) = gradients {
+            if let (Some(gradients), Some(scratch)) = (gradients, scratch) {
                 self.head.backward(recorder.pass(), chunk, views, gradients, *scratch)?;
             }
         }
@@ -379,40 +287,73 @@ impl HeadLossPlan {
         Ok(HeadViews { labels, ..views.head })
     }
 
-    /// As much of the scratch buffer as is used.
-    fn scratch<'a>(&self, scratch: View<'a>) -> Result<View<'a>> {
+    /// What the loss's kernels bind of the head's, where they compute their logits.
+    fn operands<'a>(&'a self, views: &HeadViews<'a>) -> Option<FoldOperands<'a>> {
+        self.fold.as_ref().map(|fold| FoldOperands::new(fold, &self.head, views))
+    }
+
+    /// The loss's views.
+    fn bind<'a>(&self, inputs: &Inputs<'a>, operands: Option<&'a FoldOperands<'a>>) -> Result<Bound<'a>> {
+        let operands = operands.map(|operands| operands as &dyn Operands);
+        Ok(Bound { operands, ..self.loss.check_inputs(inputs)? })
+    }
+
+    /// The scratch buffer as each chunk has it; nothing without one.
+    fn chunk_views<'a>(&self, scratch: Option<View<'a>>) -> Result<Vec<View<'a>>> {
+        let scratch = match (scratch, &self.fold) {
+            (None, Some(_)) => return Ok(Vec::new()),
+            (Some(scratch), None) => scratch,
+            (None, None) => {
+                return Err(Error::Missing {
+                    what: "the scratch buffer",
+                    needed_by: "a plan with a way back",
+                });
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::Unexpected {
+                    what: "a scratch buffer",
+                    planned: "without a way back, which stores no logits",
+                });
+            }
+        };
         let needed = self.scratch_bytes();
         if scratch.size < needed {
             return Err(Error::Length { what: "the scratch buffer", expected: needed, found: scratch.size });
         }
-        Ok(View::new(scratch.buffer, scratch.offset, needed))
-    }
-
-    /// The scratch buffer as each chunk has it.
-    fn chunk_views<'a>(&self, scratch: View<'a>) -> Vec<View<'a>> {
         let bytes = |rows: usize| 4 * rows as u64 * self.head.request().classes as u64;
         let chunks = self.head.chunks();
-        chunks.map(|rows| View::new(scratch.buffer, scratch.offset, bytes(rows.len()))).collect()
+        Ok(chunks.map(|rows| View::new(scratch.buffer, scratch.offset, bytes(rows.len()))).collect())
     }
 
-    /// Bytes of the scratch buffer that the caller brings: at most what the request allows.
+    /// As much of the scratch buffer as is used, against what is read.
+    fn check_scratch(&self, bound: &Bound<'_>, views: &HeadLossViews<'_>) -> Result<()> {
+        let used = views.scratch.map(|view| View::new(view.buffer, view.offset, self.scratch_bytes()));
+        used.map_or(Ok(()), |scratch| self.loss.check_scratch(bound, scratch))
+    }
+
+    /// Bytes of the scratch buffer that the caller brings: at most what the request allows, and 0 without a way back.
     pub fn scratch_bytes(&self) -> u64 {
         self.head.scratch_bytes()
     }
 
-    /// Rows whose logits are in the scratch buffer at a time, and how many times that is.
+    /// Rows that go through together, whose logits are in the scratch buffer where there is one, and how many times that is.
     pub fn chunks(&self) -> (usize, usize) {
         (self.head.request().chunk, self.head.chunks().len())
     }
 
     /// Bytes that the plan itself has on the device: O(N + K). The scratch buffer is the caller's.
     pub fn bytes(&self) -> u64 {
-        self.head.bytes() + self.loss.bytes()
+        self.head.bytes() + self.loss.bytes() + self.fold.as_ref().map_or(0, Fold::bytes)
     }
 
     /// The loss's plan: its kernels, counts and status.
     pub fn loss(&self) -> &Plan {
         &self.loss
+    }
+
+    /// The keys of the head's kernels; products and norms come on top, and the loss's kernels are its plan's.
+    pub fn head_keys(&self) -> Vec<HeadKey> {
+        self.head.keys().into_iter().chain(self.fold.iter().flat_map(Fold::keys)).collect()
     }
 
     /// The head's plan.
@@ -435,7 +376,8 @@ impl HeadLossPlan {
             });
         }
         self.loss.update(&spec.loss)?;
-        self.head.update(&spec.head)
+        self.head.update(&spec.head)?;
+        self.fold.as_mut().map_or(Ok(()), |fold| fold.update(&spec.head))
     }
 
     /// The plan in words.

@@ -79,8 +79,11 @@
 
 mod chunk;
 mod encode;
+mod fold;
+mod fold_key;
 mod key;
 mod loss;
+mod loss_request;
 mod means;
 mod params;
 mod plan;
@@ -95,8 +98,11 @@ mod tile;
 mod views;
 mod window;
 
+pub use fold::FoldParams;
+pub use fold_key::FoldKey;
 pub use key::{HeadKernel, HeadKey, HeadTerms, MarginKind};
-pub use loss::{HeadLossPlan, HeadLossRequest, HeadLossViews};
+pub use loss::HeadLossPlan;
+pub use loss_request::{HeadLossRequest, HeadLossViews};
 pub use means::{ClassMeans, ClassMeansRequest, RunningMean, RunningMeanRequest};
 pub use params::HeadParams;
 pub use plan::HeadPlan;

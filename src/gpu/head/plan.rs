@@ -150,6 +150,16 @@ impl Kernels {
     /// [`Error::Combination`] for a scale's gradient without the weights', [`Error::Limit`] where a chunk's rows of
     /// features or of the scratch buffer do not fit a binding.
     pub fn head(&self, head: &Head, request: &HeadRequest) -> Result<HeadPlan> {
+        self.head_over(head, request, None)
+    }
+
+    /// The same over given ranges of classes.
+    pub(super) fn head_over(
+        &self,
+        head: &Head,
+        request: &HeadRequest,
+        given: Option<Vec<std::ops::Range<usize>>>,
+    ) -> Result<HeadPlan> {
         let request = request.for_head(head)?;
         let needs = Needs::new(head, &request);
         let places = Places::new(head, &request, &needs);
@@ -180,7 +190,7 @@ impl Kernels {
         let row_state = state(self, "what a head keeps of the rows", places.end)?;
         let moved = if head.centred { request.chunk.saturating_mul(dim) } else { 0 };
         let moved = state(self, "a chunk's centred features", moved)?;
-        let ranges = ranges(self, head, &request)?.into_iter();
+        let ranges = given.map_or_else(|| ranges(self, head, &request), Ok)?.into_iter();
         let ranges = ranges.map(|classes| ClassRange::new(&parts, classes)).collect::<Result<Vec<_>>>()?;
         let chunks = request.chunks().into_iter();
         let chunks = chunks.map(|rows| Chunk::new(&parts, &ranges, rows)).collect::<Result<_>>()?;
@@ -222,6 +232,9 @@ impl HeadPlan {
 
     /// Bytes of the scratch buffer: f32 logits `[chunk, K]`.
     pub fn scratch_bytes(&self) -> u64 {
+        if !self.request.logits {
+            return 0;
+        }
         4 * self.request.chunk as u64 * self.request.classes as u64
     }
 

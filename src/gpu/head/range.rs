@@ -21,8 +21,11 @@ const STEP: usize = 64;
 /// by one, and no loop may have more than 32,768 iterations.
 pub(super) const MOST: usize = 131_072;
 
-/// The classes of each range, in order: as few ranges as there can be, all of about one length.
-pub(super) fn ranges(kernels: &Kernels, head: &Head, request: &HeadRequest) -> Result<Vec<Range<usize>>> {
+/// The classes of a range, at most.
+///
+/// # Errors
+/// [`Error::Limit`] where not even a few classes fit a binding.
+pub(super) fn most_classes(kernels: &Kernels, head: &Head, request: &HeadRequest) -> Result<usize> {
     let HeadRequest { classes, dim, weights, .. } = *request;
     let stride = if weights.stride == 0 { dim } else { weights.stride } as u64;
     let gradient = if request.weight_gradient { 4 * dim as u64 } else { 0 };
@@ -40,6 +43,13 @@ pub(super) fn ranges(kernels: &Kernels, head: &Head, request: &HeadRequest) -> R
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
+    Ok(whole)
+}
+
+/// The classes of each range, in order: as few ranges as there can be, all of about one length.
+pub(super) fn ranges(kernels: &Kernels, head: &Head, request: &HeadRequest) -> Result<Vec<Range<usize>>> {
+    let classes = request.classes;
+    let whole = most_classes(kernels, head, request)?;
     let even = classes.div_ceil(classes.div_ceil(whole));
     let even = if even < classes { even.next_multiple_of(STEP) } else { classes };
     Ok((0..classes).step_by(even).map(|start| start..(start + even).min(classes)).collect())
@@ -80,7 +90,7 @@ impl ClassRange {
 
         // Each region can be bound by itself: 256 bytes is the strictest alignment that a device may ask for.
         let region = if needs.weight_norms { len.saturating_mul(head.parts).next_multiple_of(64) } else { 0 };
-        let scaled = head.class_scale != ClassScale::None;
+        let scaled = head.class_scale != ClassScale::None && request.backward;
         let places =
             Places { factors: region, scaled: 2 * region, end: if scaled { 3 * region } else { 2 * region } };
         let sums = if needs.columns || needs.close_weights { len.saturating_mul(5) } else { 0 };

@@ -42,6 +42,8 @@ pub struct HeadRequest {
     pub scale_gradient: bool,
     /// Whether what is read may share a buffer with what is written, apart from it (pooled engines). Default no.
     pub shared: bool,
+    /// Whether logits go to a scratch buffer. Default yes.
+    pub(super) logits: bool,
 }
 
 impl HeadRequest {
@@ -64,6 +66,7 @@ impl HeadRequest {
             class_scale_gradient: true,
             scale_gradient: false,
             shared: false,
+            logits: true,
         }
     }
 

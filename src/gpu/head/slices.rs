@@ -1,6 +1,6 @@
 //! A head and its loss for features and weights in host memory.
 
-use super::loss::{HeadLossRequest, HeadLossViews};
+use super::loss_request::{HeadLossRequest, HeadLossViews};
 use super::views::{HeadGradients, HeadViews};
 use crate::batch::Targets;
 use crate::gpu::context::Context;
@@ -229,7 +229,7 @@ impl Made {
             row_weights: self.row_weights.as_ref().map(whole),
             feature_norms: self.norms.as_ref().map(whole),
             gates: self.gates.as_ref().map(|gates| MatrixView::Whole(whole(gates))),
-            scratch: whole(&self.scratch),
+            scratch: Some(whole(&self.scratch)),
         })
     }
 }

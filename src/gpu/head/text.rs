@@ -39,6 +39,36 @@ impl HeadTerms {
     fn class_square_file(&self) -> File {
         if self.distance { shader!("class_square.wgsl") } else { shader!("no_class_square.wgsl") }
     }
+
+    /// The margin and what else the terms say about logits.
+    pub(super) fn constants(&self, text: &mut String) {
+        let (margin, beyond, straight) = match self.margin {
+            MarginKind::None => (0, 0, false),
+            MarginKind::Cosine => (1, 0, false),
+            MarginKind::Angle { beyond, straight_through } => {
+                let beyond = match beyond {
+                    Beyond::Linear => 1,
+                    Beyond::Easy => 2,
+                    Beyond::Nothing => 0,
+                };
+                (2, beyond, straight_through)
+            }
+        };
+        let _ = writeln!(
+            text,
+            "const MARGIN: u32 = {margin}u; const MARGIN_COSINE: u32 = 1u; const BEYOND: u32 = {beyond}u; \
+             const BEYOND_LINEAR: u32 = 1u; const BEYOND_EASY: u32 = 2u;",
+        );
+        let switches = [
+            ("STRAIGHT_THROUGH", straight),
+            ("DISTANCE", self.distance),
+            ("SCALES_BIAS", self.class_scale == ClassScale::Logits),
+        ];
+        for (name, value) in switches {
+            let _ = write!(text, "const {name}: bool = {value}; ");
+        }
+        text.push('\n');
+    }
 }
 
 impl HeadKey {
@@ -153,6 +183,17 @@ impl HeadKey {
                 ]);
             }
             HeadKernel::ClassMeans => files.push(shader!("class_means.wgsl")),
+            HeadKernel::ClassNumbers => files.extend([
+                terms.bias_file(),
+                terms.class_scale_file(),
+                terms.class_square_file(),
+                match terms.normalised {
+                    true => shader!("part_factor.wgsl"),
+                    false => shader!("no_part_factor.wgsl"),
+                },
+                shader!("class_fields.wgsl"),
+                shader!("class_numbers.wgsl"),
+            ]),
         }
         files
     }
@@ -166,34 +207,15 @@ impl HeadKey {
         if self.writes_rows() {
             let _ = writeln!(text, "alias WordC = {};", self.c.alias());
         }
-        let (margin, beyond, straight) = match self.terms.margin {
-            MarginKind::None => (0, 0, false),
-            MarginKind::Cosine => (1, 0, false),
-            MarginKind::Angle { beyond, straight_through } => {
-                let beyond = match beyond {
-                    Beyond::Linear => 1,
-                    Beyond::Easy => 2,
-                    Beyond::Nothing => 0,
-                };
-                (2, beyond, straight_through)
-            }
-        };
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "const WG: u32 = {}u; const LANES: u32 = {}u; const COLUMNS: u32 = {}u;\n\
-             const MARGIN: u32 = {margin}u; const MARGIN_COSINE: u32 = 1u; const BEYOND: u32 = {beyond}u; \
-             const BEYOND_LINEAR: u32 = 1u; const BEYOND_EASY: u32 = 2u;\n",
+            "const WG: u32 = {}u; const LANES: u32 = {}u; const COLUMNS: u32 = {}u;",
             self.workgroup,
             self.lanes,
             self.workgroup / self.lanes.max(1),
         );
-        let switches = [
-            ("STRAIGHT_THROUGH", straight),
-            ("DISTANCE", self.terms.distance),
-            ("SCALES_BIAS", self.terms.class_scale == ClassScale::Logits),
-            ("HAS_COLUMNS", self.terms.columns),
-            ("A_BF16", self.a.is_bf16()),
-        ];
+        self.terms.constants(&mut text);
+        let switches = [("HAS_COLUMNS", self.terms.columns), ("A_BF16", self.a.is_bf16())];
         for (name, value) in switches {
             let _ = write!(text, "const {name}: bool = {value}; ");
         }

@@ -71,13 +71,14 @@ pub struct MatmulKey {
 }
 
 /// The name and the text of one file.
-type File = (&'static str, &'static str);
+pub(super) type File = (&'static str, &'static str);
 
 macro_rules! shader {
     ($name:literal) => {
         (concat!("matmul/", $name), include_str!(concat!("../../../shaders/matmul/", $name)))
     };
 }
+pub(super) use shader;
 
 impl Words {
     /// What an element of the binding is in WGSL.
@@ -114,7 +115,7 @@ impl Words {
         }
     }
 
-    fn load_b(self) -> File {
+    pub(super) fn load_b(self) -> File {
         match self {
             Words::F32 => shader!("load_b_f32.wgsl"),
             Words::F32x4 => shader!("load_b_f32x4.wgsl"),
@@ -221,7 +222,8 @@ impl MatmulKey {
         files
     }
 
-    fn product_files(&self) -> Vec<File> {
+    /// How the rows of A and of B are read: their factors, four rows at a time.
+    pub(super) fn side_files(&self) -> Vec<File> {
         let mut files = vec![
             // A factor for a whole row that ends as a row or column of C can wait until that is stored.
             match (self.a_factors, self.a_parts || self.layout == Layout::Tn) {
@@ -242,29 +244,21 @@ impl MatmulKey {
                 Layout::Nt => shader!("block_b_rows.wgsl"),
                 _ => shader!("block_b_columns.wgsl"),
             },
-            shader!("place.wgsl"),
         ];
+        files.extend(self.a_factors.then_some(shader!("bind_a_scales.wgsl")));
+        files.extend(self.b_factors.then_some(shader!("bind_b_scales.wgsl")));
+        files
+    }
+
+    fn product_files(&self) -> Vec<File> {
+        let mut files = self.side_files();
+        files.push(shader!("place.wgsl"));
         if self.tile.manner == Manner::Cooperative {
             files.push(shader!("cooperative.wgsl"));
             return files;
         }
-        files.push(shader!("product.wgsl"));
-        if self.tile.manner == Manner::Broadcast {
-            files.push(match self.layout {
-                Layout::Tn => shader!("hand_columns.wgsl"),
-                _ => shader!("hand_rows.wgsl"),
-            });
-            files.push(shader!("broadcast.wgsl"));
-            return files;
-        }
-        files.push(match self.tile.edge {
-            4 => shader!("tile4.wgsl"),
-            _ => shader!("tile8.wgsl"),
-        });
-        files.push(match self.tile.manner {
-            Manner::Direct => shader!("direct.wgsl"),
-            _ => shader!("staged.wgsl"),
-        });
+        files.extend(self.tile.multiply_files(self.layout));
+        files.extend([shader!("tiles.wgsl"), self.tile.main_file()]);
         files
     }
 
@@ -289,6 +283,11 @@ impl MatmulKey {
         if self.kernel == MatmulKernel::Product {
             self.tile_header(&mut text);
         }
+        self.switches(&mut text);
+        text
+    }
+
+    pub(super) fn switches(&self, text: &mut String) {
         let along_k = |rows: bool| if rows { "true" } else { "false" };
         let _ = write!(
             text,
@@ -308,10 +307,9 @@ impl MatmulKey {
             let _ = write!(text, "const {name}: bool = {value}; ");
         }
         text.push('\n');
-        text
     }
 
-    fn tile_header(&self, text: &mut String) {
+    pub(super) fn tile_header(&self, text: &mut String) {
         let tile = &self.tile;
         let numbers = [
             ("GROUP_M", tile.group_m()),
@@ -400,26 +398,19 @@ impl MatmulKey {
         if self.kernel != MatmulKernel::Norms {
             let _ = write!(label, ".{}", self.c.label());
         }
-        let Tile { manner, edge, threads_m, threads_n, depth, subgroup } = self.tile;
         if self.kernel == MatmulKernel::Product {
             let layout = match self.layout {
                 Layout::Nt => "nt",
                 Layout::Nn => "nn",
                 Layout::Tn => "tn",
             };
-            let manner = match manner {
-                Manner::Direct => "direct",
-                Manner::Staged => "staged",
-                Manner::Broadcast => "broadcast",
-                Manner::Cooperative => "cooperative",
-            };
-            let _ = write!(label, ".{layout}.{manner}{edge}.{threads_m}x{threads_n}.d{depth}");
+            let _ = write!(label, ".{layout}.{}", self.tile.label());
         } else {
             let _ = write!(label, ".wg{}", self.tile.workgroup());
         }
         let parts = [
             (self.rows_own(), "own".into()),
-            (subgroup > 0, format!("sg{subgroup}")),
+            (self.tile.subgroup > 0, format!("sg{}", self.tile.subgroup)),
             (self.a_factors, "factors_a".into()),
             (self.b_factors, "factors_b".into()),
             (self.a_parts, "parts_a".into()),

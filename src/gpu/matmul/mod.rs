@@ -58,6 +58,7 @@
 //! # Ok(()) }
 //! ```
 
+mod inside;
 mod key;
 mod params;
 mod product;
@@ -68,6 +69,7 @@ mod tile;
 
 pub use key::{MatmulKernel, MatmulKey, Words};
 pub use params::MatmulParams;
+pub(in crate::gpu) use product::subgroup_size;
 pub use product::{Matmul, MatmulViews};
 pub(in crate::gpu) use request::dimension;
 pub use request::{Layout, MatmulRequest, MatrixSpec, RowFactors};

@@ -33,9 +33,7 @@ impl Matmul {
         let kernels = uniforms.kernels();
         let dimension = super::request::dimension;
         let (m, n) = (dimension("the rows of C", request.m)?, dimension("the columns of C", request.n)?);
-        let info = kernels.device.adapter_info();
-        let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
-        let subgroup = Some(least).filter(|size| *size == most && *size > 0);
+        let subgroup = subgroup_size(kernels);
         let usable = subgroup.filter(|_| kernels.device.features().contains(wgpu::Features::SUBGROUP));
         let tile = request.tile.unwrap_or_else(|| choose(kernels.adapter, usable, m, n));
         tile.check(request, kernels.adapter, subgroup)?;
@@ -54,6 +52,13 @@ impl Matmul {
         let groups = u64::from(params.tiles_m) * u64::from(n.div_ceil(tile.group_n()));
         Ok(Self { step: Step::new(uniforms, key, params, groups)?, request: *request })
     }
+}
+
+/// The device's one size of subgroups, where it has one.
+pub(in crate::gpu) fn subgroup_size(kernels: &Kernels) -> Option<u32> {
+    let info = kernels.device.adapter_info();
+    let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+    Some(least).filter(|size| *size == most && *size > 0)
 }
 
 /// A product, ready to be recorded any number of times.

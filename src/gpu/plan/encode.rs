@@ -54,6 +54,7 @@ impl Plan {
     ) -> Result<()> {
         self.expect_mode(Mode::ForwardBackward)?;
         self.expect_whole()?;
+        self.expect_logits()?;
         let bound = self.check_inputs(inputs)?;
         self.check_outputs(outputs)?;
         check_apart(&bound, outputs)?;
@@ -79,6 +80,7 @@ impl Plan {
         class_scale_gradient: Option<View<'_>>,
     ) -> Result<()> {
         self.expect_mode(Mode::ForwardBackward)?;
+        self.expect_logits()?;
         let mut bound = self.check_inputs(inputs)?;
         self.check_upstream(&mut bound, upstream)?;
         self.check_gradient(&mut bound, gradient)?;

@@ -1,5 +1,6 @@
 //! The shape of a plan: what the request says, checked, and cut into windows.
 
+use super::computed::Computed;
 use super::windows::{Bounds, Matrix, Part, Shape, Windows};
 use crate::element::Element;
 use crate::gpu::choice::RowChoice;
@@ -30,6 +31,8 @@ pub(crate) struct Extent {
     pub blocks: Vec<u64>,
     /// Whether blocks of logits follow each other in one scratch buffer, while dense matrices are whole.
     pub scratch: bool,
+    /// The logits, where they are in no matrix.
+    pub computed: Option<Computed>,
 }
 
 impl Extent {
@@ -90,6 +93,7 @@ impl Extent {
             labels: request.classes as u64,
             blocks,
             scratch: request.scratch,
+            computed: request.computed,
         };
         for (what, matrix) in [("logits", logits), ("the gradient", gradient), ("soft targets", extent.dense)]
         {
@@ -152,21 +156,32 @@ impl Extent {
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
         let most = u64::from(limits.max_compute_workgroups_per_dimension.max(1));
         let bounds = Bounds { binding: kernels.max_binding(), alignment, groups: most * most };
-        let mut matrices = vec![self.logits, self.gradient];
+        let computed = self.computed;
+        let mut matrices = if computed.is_some() { vec![] } else { vec![self.logits, self.gradient] };
         if needs.dense {
             matrices.push(self.dense);
         }
-        let block = 4 * u64::from(choice.workgroup);
+        // What a workgroup goes through in steps: blocks of columns, or tiles of computed ones.
+        let block = computed.map_or(4 * u64::from(choice.workgroup), |computed| computed.tile().1);
         // Rows may start in the middle of a word: one more column.
-        let blocks_of = |width: u64| (width + 1).div_ceil(block).max(1);
-        let split = u64::from(choice.split.max(1)).max(blocks_of(self.width()).div_ceil(LONGEST_LOOP));
+        let more = u64::from(computed.is_none());
+        let blocks_of = |width: u64| (width + more).div_ceil(block).max(1);
+        let mut split = u64::from(choice.split.max(1));
+        if computed.is_none() {
+            split = split.max(blocks_of(self.width()).div_ceil(LONGEST_LOOP));
+        }
+        // Slots of computed logits are those of the first range of classes: the others add to them.
+        let (slots_once, slots_per_range) = if computed.is_some() { (split, 0) } else { (0, split) };
+        let saved_fields = needs.saved_fields + slots_once * needs.slot_fields;
         let shape = Shape {
             blocks: self.blocks.clone(),
             classes: self.width(),
             matrices,
             class_bytes: needs.class_bytes,
-            row_bytes: 4 * needs.saved_fields.max(needs.row_fields),
-            row_bytes_per_range: 4 * split * needs.slot_fields,
+            most_classes: computed
+                .map_or(0, |computed| computed.most_classes.min(split * computed.most_tiles() * block)),
+            row_bytes: 4 * saved_fields.max(needs.row_fields),
+            row_bytes_per_range: 4 * slots_per_range * needs.slot_fields,
             row_groups: split,
             most_rows: match (needs.rows_in_a_loop, needs.most_rows) {
                 (true, 0) => LONGEST_LOOP,
@@ -175,6 +190,7 @@ impl Extent {
             },
         };
         let windows = Windows::new(&shape, bounds)?;
+        let widest = windows.classes.iter().map(|classes| u64::from(classes.end - classes.start)).max();
         let mut list = Vec::with_capacity(windows.rows.len() * windows.classes.len());
         let mut slots = 0;
         for (row_range, rows) in windows.rows.iter().enumerate() {
@@ -182,13 +198,20 @@ impl Extent {
             for (class_range, classes) in windows.classes.iter().enumerate() {
                 let width = classes.end - classes.start;
                 let blocks = blocks_of(u64::from(width));
-                let piece_blocks = blocks.div_ceil(split);
+                let piece_blocks = match computed {
+                    None => blocks.div_ceil(split),
+                    // No range has more pieces than the first.
+                    Some(_) => blocks_of(widest.unwrap_or(0)).div_ceil(split),
+                };
                 let pieces = blocks.div_ceil(piece_blocks);
                 let part_from = |row: u64, matrix: Matrix| {
                     let start = self.first_column + u64::from(classes.start);
                     matrix.part(row, start, u64::from(rows.rows), u64::from(width), alignment)
                 };
-                let part = |matrix| part_from(rows.block_row, matrix);
+                let part = |matrix| match computed {
+                    None => part_from(rows.block_row, matrix),
+                    Some(_) => Part::default(),
+                };
                 let dense_row = if self.scratch { rows.row } else { rows.block_row };
                 list.push(Window {
                     row_range,
@@ -199,7 +222,7 @@ impl Extent {
                     classes: classes.clone(),
                     pieces: narrow(pieces),
                     piece_blocks: narrow(piece_blocks),
-                    first_slot: slots,
+                    first_slot: if computed.is_some() { 0 } else { slots },
                     logits: part(self.logits),
                     gradient: part(self.gradient),
                     dense: match self.dense_columns {
@@ -211,10 +234,14 @@ impl Extent {
                         }
                     },
                 });
-                slots += narrow(pieces);
+                slots = match computed {
+                    None => slots + narrow(pieces),
+                    Some(_) => slots.max(narrow(pieces)),
+                };
             }
         }
-        Ok(Cut { split: split > 1 || windows.classes.len() > 1, ranges: windows, windows: list, slots })
+        let split = split > 1 || windows.classes.len() > 1 || computed.is_some();
+        Ok(Cut { split, ranges: windows, windows: list, slots })
     }
 }
 

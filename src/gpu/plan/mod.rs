@@ -4,6 +4,7 @@
 //! family's [`Passes`]: its kernels, and the order in which a pass runs them.
 
 mod arena;
+mod computed;
 mod core;
 mod encode;
 mod extent;
@@ -17,6 +18,7 @@ mod windows;
 
 pub(crate) use self::core::Core;
 pub(crate) use arena::storage;
+pub(crate) use computed::{Computed, Operands};
 pub(crate) use extent::{Extent, LONGEST_LOOP, Needs, Window, narrow};
 pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
 pub use numbers::WindowNumbers;

@@ -202,7 +202,10 @@ impl<'a> Recorder<'a> {
                 view if view.size == 4 => view.binding(),
                 view => Core::rows_of(view, window),
             },
-            _ => self.passes.resource(core, bound, name, window),
+            _ => {
+                let own = self.passes.resource(core, bound, name, window);
+                own.or_else(|| bound.operands?.resource(name, index, window))
+            }
         }
     }
 }

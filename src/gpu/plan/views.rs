@@ -1,6 +1,7 @@
 //! The caller's views against what the plan was made for.
 
 use super::Plan;
+use super::computed::Operands;
 use super::windows::Matrix;
 use crate::batch::TargetKind;
 use crate::gpu::shader::Storage;
@@ -24,7 +25,12 @@ pub(crate) struct Bound<'a> {
     pub class_scale: Option<View<'a>>,
     pub upstream: Option<View<'a>>,
     pub statistics: Option<View<'a>>,
+    /// What kernels bind that compute their logits.
+    pub operands: Option<&'a dyn Operands>,
 }
+
+/// What a plan is for whose kernels compute their logits.
+const COMPUTED: &str = "for logits that its head computes";
 
 impl<'a> Bound<'a> {
     /// Name and view of everything that passes only read.
@@ -94,7 +100,11 @@ impl Plan {
             wanted(what, needed_by, view.is_some(), want, planned)?;
             view.map_or(Ok(None), |view| check(what, view))
         };
-        self.check_matrix("logits", &inputs.logits, self.core.extent.logits)?;
+        match (self.core.extent.computed, inputs.logits) {
+            (None, logits) => self.check_matrix("logits", &logits, self.core.extent.logits)?,
+            (Some(_), MatrixView::Blocks([])) => {}
+            (Some(_), _) => return Err(Error::Unexpected { what: "logits", planned: COMPUTED }),
+        }
         let (gates, wants) = (inputs.gates, self.passes.wants());
         let needed_by = wants.gates.unwrap_or_default();
         wanted("gates", needed_by, gates.is_some(), wants.gates.is_some(), "without given gates")?;
@@ -190,6 +200,14 @@ impl Plan {
         match (outputs.argmax, self.core.request.argmax) {
             (Some(_), false) => Err(Error::Unexpected { what: "argmax", planned: "without argmax" }),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether logits come from a matrix of the caller's.
+    pub(crate) fn expect_logits(&self) -> Result<()> {
+        match self.core.extent.computed {
+            None => Ok(()),
+            Some(_) => Err(Error::Unexpected { what: "a pass of its own", planned: COMPUTED }),
         }
     }
 

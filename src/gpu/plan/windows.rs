@@ -71,6 +71,8 @@ pub(crate) struct Shape {
     pub matrices: Vec<Matrix>,
     /// Bytes of one class in the widest array over classes, 0 without one.
     pub class_bytes: u64,
+    /// Classes of a window, at most; 0: as many as fit.
+    pub most_classes: u64,
     /// Bytes of one row in the widest array over rows, and what each range of classes adds to them.
     pub row_bytes: u64,
     pub row_bytes_per_range: u64,
@@ -124,6 +126,9 @@ impl Windows {
         width = width.min(bounds.binding.checked_div(shape.class_bytes).unwrap_or(width));
         if width < shape.classes {
             width = width / CLASS_STEP * CLASS_STEP;
+        }
+        if (1..width).contains(&shape.most_classes) {
+            width = shape.most_classes.next_multiple_of(CLASS_STEP).min(width);
         }
         if width == 0 && shape.classes > 0 {
             let bytes = shape.matrices.iter().map(|matrix| matrix.bytes).max().unwrap_or(4);
@@ -204,6 +209,7 @@ mod tests {
             classes,
             matrices: vec![Matrix { stride: classes, bytes }; 2],
             class_bytes: 0,
+            most_classes: 0,
             row_bytes: 40,
             row_bytes_per_range: 0,
             row_groups: 1,

@@ -74,6 +74,7 @@ impl KernelKey {
             shader!("gates.wgsl"),
             shader!("scan.wgsl"),
             shader!("row.wgsl"),
+            shader!("label_column.wgsl"),
             shader!("mass.wgsl"),
             shader!("label_loss.wgsl"),
             shader!("write_row.wgsl"),
@@ -86,6 +87,7 @@ impl KernelKey {
             Driver::RowStream => files.extend([
                 shader!("workgroup.wgsl"),
                 shader!("close_row.wgsl"),
+                shader!("visit.wgsl"),
                 shader!("first_pass.wgsl"),
                 shader!("gradient_pass.wgsl"),
                 shader!("row_stream.wgsl"),
@@ -100,6 +102,8 @@ impl KernelKey {
             Driver::Partial => files.extend([
                 shader!("workgroup.wgsl"),
                 shader!("slots.wgsl"),
+                shader!("part_of_row.wgsl"),
+                shader!("visit.wgsl"),
                 shader!("first_pass.wgsl"),
                 shader!("partial.wgsl"),
             ]),

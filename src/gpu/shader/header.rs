@@ -78,8 +78,8 @@ impl Layout {
 }
 
 impl KernelKey {
-    /// The constants that make this kernel of the files.
-    pub(super) fn header(&self) -> String {
+    /// The constants that make this kernel of the files; `roots` are the trees of a workgroup, most often 1.
+    pub(crate) fn header(&self, roots: u32) -> String {
         let terms = &self.terms;
         let two_step = self.two_step();
         let mut text = String::from("// ---- generated header\n");
@@ -91,6 +91,7 @@ impl KernelKey {
         let column = |column| terms.column(column) as u64;
         let numbers = [
             ("WG", wide(true)),
+            ("ROOTS", u64::from(roots)),
             ("WG_RAW", wide(two_step)),
             ("WG_DENSE", wide(terms.dense)),
             ("WG_INDEX", wide(self.argmax)),

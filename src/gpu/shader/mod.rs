@@ -363,7 +363,7 @@ impl KernelKey {
 
     /// The kernel's text: neutral WGSL, entry point `main`.
     pub fn wgsl(&self) -> String {
-        let mut text = self.header();
+        let mut text = self.header(1);
         for (name, file) in self.files() {
             let _ = write!(text, "\n// ---- {name}\n{file}");
         }

@@ -9,7 +9,7 @@ pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
 pub(crate) use spec::plain_numbers;
 
-use super::choice::{RowChoice, RowRequest, choose};
+use super::choice::{RowChoice, RowRequest, choose, choose_computed};
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
@@ -70,9 +70,14 @@ pub(crate) fn plan(
         argmax: request.argmax,
     };
     let width = narrow(extent.width());
-    let choice = match request.choice {
-        Some(choice) => choice,
-        None => choose(kernels.adapter, &rows, narrow(extent.rows), width.max(1)),
+    let choice = match (request.choice, request.computed) {
+        (given, Some(computed)) => {
+            let (workgroup, tile) = (computed.key.tile.workgroup(), computed.tile());
+            let choice = choose_computed(kernels.adapter, workgroup, tile, narrow(extent.rows), width.max(1));
+            RowChoice { split: given.map_or(choice.split, |given| given.split), ..choice }
+        }
+        (Some(choice), None) => choice,
+        (None, None) => choose(kernels.adapter, &rows, narrow(extent.rows), width.max(1)),
     };
     check_choice(choice, width, rows.row_key(choice, true, true).width())?;
     let counts = counts_for(kernels, spec, &extent, request.counts.as_ref())?;
@@ -225,6 +230,12 @@ impl Passes for SoftmaxPasses {
 
     fn manner(&self, core: &Core) -> String {
         let RowChoice { lanes, workgroup, chip, split, .. } = core.choice;
+        if core.extent.computed.is_some() {
+            let slots = core.cut.slots;
+            return format!(
+                "logits computed on chip, rows shared by {slots} workgroups of {workgroup} threads each"
+            );
+        }
         let manner = match (&self.steps.rows, chip) {
             (RowSteps::Split(_), _) => format!("shared by {} workgroups each", core.cut.slots.max(split)),
             (RowSteps::Whole(_), 0) => "streamed".to_owned(),

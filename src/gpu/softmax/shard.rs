@@ -158,19 +158,21 @@ impl Plan {
         round: usize,
         statistics: View<'_>,
     ) -> Result<()> {
-        self.encode_partial_over(encoder, inputs, round, statistics, |recorder, rows| {
+        self.expect_logits()?;
+        let bound = self.check_inputs(inputs)?;
+        self.encode_partial_over(encoder, bound, round, statistics, |recorder, rows| {
             rows(recorder);
             Ok(())
         })
     }
 
     /// The same where logits come and go: `over` has `rows` recorded for whatever rows the logits are there.
-    pub(crate) fn encode_partial_over(
+    pub(crate) fn encode_partial_over<'a>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        inputs: &Inputs<'_>,
+        mut bound: Bound<'a>,
         round: usize,
-        statistics: View<'_>,
+        statistics: View<'a>,
         over: impl FnOnce(&mut Recorder<'_>, &dyn Fn(&mut Recorder<'_>)) -> Result<()>,
     ) -> Result<()> {
         let shard = self.shard_passes()?;
@@ -186,7 +188,6 @@ impl Plan {
         }
         let whole = self.check_statistics(statistics)?;
         let region = |round| region_of(&whole, statistics, round);
-        let mut bound = self.check_inputs(inputs)?;
         let usage = BufferUsages::COPY_DST;
         statistics.check("the statistics", whole.bytes(), self.core.alignment(), usage)?;
         let own = region(round);
@@ -268,6 +269,7 @@ impl Plan {
         outputs: &Outputs<'_>,
     ) -> Result<()> {
         self.expect_mode(Mode::ForwardBackward)?;
+        self.expect_logits()?;
         let (shard, bound) = self.bind_shard(inputs, statistics)?;
         self.check_outputs(outputs)?;
         check_apart(&bound, outputs)?;

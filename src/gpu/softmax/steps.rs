@@ -143,7 +143,7 @@ impl Steps {
             loss_sums: optional(manner.many_rows, of_saved(Driver::LossSums))?,
             finish: step(KernelKey { of_sums: manner.many_rows, ..of_saved(Driver::Finish) })?,
             class_scale: optional(request.class_scale_gradient, class_scale)?,
-            backward: optional(!fused, backward)?,
+            backward: optional(!fused && request.computed.is_none(), backward)?,
             stitch: optional(extent.has_edges(gradient.packed()), stitch)?,
         })
     }
@@ -182,7 +182,18 @@ impl Steps {
 
 impl SplitSteps {
     fn new(kernels: &Kernels, rows: &RowRequest, choice: RowChoice, request: &PlanRequest) -> Result<Self> {
-        let step = |key: KernelKey| step(kernels, key);
+        // Those that look at logits compute them where there is no matrix of them.
+        let step = |key: KernelKey| match request.computed.filter(|_| key.driver.over_logits()) {
+            None => step(kernels, key),
+            Some(computed) => {
+                let lanes = computed.key.tile.group_m();
+                let launch = match key.driver {
+                    Driver::LabelLogits => Launch::RowThreads,
+                    _ => Launch::Pieces { lanes },
+                };
+                Step::new(kernels, computed.key.with_loss(key), launch)
+            }
+        };
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         let sharded = request.shard.is_some();
         let terms = rows.terms;

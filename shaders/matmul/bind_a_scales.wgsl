@@ -1,0 +1,1 @@
+@group(0) @binding(4) var<storage, read> a_scales: array<f32>;
