@@ -15,3 +15,18 @@ fn store_quad(m: u32, n: u32, q: mat4x4<f32>) {
   store_row(m + 2u, n, q[2]);
   store_row(m + 3u, n, q[3]);
 }
+
+// Adds four k of four rows of A to their sums.
+fn add_rows(sums: vec4<f32>, a: mat4x4<f32>) -> vec4<f32> {
+  return sums + ((a[0] + a[1]) + (a[2] + a[3]));
+}
+
+// Four rows' sums, from the thread at C's first column.
+fn put_row_sums(m: u32, n: u32, sums: vec4<f32>) {
+  if (HAS_ROW_SUMS && n == 0u) {
+    put_row_sum(m, sums.x);
+    put_row_sum(m + 1u, sums.y);
+    put_row_sum(m + 2u, sums.z);
+    put_row_sum(m + 3u, sums.w);
+  }
+}
