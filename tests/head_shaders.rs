@@ -138,7 +138,7 @@ fn check(key: &HeadKey) {
 #[test]
 fn every_kernel() {
     let keys = all();
-    assert!(keys.len() > 200, "{}", keys.len());
+    assert!(keys.len() > 250, "{}", keys.len());
     keys.iter().for_each(check);
 }
 

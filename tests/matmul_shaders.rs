@@ -90,7 +90,12 @@ fn all() -> Vec<MatmulKey> {
                     let (row_offsets, column_offsets) = (bit(2), bit(3));
                     let factors = MatmulKey { a_factors, b_factors, shared: bit(4), ..key };
                     keys.push(MatmulKey { row_offsets, column_offsets, ..factors });
-                    keys.push(MatmulKey { a_factors: false, row_sums: true, b_parts: b_factors && bit(2), ..factors });
+                    keys.push(MatmulKey {
+                        a_factors: false,
+                        row_sums: true,
+                        b_parts: b_factors && bit(2),
+                        ..factors
+                    });
                 }
             }
         }

@@ -2,8 +2,9 @@
 fn label_column(row: u32) -> u32 {
   let label = labels[row];
   let ignored = params.has_ignored != 0u && label == params.ignored;
-  if (ignored || label < i32(params.first_class)) {
+  if (ignored) {
     return params.classes;
   }
+  // What is below the first class, or negative, wraps around to more than there are classes.
   return min(u32(label) - params.first_class, params.classes);
 }

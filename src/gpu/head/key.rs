@@ -182,9 +182,8 @@ impl HeadTerms {
             HeadKernel::MovedRows => Self { centred, effect, ..none },
             HeadKernel::RowSums => none.with_weights_scale(class_scale != ClassScale::None),
             HeadKernel::CloseFeatures => Self { distance, ..none },
-            HeadKernel::CloseWeights => {
-                Self { distance, columns, normalised, ..none }.with_weights_scale(class_scale != ClassScale::None)
-            }
+            HeadKernel::CloseWeights => Self { distance, columns, normalised, ..none }
+                .with_weights_scale(class_scale != ClassScale::None),
             HeadKernel::CloseClasses => Self { bias, class_scale, outputs, ..none },
             HeadKernel::Top => Self { bias, class_scale, distance, adjustment, ..none },
             HeadKernel::ClassSums => Self { normalised, ..none },

@@ -245,7 +245,7 @@ impl HeadPlan {
 
     /// Bytes that the plan has on the device, without the kernels: 256 for the parameters of each step (some for each
     /// chunk with each range of classes), for each row at most `2 parts + 4` numbers, for each class at most
-    /// `3 parts + 6`, and a chunk's features where they are centred.
+    /// `3 parts + 5`, and a chunk's features where they are centred.
     pub fn bytes(&self) -> u64 {
         [&self.row_state, &self.moved].into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
             + self.uniforms.bytes()

@@ -27,7 +27,8 @@ pub(super) fn ranges(kernels: &Kernels, head: &Head, request: &HeadRequest) -> R
     let stride = if weights.stride == 0 { dim } else { weights.stride } as u64;
     let gradient = if request.weight_gradient { 4 * dim as u64 } else { 0 };
     // Bytes of a class: weights, their gradient, what is kept.
-    let bytes = stride.saturating_mul(weights.elem.bytes()).max(gradient).max(12 * head.parts as u64 + 4).max(20);
+    let bytes =
+        stride.saturating_mul(weights.elem.bytes()).max(gradient).max(12 * head.parts as u64 + 4).max(16);
     // What a binding may have before its first class, and what rounding adds.
     let allowed = kernels.max_binding().saturating_sub(1024);
     let fit = usize::try_from(allowed / bytes).unwrap_or(usize::MAX).min(MOST);
@@ -92,7 +93,7 @@ impl ClassRange {
         let end = offsets.saturating_add(region(needs.class_offsets, 1));
         let places = Places { factors, scaled: of_scales, offsets, end };
         let sums = needs.columns || needs.column_sums || needs.close_weights;
-        let sums = if sums { len.saturating_mul(5) } else { 0 };
+        let sums = if sums { len.saturating_mul(4) } else { 0 };
         let params = HeadParams {
             classes: count(len),
             first_class: count(request.first_class.saturating_add(classes.start)),

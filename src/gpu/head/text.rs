@@ -238,6 +238,10 @@ impl HeadKey {
             ("DISTANCE", self.terms.distance),
             ("SCALES_BIAS", self.terms.class_scale == ClassScale::Logits),
             ("HAS_COLUMNS", self.terms.columns),
+            (
+                "ALONG",
+                self.kernel != HeadKernel::CloseWeights || self.terms.normalised || self.terms.distance,
+            ),
             ("A_BF16", self.a.is_bf16()),
         ];
         for (name, value) in switches {

@@ -57,8 +57,7 @@ impl Tile {
             let base = MatmulRequest::new(layout, m, n, k);
             if request.shared { base.with_shared() } else { base }
         };
-        let mut product =
-            base(Layout::Nt, rows.count, classes, dim).with_alpha(forward_alpha(head, &needs));
+        let mut product = base(Layout::Nt, rows.count, classes, dim).with_alpha(forward_alpha(head, &needs));
         (product.a, product.b, product.c) = (rows.features, range.weights.spec, scratch.spec);
         (product.a_factors, product.b_factors) = (rows.factors, parts.factors(head.weights, 0));
         if !needs.logits {
