@@ -23,8 +23,15 @@ use longtail::{ClassCounts, method};
 use passes::{buffer, timed, timed_encoder};
 
 const ROUNDS: usize = 11;
-const HEADS: [&str; 5] =
-    ["linear", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+const HEADS: [&str; 6] =
+    ["linear", "linear_bias", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+
+/// A head of the table, or that with a bias.
+fn head_of(name: &str) -> Head {
+    let plain = name.strip_suffix("_bias");
+    let head = (method::find_head(plain.unwrap_or(name)).expect("is in the table").build)();
+    if plain.is_some() { head.with_bias() } else { head }
+}
 
 /// Batch, dimension, classes.
 fn shapes(software: bool) -> &'static [(usize, usize, usize)] {
@@ -213,7 +220,7 @@ fn steps(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)])
     for (name, shape, problem) in problems.iter().filter(|(name, ..)| *name != "nearest_class_mean_unit") {
         let plain = ["linear", "cosine"].contains(name);
         for loss in ["cross_entropy", "seesaw"].into_iter().take(if plain { 2 } else { 1 }) {
-            let head = (method::find_head(name).expect("is in the table").build)();
+            let head = head_of(name);
             let step = Step::new(context, &head, loss, *shape);
             let seconds = |time: Duration| time.as_secs_f64();
             let round = || {
@@ -299,8 +306,7 @@ fn heads(criterion: &mut Criterion) {
     let mut problems = Vec::new();
     for &shape in shapes(software) {
         for name in HEADS {
-            let method = method::find_head(name).expect("is in the table");
-            problems.push((name, shape, Problem::new(&context, &(method.build)(), shape)));
+            problems.push((name, shape, Problem::new(&context, &head_of(name), shape)));
         }
     }
     summary(&context, &problems);
