@@ -12,7 +12,7 @@ use crate::gpu::shader::{Access, Binding};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MatmulKernel {
-    /// `C = alpha A B (+ C)`.
+    /// `C = alpha A B (+ numbers of rows and columns) (+ C)`.
     Product,
     /// Sums of squares and factors of the rows of A.
     Norms,
