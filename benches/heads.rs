@@ -2,8 +2,10 @@
 //! fastest one of this adapter: `cargo bench --bench heads`. Processor time on software adapters, wall time elsewhere.
 //!
 //! The summary comes first: heads and their products take turns in rounds, and the median round counts, so that other work
-//! on the machine meets all alike. In the first table the gradient by logits is what the forward pass has left: no loss is in
-//! the times. In the second one a loss is, fused in chunks and unfused.
+//! on the machine meets all alike: times are medians, and ratios are medians of the rounds' own ratios. In the first table
+//! the gradient by logits is what the forward pass has left: no loss is in the times, which are cut into what comes before the
+//! chunks (norms of the weights), forwards, backwards, and after them (the weights' normalisation). In the second table a
+//! loss is, fused with all logits in the scratch buffer, fused in chunks of 64 rows, and unfused.
 
 #[path = "support/passes.rs"]
 mod passes;
@@ -20,9 +22,16 @@ use longtail::head::{ClassScale, Head, HeadLoss, TargetMargin};
 use longtail::{ClassCounts, method};
 use passes::{buffer, timed, timed_encoder};
 
-const ROUNDS: usize = 7;
-const HEADS: [&str; 5] =
-    ["linear", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+const ROUNDS: usize = 11;
+const HEADS: [&str; 6] =
+    ["linear", "linear_bias", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
+
+/// A head of the table, or that with a bias.
+fn head_of(name: &str) -> Head {
+    let plain = name.strip_suffix("_bias");
+    let head = (method::find_head(plain.unwrap_or(name)).expect("is in the table").build)();
+    if plain.is_some() { head.with_bias() } else { head }
+}
 
 /// Batch, dimension, classes.
 fn shapes(software: bool) -> &'static [(usize, usize, usize)] {
@@ -96,6 +105,22 @@ impl Problem {
         (views, gradients)
     }
 
+    /// What comes before the chunks, forwards, backwards, what comes after.
+    fn stages(&self) -> [Duration; 4] {
+        let (views, gradients) = self.views();
+        let views = HeadViews { labels: self.labels.as_ref().map(View::whole), ..views };
+        let scratch = View::whole(&self.scratch);
+        let stage = |record: &dyn Fn(&mut wgpu::ComputePass<'_>) -> longtail::Result<()>| {
+            timed(&self.context, 1, |pass| record(pass).expect("recording"))
+        };
+        [
+            stage(&|pass| self.plan.begin(pass, &views)),
+            stage(&|pass| self.plan.forward(pass, 0, &views, scratch)),
+            stage(&|pass| self.plan.backward(pass, 0, &views, &gradients, scratch)),
+            stage(&|pass| self.plan.finish(pass, &views, &gradients)),
+        ]
+    }
+
     /// Forwards and backwards.
     fn head(&self, times: u64) -> Duration {
         let (views, gradients) = self.views();
@@ -122,9 +147,10 @@ impl Problem {
     }
 }
 
-/// A head and its loss in one step, in chunks of 64 rows; and unfused: all logits, the loss beside them, the way back.
+/// A head and its loss in one step, with all logits in the scratch buffer and in chunks of 64 rows; and unfused: all
+/// logits, the loss beside them, the way back.
 struct Step {
-    fused: HeadLossPlan,
+    fused: [HeadLossPlan; 2],
     loss: Plan,
     labels: wgpu::Buffer,
     gradient: wgpu::Buffer,
@@ -136,26 +162,28 @@ impl Step {
         let counts: Vec<u64> = (1..=classes as u64).map(|rank| 1 + 100_000 / rank).collect();
         let counts = ClassCounts::new(counts).expect("counts");
         let loss = (method::find(loss).expect("is in the table").build)(&counts).expect("a legal loss");
-        let request = HeadLossRequest::new(rows, classes, dim).with_scratch_bytes(4 * 64 * classes as u64);
+        let fused = |chunk: usize| {
+            let request = HeadLossRequest::new(rows, classes, dim);
+            let request = request.with_scratch_bytes(4 * chunk as u64 * classes as u64);
+            kernels.head_loss(&HeadLoss::new(head.clone(), loss.clone()), &request).expect("a legal step")
+        };
         let labels = buffer(context, rows, 4);
         let of_rows: Vec<i32> = (0..rows).map(|row| (row * 7919 % classes) as i32).collect();
         kernels.queue().write_buffer(&labels, 0, bytemuck::cast_slice(&of_rows));
         Self {
-            fused: kernels
-                .head_loss(&HeadLoss::new(head.clone(), loss.clone()), &request)
-                .expect("a legal step"),
+            fused: [fused(rows), fused(64)],
             loss: kernels.plan(&loss, &PlanRequest::new(rows, classes)).expect("a legal loss"),
             labels,
             gradient: buffer(context, rows * classes, 4),
         }
     }
 
-    fn fused(&self, problem: &Problem) -> Duration {
+    fn fused(&self, problem: &Problem, which: usize) -> Duration {
         let targets = TargetViews::Hard(View::whole(&self.labels));
         let (head, gradients) = problem.views();
         let views = HeadLossViews::new(head, targets, View::whole(&problem.scratch));
         timed_encoder(&problem.context, |encoder| {
-            self.fused
+            self.fused[which]
                 .encode_loss_and_grad(encoder, &views, &gradients, &Outputs::default())
                 .expect("recording");
         })
@@ -164,20 +192,21 @@ impl Step {
     fn unfused(&self, problem: &Problem) -> Duration {
         let targets = TargetViews::Hard(View::whole(&self.labels));
         let (head, gradients) = problem.views();
+        let labelled = HeadViews { labels: problem.labels.as_ref().map(View::whole), ..head };
         let (logits, slopes) = (View::whole(&problem.scratch), View::whole(&self.gradient));
         timed_encoder(&problem.context, |encoder| {
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                problem.plan.begin(&mut pass, &head).expect("recording");
-                problem.plan.forward(&mut pass, 0, &head, logits).expect("recording");
+                problem.plan.begin(&mut pass, &labelled).expect("recording");
+                problem.plan.forward(&mut pass, 0, &labelled, logits).expect("recording");
             }
             let inputs = Inputs::new(logits, targets);
             self.loss
                 .encode_loss_and_grad(encoder, &inputs, Some(slopes.into()), None, &Outputs::default())
                 .expect("recording");
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            problem.plan.backward(&mut pass, 0, &head, &gradients, slopes).expect("recording");
-            problem.plan.finish(&mut pass, &head, &gradients).expect("recording");
+            problem.plan.backward(&mut pass, 0, &labelled, &gradients, slopes).expect("recording");
+            problem.plan.finish(&mut pass, &labelled, &gradients).expect("recording");
         })
     }
 }
@@ -185,30 +214,36 @@ impl Step {
 /// The table of steps with a loss.
 fn steps(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)]) {
     println!(
-        "\n{:<28}{:>16}{:>12}{:>12}{:>14}{:>16}",
-        "head and loss", "N x D x K", "fused ms", "unfused ms", "fused/unfused", "fused/products"
+        "\n{:<34}{:>14}{:>10}{:>12}{:>14}{:>14}{:>14}",
+        "head and loss", "N x D x K", "fused ms", "/ products", "- head alone", "64 rows", "unfused"
     );
-    for (name, shape, problem) in problems.iter().filter(|(name, ..)| ["linear", "cosine"].contains(name)) {
-        for loss in ["cross_entropy", "seesaw"] {
-            let head = (method::find_head(name).expect("is in the table").build)();
+    for (name, shape, problem) in problems.iter().filter(|(name, ..)| *name != "nearest_class_mean_unit") {
+        let plain = ["linear", "cosine"].contains(name);
+        for loss in ["cross_entropy", "seesaw"].into_iter().take(if plain { 2 } else { 1 }) {
+            let head = head_of(name);
             let step = Step::new(context, &head, loss, *shape);
-            let (mut fused, mut unfused, mut products) = (Vec::new(), Vec::new(), Vec::new());
-            step.fused(problem);
-            step.unfused(problem);
-            for _ in 0..ROUNDS {
-                fused.push(step.fused(problem).as_secs_f64());
-                unfused.push(step.unfused(problem).as_secs_f64());
-                products.push(problem.products(1).as_secs_f64());
-            }
-            let (fused, unfused, products) = (median(fused), median(unfused), median(products));
+            let seconds = |time: Duration| time.as_secs_f64();
+            let round = || {
+                [
+                    seconds(step.fused(problem, 0)),
+                    seconds(problem.products(1)),
+                    seconds(problem.head(1)),
+                    seconds(step.fused(problem, 1)),
+                    seconds(step.unfused(problem)),
+                ]
+            };
+            round();
+            let rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+            let of = |value: &dyn Fn(&[f64; 5]) -> f64| median(rounds.iter().map(value).collect());
             println!(
-                "{:<28}{:>16}{:>12.2}{:>12.2}{:>14.3}{:>16.3}",
+                "{:<34}{:>14}{:>10.2}{:>12.3}{:>14.3}{:>14.3}{:>14.3}",
                 format!("{name}, {loss}"),
                 format!("{}x{}x{}", shape.0, shape.1, shape.2),
-                1e3 * fused,
-                1e3 * unfused,
-                fused / unfused,
-                fused / products,
+                1e3 * of(&|times| times[0]),
+                of(&|times| times[0] / times[1]),
+                of(&|times| (times[0] - times[2]) / times[1]),
+                of(&|times| times[3] / times[1]),
+                of(&|times| times[4] / times[1]),
             );
         }
     }
@@ -241,25 +276,25 @@ fn summary(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)
     let peak = peak(context);
     println!("fastest product: {:.2} GFLOP/s (512 x 512 x 512)", peak / 1e9);
     println!(
-        "{:<28}{:>16}{:>12}{:>12}{:>14}{:>10}",
-        "head", "N x D x K", "head ms", "products", "head/products", "of peak"
+        "{:<26}{:>14}{:>10}{:>12}{:>10}{:>26}",
+        "head", "N x D x K", "head ms", "/ products", "of peak", "before, forth, back, after"
     );
     for (name, shape, problem) in problems {
-        problem.head(1);
-        problem.products(1);
-        let (mut heads, mut products) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            heads.push(problem.head(1).as_secs_f64());
-            products.push(problem.products(1).as_secs_f64());
-        }
-        let (head, products) = (median(heads), median(products));
+        let round = || (problem.head(1).as_secs_f64(), problem.products(1).as_secs_f64(), problem.stages());
+        round();
+        let rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+        let head = median(rounds.iter().map(|(head, ..)| *head).collect());
+        let stages = [0, 1, 2, 3].map(|stage| {
+            let shares = rounds.iter().map(|(_, products, stages)| stages[stage].as_secs_f64() / products);
+            format!("{:.3}", median(shares.collect()))
+        });
         println!(
-            "{name:<28}{:>16}{:>12.2}{:>12.2}{:>14.3}{:>10.3}",
+            "{name:<26}{:>14}{:>10.2}{:>12.3}{:>10.3}{:>26}",
             format!("{}x{}x{}", shape.0, shape.1, shape.2),
             1e3 * head,
-            1e3 * products,
-            head / products,
+            median(rounds.iter().map(|(head, products, _)| head / products).collect()),
             operations(*shape) / head / peak,
+            stages.join(" "),
         );
     }
 }
@@ -271,8 +306,7 @@ fn heads(criterion: &mut Criterion) {
     let mut problems = Vec::new();
     for &shape in shapes(software) {
         for name in HEADS {
-            let method = method::find_head(name).expect("is in the table");
-            problems.push((name, shape, Problem::new(&context, &(method.build)(), shape)));
+            problems.push((name, shape, Problem::new(&context, &head_of(name), shape)));
         }
     }
     summary(&context, &problems);

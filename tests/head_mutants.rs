@@ -28,10 +28,10 @@ fn everything() -> Head {
     head
 }
 
-fn conforms(kernels: &Kernels, head: &Head) -> (String, bool) {
+fn conforms(kernels: &Kernels, (head, scales): &(Head, bool)) -> (String, bool) {
     let classes = if head.scale == 0.5 { 3 } else { 19 };
     let mut request = HeadRequest::new(13, classes, 8).with_ignore_index(-100).with_chunk(6);
-    request.scale_gradient = true;
+    request.scale_gradient = *scales;
     let case = HeadCase::new(head.clone(), request, 5);
     let text = kernels.head(head, &request).map(|plan| plan.keys().iter().map(|key| key.wgsl()).collect());
     let slopes = case.expected().loss.gradient;
@@ -40,14 +40,23 @@ fn conforms(kernels: &Kernels, head: &Head) -> (String, bool) {
     (text.unwrap_or_default(), right)
 }
 
-fn mutants() -> Vec<(Head, &'static str, &'static str)> {
-    let all = everything;
-    let arc = || Head::arcface(0.5, 8.0);
-    let easy = || Head::arcface_easy(0.5, 8.0);
-    let through = || Head::arcface_straight_through(0.5, 8.0);
-    let weights = || Head::learnable_weight_scaling().with_bias();
+/// A head, whether the gradient by its scale is asked for, and the edit.
+type Mutant = ((Head, bool), &'static str, &'static str);
+
+fn mutants() -> Vec<Mutant> {
+    let all = || (everything(), true);
+    let arc = || (Head::arcface(0.5, 8.0), true);
+    let easy = || (Head::arcface_easy(0.5, 8.0), true);
+    let through = || (Head::arcface_straight_through(0.5, 8.0), true);
+    let weights = || (Head::learnable_weight_scaling().with_bias(), true);
+    let cosine_margin = || TargetMargin::Cosine { margin: 0.25 };
+    let weights_and_margin = || (weights().0.with_margin(cosine_margin()), true);
     // Fewer classes than threads: some share the rows of one.
-    let wide = || Head::linear().with_bias().with_scale(0.5);
+    let wide = || (Head::linear().with_bias().with_scale(0.5).with_margin(cosine_margin()), true);
+    // Without the scale's gradient the products do what a pass over all logits would.
+    let labels = || (Head::arcface(0.5, 8.0), false);
+    let distances = || (Head::nearest_class_mean_unit().with_bias().with_scale(3.0), false);
+    let scaled_logits = || (Head::learnable_logit_scaling(), false);
     vec![
         (all(), "2.0 * product - row_square(row)", "product - row_square(row)"),
         (all(), "- row_square(row) - class_square(column);", "- row_square(row);"),
@@ -61,7 +70,7 @@ fn mutants() -> Vec<(Head, &'static str, &'static str)> {
             "class_scale_of(column) * scaled + bias_of(column)",
         ),
         (
-            weights(),
+            weights_and_margin(),
             "class_scale_of(column) * scaled + bias_of(column)",
             "class_scale_of(column) * (scaled + bias_of(column))",
         ),
@@ -86,10 +95,10 @@ fn mutants() -> Vec<(Head, &'static str, &'static str)> {
         (all(), "inner * row_square(row)", "inner"),
         (all(), "slope * label_rest(row)", "0.0"),
         (all(), "columns[at] += sum[field];", "columns[at] = sum[field];"),
-        (all(), "field < 4u", "field < 3u"),
+        (all(), "field < 3u", "field < 2u"),
         (wide(), "column_sums[thread] += column_sums[thread + half * COLUMNS];", ""),
         (wide(), "i += LANES", "i += 1u"),
-        (all(), "class_state[params.class_factors + part] * class_scale_of", "class_scale_of"),
+        (all(), "factor_of_part(part) * class_scale_of", "class_scale_of"),
         (all(), "class_scale_of(part / params.a_parts)", "class_scale_of(part)"),
         (all(), "load_a(part.row, column).x - centre_of(column)", "load_a(part.row, column).x"),
         (all(), "return centre[column];", "return centre[0];"),
@@ -102,15 +111,33 @@ fn mutants() -> Vec<(Head, &'static str, &'static str)> {
         (all(), "params.first_row * params.a_parts + index", "index"),
         (all(), "2.0 * params.scale * row_state", "params.scale * row_state"),
         (all(), "let scale = params.scale * class_scale_of(row);", "let scale = params.scale;"),
-        (all(), "class_square(row) * columns[params.classes + row]", "columns[params.classes + row]"),
-        (all(), "- columns[2u * params.classes + row]", ""),
-        (all(), "sum += columns[3u * params.classes + row];", ""),
+        (all(), "class_square(row) * columns[row]", "columns[row]"),
+        (all(), "- columns[params.classes + row]", ""),
+        (all(), "sum += columns[2u * params.classes + row];", ""),
         (all(), "sum += factor * along;", "sum += along;"),
         (all(), "write_bias(column, slope * factor);", "write_bias(column, slope);"),
         (all(), "+ slope * bias_of(column)", ""),
         (weights(), "write_bias(column, slope);", "write_bias(column, slope * factor);"),
         (weights(), "write_class_scale(column, params.scale * along);", "write_class_scale(column, slope);"),
         (weights(), "scale_gradient[0] = value;", "scale_gradient[0] = 0.0;"),
+        (labels(), "logits[at] *= label_slope(row);", ""),
+        (labels(), "params.scale * target_of", "target_of"),
+        (labels(), "logits[at] / params.scale", "logits[at]"),
+        (labels(), "let row = params.first_row + index;", "let row = index;"),
+        (
+            labels(),
+            "let at = index * params.logits_stride + column;",
+            "let at = index * params.logits_stride;",
+        ),
+        (labels(), "if (ignored) {", "if (!ignored) {"),
+        (labels(), "slope -= along * load_a(row, column);", ""),
+        (distances(), "offset -= params.scale * class_square(column);", ""),
+        (distances(), "offset -= params.scale * class_square", "offset -= class_square"),
+        (distances(), "var offset = bias_of(column);", "var offset = 0.0;"),
+        (distances(), "-(params.scale * row_square(row))", "-row_square(row)"),
+        (distances(), "let row = params.first_row + index;", "let row = index;"),
+        (distances(), "2.0 * scale * columns[row]", "0.0"),
+        (scaled_logits(), "offset *= class_scale_of(column);", ""),
     ]
 }
 

@@ -143,7 +143,7 @@ fn check(key: &HeadKey) {
 #[test]
 fn every_kernel() {
     let keys = all();
-    assert!(keys.len() > 200, "{}", keys.len());
+    assert!(keys.len() > 250, "{}", keys.len());
     keys.iter().for_each(check);
 }
 
@@ -190,6 +190,8 @@ fn params_layout() {
         row_rests,
         class_factors,
         class_scaled,
+        class_offsets,
+        row_offsets,
         row_sums,
         logits_stride,
         ignored,
@@ -221,8 +223,8 @@ fn params_layout() {
         let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("no scalar") };
         let name = member.name.as_deref().unwrap();
         let kind = match host.iter().position(|(host, _)| *host == name).unwrap() {
-            24.. => naga::ScalarKind::Float,
-            21 => naga::ScalarKind::Sint,
+            26.. => naga::ScalarKind::Float,
+            23 => naga::ScalarKind::Sint,
             _ => naga::ScalarKind::Uint,
         };
         assert_eq!(scalar.kind, kind, "{name}");

@@ -171,8 +171,47 @@ fn factors_of_rows() {
                 request.tile = Some([Tile::direct(4, 1, 8), Tile::staged(4, 4, 4, 8)][cases as usize % 2]);
                 Case::new(request, cases).check(context().kernels());
                 cases += 1;
+                if tiles().contains(&Tile::broadcast()) && b_parts == 1 && m == 66 {
+                    Case::new(request.with_tile(Tile::broadcast()), cases).check(context().kernels());
+                    cases += 1;
+                }
             }
         }
+    }
+    report(cases as usize);
+}
+
+/// One small tile of each manner.
+fn manners() -> impl Iterator<Item = Tile> {
+    let all = [Tile::direct(4, 1, 8), Tile::direct(8, 2, 4), Tile::staged(4, 4, 4, 8), Tile::broadcast()];
+    let there = tiles();
+    all.into_iter().filter(move |tile| tile.subgroup == 0 || there.contains(tile))
+}
+
+/// What is added to rows and columns when C is stored, and the sums of what stands before its rows, with factors beside
+/// them: more rows and columns than a tile has, fewer, by fours, and a sum over nothing.
+#[test]
+fn offsets_and_sums() {
+    let mut cases = 0u32;
+    let mut check = |request: MatmulRequest| {
+        Case::new(request, cases).check(context().kernels());
+        cases += 1;
+    };
+    for layout in LAYOUTS {
+        for tile in manners() {
+            for (m, n, k) in [(67, 35, 21), (1, 3, 1)] {
+                let base = MatmulRequest::new(layout, m, n, k).with_tile(tile).with_alpha(0.5);
+                let base = base.with_b_factors(RowFactors { parts: 1, origin: 1 });
+                let offsets = base.with_row_offsets(3).with_column_offsets(0);
+                check(offsets.with_a_factors(RowFactors { parts: 1, origin: 1 }));
+                check(base.with_row_sums(5));
+                check(base.with_row_sums(0).with_accumulate());
+            }
+        }
+        let fours = MatmulRequest::new(layout, 44, 40, 36).with_shared();
+        check(fours.with_row_sums(2).with_column_offsets(1).with_accumulate());
+        let nothing = MatmulRequest::new(layout, 5, 9, 0).with_tile(Tile::direct(4, 1, 8));
+        check(nothing.with_row_offsets(2).with_row_sums(1));
     }
     report(cases as usize);
 }

@@ -194,6 +194,53 @@ fn views_that_meet() {
     // Factors are only read: their buffer holds nothing that may be written.
     let scaled = request().with_shared().with_a_factors(RowFactors::default());
     overlap(encode(scaled, MatmulViews::new(a, b, c).with_a_factors(factors)), "the factors of A");
+    // Sums are written: they need a buffer of their own.
+    let summed = request().with_shared().with_row_sums(0);
+    let views = MatmulViews { row_sums: Some(factors), ..MatmulViews::new(a, b, c) };
+    overlap(encode(summed, views), "the sums of A");
+    let mut apart = Arena::new(false);
+    let range = apart.add(&[0; 13]);
+    apart.upload(kernels());
+    let own = apart.view(range);
+    let offsets = request().with_shared().with_row_sums(0).with_row_offsets(0);
+    let views = MatmulViews { row_sums: Some(own), row_offsets: Some(own), ..MatmulViews::new(a, b, c) };
+    let found = encode(offsets, views);
+    assert!(matches!(found, Err(Error::Overlap { first: "the sums of A", .. })), "{found:?}");
+}
+
+/// Offsets and sums: missing, in vain, too short, and what they do not go with.
+#[test]
+fn numbers_of_rows_and_columns() {
+    let mut arena = Arena::new(false);
+    let ranges = [32, 48, 24, 5, 6, 4].map(|words| arena.add(&vec![0; words]));
+    arena.upload(kernels());
+    let [a, b, c, rows, columns, sums] = ranges.map(|range| arena.view(range));
+    let full = request().with_row_offsets(1).with_column_offsets(0).with_row_sums(0);
+    let views = MatmulViews {
+        row_offsets: Some(rows),
+        column_offsets: Some(columns),
+        row_sums: Some(sums),
+        ..MatmulViews::new(a, b, c)
+    };
+    let matmul = kernels().matmul(&full).unwrap();
+    assert_eq!(encode_with(&matmul, &views), Ok(()));
+    let wrong = [
+        ("what is added to the rows", 20, MatmulViews { row_offsets: Some(short(rows)), ..views }),
+        ("what is added to the columns", 24, MatmulViews { column_offsets: Some(short(columns)), ..views }),
+        ("the sums of A", 16, MatmulViews { row_sums: Some(short(sums)), ..views }),
+    ];
+    for (what, expected, views) in wrong {
+        let found = encode_with(&matmul, &views);
+        assert_eq!(found, Err(Error::Length { what, expected, found: expected - 4 }));
+    }
+    let found = encode_with(&matmul, &MatmulViews { row_sums: None, ..views });
+    assert!(matches!(found, Err(Error::Missing { what: "the sums of A", .. })), "{found:?}");
+    let found = encode_with(&kernels().matmul(&request()).unwrap(), &views);
+    assert!(matches!(found, Err(Error::Unexpected { what: "what is added to the rows", .. })), "{found:?}");
+    let error = refused(request().with_row_sums(0).with_a_factors(RowFactors::default()));
+    assert!(matches!(error, Error::Combination { first: "sums of A", .. }), "{error}");
+    let error = refused(request().with_row_offsets(1 << 40));
+    assert!(matches!(error, Error::Limit { .. }), "{error}");
 }
 
 /// Software adapters end loops early: a product that would need longer ones is refused.

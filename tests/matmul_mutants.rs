@@ -35,7 +35,15 @@ const DIRECT: Tile = Tile {
 };
 
 /// What only its text has.
-const HANDING: [&str; 4] = ["subgroupBroadcast", "lane / 4u", "4u * lane", "store_eight"];
+const HANDING: [&str; 7] = [
+    "subgroupBroadcast",
+    "lane / 4u",
+    "4u * lane",
+    "store_eight",
+    "lane % 4u",
+    "lane >= 4u",
+    "m + 8u + lane",
+];
 
 /// The tile whose threads hand over, where the device has subgroups for it.
 fn handing_tile() -> Tile {
@@ -144,11 +152,18 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
             .with_a_factors(RowFactors { parts: 3, origin: 0 })
             .with_b_factors(RowFactors { parts: 2, origin: 0 }),
     );
-    let late = Subject::Product(
-        product(Layout::Nt)
-            .with_a_factors(RowFactors { parts: 1, origin: 2 })
-            .with_b_factors(RowFactors { parts: 1, origin: 1 }),
+    let late_request = product(Layout::Nt)
+        .with_a_factors(RowFactors { parts: 1, origin: 2 })
+        .with_b_factors(RowFactors { parts: 1, origin: 1 });
+    let late = Subject::Product(late_request);
+    let handed_late = Subject::Product(late_request.with_tile(handing_tile()));
+    let handed_factors = Subject::Product(
+        product(Layout::Nn).with_b_factors(RowFactors { parts: 1, origin: 1 }).with_tile(handing_tile()),
     );
+    let offsets =
+        Subject::Product(product(Layout::Nt).with_row_offsets(2).with_column_offsets(3).with_alpha(0.5));
+    let sums = |tile, layout| Subject::Product(product(layout).with_tile(tile).with_row_sums(3));
+    let added_sums = Subject::Product(product(Layout::Tn).with_row_sums(3).with_accumulate());
     let rows = |norm| {
         let mut request = RowNormsRequest::new(5, 90, norm);
         request.factors = RowFactors { parts: 2, origin: 3 };
@@ -200,7 +215,7 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (plain(Layout::Nt), "k < params.k; k += 4u", "k + 4u < params.k; k += 4u"),
         (fours, "values, row < a_rows() && column < a_columns()", "values * 2.0, row < a_rows()"),
         // What is multiplied and added.
-        (updated, "params.alpha * value", "value"),
+        (updated, "params.alpha * (value", "(value"),
         (updated, "params.accumulate != 0u", "params.accumulate == 0u"),
         (updated, "sum += load_c(row, column);", "sum -= load_c(row, column);"),
         (plain(Layout::Nt), "var tile: Tile;", "var tile: Tile; tile.q00[0].x = 1e-4;"),
@@ -216,7 +231,7 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (handed(Layout::Tn), "subgroupBroadcast(own, 1u)", "subgroupBroadcast(own, 0u)"),
         (handed(Layout::Tn), "m + 4u * (lane / 4u)", "m + 4u * (lane % 4u)"),
         (handed(Layout::Nt), "place.y + 4u * lane", "place.y + 8u * lane"),
-        (handed(Layout::Nt), "store_eight(m + 16u, n, c2)", "store_eight(m + 16u, n, c1)"),
+        (handed(Layout::Nt), "store_eight(m + 16u, n, lane, c2", "store_eight(m + 16u, n, lane, c1"),
         // 16 bits.
         (halves(Element::F32, 69), "16u * (at & 1u)", "16u * (1u - (at & 1u))"),
         (halves(Element::F32, 69), "let bits = (b[at >> 1u]", "let bits = (b[(at + 2u) >> 1u]"),
@@ -257,7 +272,47 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (parts_of_four, "params.b_part % 4u == 0u", "params.b_part % 2u == 0u"),
         (late, "params.a_scale_origin + min(m", "min(m"),
         (late, "b_scales[at.z], b_scales[at.w]", "b_scales[at.w], b_scales[at.w]"),
-        (late, "late_a(m) * late_b(n)", "late_b(n)"),
+        (late, "row.x * column.factor", "column.factor"),
+        (late, "ColumnEnd(late_b(n)", "ColumnEnd(late_b(n + 4u)"),
+        (handed_late, "let own = row_end(m + lane);", "let own = row_end(m);"),
+        (handed_late, "subgroupBroadcast(own, 7u), column", "subgroupBroadcast(own, 6u), column"),
+        (handed_factors, "params.b_scale_origin + min(k + lane % 4u", "min(k + lane % 4u"),
+        (handed_factors, "min(k + lane % 4u", "min(k + lane % 2u"),
+        (handed_factors, "block[3] * subgroupBroadcast(own, 3u)", "block[3] * subgroupBroadcast(own, 2u)"),
+        // Offsets and sums.
+        (offsets, "params.row_offset_origin + min(m", "min(m"),
+        (offsets, "params.column_offset_origin + min", "min"),
+        (offsets, "column_offsets[at.z], column_offsets[at.w]", "column_offsets[at.z], column_offsets[at.z]"),
+        (offsets, "product + (row.y + column.offset)", "product + row.y"),
+        (offsets, "product + (row.y + column.offset)", "product + column.offset"),
+        (offsets, "product + (row.y + column.offset)", "product + params.alpha * (row.y + column.offset)"),
+        (sums(DIRECT, Layout::Nt), "params.row_sum_origin + m", "m"),
+        (added_sums, "row_sums[at] += sum;", "row_sums[at] = sum;"),
+        (sums(DIRECT, Layout::Nn), "(a[0] + a[1]) + (a[2] + a[3])", "(a[0] + a[1]) + (a[2] + a[2])"),
+        (
+            sums(DIRECT, Layout::Nn),
+            "put_row_sums(m + SPREAD_M, n, t.s1)",
+            "put_row_sums(m + SPREAD_M, n, t.s0)",
+        ),
+        (sums(DIRECT, Layout::Nn), "add_rows((*t).s1, a1)", "add_rows((*t).s1, a0)"),
+        (sums(DIRECT, Layout::Nn), "if (m >= params.m) {", "if (m > params.m) {"),
+        (sums(Tile::direct(4, 2, 4), Layout::Nn), "add_rows((*t).s, a)", "(*t).s"),
+        (
+            sums(Tile::direct(4, 2, 4), Layout::Nn),
+            "put_row_sum(m + 3u, sums.w)",
+            "put_row_sum(m + 3u, sums.z)",
+        ),
+        (
+            sums(handing_tile(), Layout::Nn),
+            "put_row_sum(m + 8u + lane, row_sum(s1",
+            "put_row_sum(m + 8u + lane, row_sum(s0",
+        ),
+        (
+            sums(handing_tile(), Layout::Tn),
+            "select(first, second, lane >= 4u)",
+            "select(second, first, lane >= 4u)",
+        ),
+        (sums(handing_tile(), Layout::Tn), "lane >= 4u)[lane % 4u]", "lane >= 4u)[lane % 2u]"),
         // Rows.
         (rows(RowNorm::unit()), "squares += x * x;", "squares += abs(x);"),
         (

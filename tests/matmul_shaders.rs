@@ -41,6 +41,9 @@ fn product(layout: Layout, a: Words, b: Words, c: Words, tile: Tile) -> MatmulKe
         b_factors: false,
         a_parts: false,
         b_parts: false,
+        row_offsets: false,
+        column_offsets: false,
+        row_sums: false,
         shared: false,
         tile,
     }
@@ -84,6 +87,15 @@ fn all() -> Vec<MatmulKey> {
                     let (a_parts, b_parts) = (a_factors && bit(2), b_factors && bit(3));
                     let key = product(layout, a, b, c, tile);
                     keys.push(MatmulKey { a_factors, b_factors, a_parts, b_parts, shared: bit(4), ..key });
+                    let (row_offsets, column_offsets) = (bit(2), bit(3));
+                    let factors = MatmulKey { a_factors, b_factors, shared: bit(4), ..key };
+                    keys.push(MatmulKey { row_offsets, column_offsets, ..factors });
+                    keys.push(MatmulKey {
+                        a_factors: false,
+                        row_sums: true,
+                        b_parts: b_factors && bit(2),
+                        ..factors
+                    });
                 }
             }
         }
@@ -185,7 +197,8 @@ fn check_module(key: &MatmulKey) -> (Module, ModuleInfo) {
         .map(|binding| (binding.number, binding.name.to_owned(), binding.access))
         .collect();
     assert_eq!(found, listed, "{label}");
-    assert!(found.len() <= 8, "{label}");
+    // The uniform block is no storage buffer.
+    assert!(found.len() <= 9, "{label}");
     let used = info.get_entry_point(0);
     let declared: u32 = module
         .global_variables
@@ -340,6 +353,9 @@ fn params_layout() {
         b_part,
         a_parts,
         b_parts,
+        row_offset_origin,
+        column_offset_origin,
+        row_sum_origin,
         tiles_m,
         tiles,
         accumulate,

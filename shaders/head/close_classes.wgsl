@@ -8,7 +8,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   var sum = 0.0;
   for (var column = thread; column < params.classes; column += WG) {
     let slope = columns[column];
-    let along = columns[4u * params.classes + column];
+    let along = columns[3u * params.classes + column];
     let factor = class_scale_of(column);
     sum += factor * along;
     if (SCALES_BIAS) {

@@ -3,6 +3,8 @@
 //
 //   dx = s (multiplier g - own s x - along (x . (multiplier g - own s x)) x)        part by part
 //
+// Without ALONG rows are neither normalised nor at a distance: nothing goes along x.
+//
 // Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, ROW_LANES threads for each row.
 
 @compute @workgroup_size(WG)
@@ -33,7 +35,10 @@ fn main(
     let own = terms.own * factor.scale;
     let along = own + factor.along * (terms.multiplier * product - own * square);
     for (var column = part.start + 4u * lane; column < part.end; column += 4u * ROW_LANES) {
-      let slope = terms.multiplier * load_c(row, column) - along * load_a(row, column);
+      var slope = terms.multiplier * load_c(row, column);
+      if (ALONG) {
+        slope -= along * load_a(row, column);
+      }
       store_c(row, column, part.end, factor.scale * slope);
     }
   }

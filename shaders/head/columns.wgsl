@@ -1,13 +1,13 @@
 // Sums over the rows of a chunk for each of some classes, added to those of the chunks before, and the gradient by similarities in
 // place of that by logits: times the margin's slope, but without scales, which the weights' factors have.
 //
-// columns[field * classes + class]: 0 the gradient, 1 the gradient times the margin's slope, 2 that times the features'
-// squared norm, 3 the gradient times what the margin's slope leaves.
+// columns[field * classes + class]: 0 the gradient, 1 the gradient times the margin's slope and the features' squared norm,
+// 2 the gradient times what the margin's slope leaves.
 //
 // Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for COLUMNS classes, whose rows LANES
 // threads share.
 
-var<workgroup> column_sums: array<vec4<f32>, WG>;
+var<workgroup> column_sums: array<vec3<f32>, WG>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -21,7 +21,7 @@ fn main(
   }
   let column = index * COLUMNS + thread % COLUMNS;
   let lane = thread / COLUMNS;
-  var sum = vec4<f32>(0.0);
+  var sum = vec3<f32>(0.0);
   if (column < params.classes) {
     for (var i = lane; i < params.m; i += LANES) {
       let row = params.first_row + i;
@@ -34,7 +34,7 @@ fn main(
         rest = slope * label_rest(row);
         logits[at] = inner;
       }
-      sum += vec4<f32>(slope, inner, inner * row_square(row), rest);
+      sum += vec3<f32>(slope, inner * row_square(row), rest);
     }
   }
   column_sums[thread] = sum;
@@ -49,7 +49,7 @@ fn main(
     return;
   }
   sum = column_sums[thread];
-  for (var field = 0u; field < 4u; field += 1u) {
+  for (var field = 0u; field < 3u; field += 1u) {
     let at = field * params.classes + column;
     if (params.accumulate != 0u) {
       columns[at] += sum[field];

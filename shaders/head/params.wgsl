@@ -24,6 +24,8 @@ struct Params {
   row_rests: u32,
   class_factors: u32,
   class_scaled: u32,  // factors times class scales
+  class_offsets: u32,  // what is added to the classes' logits
+  row_offsets: u32,  // what is added to the rows' logits
   row_sums: u32,  // of the gradient by similarities times class scales
   logits_stride: u32,
   ignored: i32,

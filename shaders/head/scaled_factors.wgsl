@@ -13,5 +13,5 @@ fn main(
     return;
   }
   class_state[params.class_scaled + part] =
-    class_state[params.class_factors + part] * class_scale_of(part / params.a_parts);
+    factor_of_part(part) * class_scale_of(part / params.a_parts);
 }

@@ -24,3 +24,12 @@ fn high_rows(own: vec4<f32>) -> mat4x4<f32> {
     subgroupBroadcast(own, 7u),
   );
 }
+
+// The sum of row `lane` of eight, from what each thread has added up.
+fn row_sum(own: vec4<f32>, lane: u32) -> f32 {
+  let low = low_rows(own);
+  let high = high_rows(own);
+  let first = (low[0] + low[1]) + (low[2] + low[3]);
+  let second = (high[0] + high[1]) + (high[2] + high[3]);
+  return select(first, second, lane >= 4u)[lane % 4u];
+}

@@ -22,3 +22,8 @@ fn high_rows(own: vec4<f32>) -> mat4x4<f32> {
     subgroupBroadcast(own, 7u),
   ));
 }
+
+// The sum of row `lane` of eight, from what each thread has added up.
+fn row_sum(own: vec4<f32>, lane: u32) -> f32 {
+  return (own.x + own.y) + (own.z + own.w);
+}

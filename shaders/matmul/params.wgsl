@@ -19,6 +19,9 @@ struct Params {
   b_part: u32,
   a_parts: u32,  // scales in a row
   b_parts: u32,
+  row_offset_origin: u32,
+  column_offset_origin: u32,
+  row_sum_origin: u32,
   tiles_m: u32,
   tiles: u32,
   accumulate: u32,

@@ -174,6 +174,10 @@ pub struct Case {
     pub c: Matrix,
     pub a_factors: Vec<f32>,
     pub b_factors: Vec<f32>,
+    pub row_offsets: Vec<f32>,
+    pub column_offsets: Vec<f32>,
+    /// What is there before the sums of A.
+    pub row_sums: Vec<f32>,
 }
 
 impl Case {
@@ -198,7 +202,19 @@ impl Case {
             None => Vec::new(),
         };
         let (a_factors, b_factors) = (factors(request.a_factors, a.rows), factors(request.b_factors, b.rows));
-        Self { request, a, b, c, a_factors, b_factors }
+        let mut numbers = |wanted: Option<usize>, count: usize| match wanted {
+            Some(origin) => {
+                let number = |position| if position < origin { f32::NAN } else { draws.normal() };
+                (0..origin + count).map(number).collect()
+            }
+            None => Vec::new(),
+        };
+        let row_offsets = numbers(request.row_offsets, m);
+        let column_offsets = numbers(request.column_offsets, n);
+        let mut row_sums = numbers(request.row_sums, m);
+        // Nothing but C's rows.
+        row_sums.extend([f32::NAN; 3].iter().filter(|_| request.row_sums.is_some()));
+        Self { request, a, b, c, a_factors, b_factors, row_offsets, column_offsets, row_sums }
     }
 
     /// Element `(row, column)` of a factor matrix with its factor.
@@ -236,12 +252,44 @@ impl Case {
                 size += (a * b).abs();
             }
             let before = if accumulate { self.c.values[row * n + column] } else { 0.0 };
-            (f64::from(alpha) * sum + before, f64::from(alpha).abs() * size + before.abs())
+            let offset = |numbers: &[f32], origin: Option<usize>, at: usize| {
+                origin.map_or(0.0, |origin| f64::from(numbers[origin + at]))
+            };
+            let added = [
+                before,
+                offset(&self.row_offsets, self.request.row_offsets, row),
+                offset(&self.column_offsets, self.request.column_offsets, column),
+            ];
+            let sizes: f64 = added.iter().map(|added| added.abs()).sum();
+            (f64::from(alpha) * sum + added.iter().sum::<f64>(), f64::from(alpha).abs() * size + sizes)
         };
         (0..m)
             .flat_map(|row| (0..n).map(move |column| (row, column)))
             .map(|(row, column)| at(row, column))
             .collect()
+    }
+
+    /// Panics for sums of A that are not within what `ratio` allows a product with ones.
+    fn check_sums(&self, words: &[u32]) {
+        let Some(origin) = self.request.row_sums else { return };
+        let MatmulRequest { m, k, accumulate, .. } = self.request;
+        for (place, word) in words.iter().enumerate() {
+            let (found, before) = (f32::from_bits(*word), self.row_sums[place]);
+            if !(origin..origin + m).contains(&place) {
+                assert_eq!(*word, before.to_bits(), "number {place} beside the sums was written");
+                continue;
+            }
+            let row = place - origin;
+            let elements = (0..k).map(|i| match self.request.layout {
+                Layout::Tn => self.a.values[i * m + row],
+                _ => self.a.values[row * k + i],
+            });
+            let before = if accumulate { f64::from(before) } else { 0.0 };
+            let (sum, size) =
+                elements.fold((before, before.abs()), |(sum, size), a| (sum + a, size + a.abs()));
+            let error = (f64::from(found) - sum).abs();
+            assert!(error <= 1.01 * (k as f64 + 4.0) * U * size + 1e-37, "sum {row}: {found} for {sum}");
+        }
     }
 
     /// Runs the product with guards around everything.
@@ -257,10 +305,19 @@ impl Case {
         let words = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
         let a_factors = factors.add(&words(&self.a_factors));
         let b_factors = factors.add(&words(&self.b_factors));
+        let row_offsets = factors.add(&words(&self.row_offsets));
+        let column_offsets = factors.add(&words(&self.column_offsets));
         factors.upload(kernels);
+        // Sums are written.
+        let mut sums = Arena::new(false);
+        let row_sums = sums.add(&words(&self.row_sums));
+        sums.upload(kernels);
         let mut views = MatmulViews::new(arena.view(a), arena.view(b), arena.view(c));
         views.a_factors = self.request.a_factors.map(|_| factors.view(a_factors));
         views.b_factors = self.request.b_factors.map(|_| factors.view(b_factors));
+        views.row_offsets = self.request.row_offsets.map(|_| factors.view(row_offsets));
+        views.column_offsets = self.request.column_offsets.map(|_| factors.view(column_offsets));
+        views.row_sums = self.request.row_sums.map(|_| sums.view(row_sums));
         let mut encoder = kernels.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -269,20 +326,23 @@ impl Case {
         kernels.queue().submit([encoder.finish()]);
         let found = self.c.read(&arena.read(kernels, &[c])[c]);
         factors.read(kernels, &[]);
+        self.check_sums(&sums.read(kernels, &[row_sums])[row_sums]);
         Ok((matmul, found))
     }
 
     /// The largest error over what is allowed:
     ///
     /// each term of a sum meets at most one rounding for each factor, one for the product, k - 1 for the sums, one for
-    /// alpha and one for what is added to, each of `U` relative to a partial sum that `size` bounds; then the rounding
+    /// alpha, one for what is added to and two for offsets where there are any, each of `U` relative to a partial sum that `size` bounds; then the rounding
     /// to the type of C. First-order, hence a hundredth more.
     pub fn ratio(&self, found: &[f64]) -> f64 {
         let k = self.request.k as f64;
+        let has_offsets = self.request.row_offsets.is_some() || self.request.column_offsets.is_some();
+        let offsets = if has_offsets { 2.0 } else { 0.0 };
         let exact = self.exact();
         assert_eq!(exact.len(), found.len());
         let ratio = |(found, (exact, size)): (&f64, &(f64, f64))| {
-            let sum = (k + 4.0) * U * size;
+            let sum = (k + 4.0 + offsets) * U * size;
             let allowed = 1.01 * (sum + rounding(self.request.c.elem, exact.abs() + sum)) + 1e-37;
             let error = (found - exact).abs();
             // NaN is as wrong as can be.

@@ -20,6 +20,7 @@ pub(super) struct Chunk {
     pub(super) gradient: Window,
     pub(super) moved: Option<Step>,
     pub(super) norms: Option<RowNorms>,
+    pub(super) offsets: Option<Step>,
     /// One for each range of classes, in order.
     pub(super) tiles: Vec<Tile>,
     pub(super) close_features: Option<Step>,
@@ -52,6 +53,11 @@ impl Chunk {
             (norms.x, norms.factors) = (features, row_parts);
             RowNorms::new(parts.uniforms, &norms)
         });
+        let offsets = needs.row_offsets.then(|| {
+            let threads = parts.threads(4 * rows);
+            let key = parts.key(HeadKernel::RowOffsets, threads);
+            parts.step(key, params, rows.div_ceil(threads as usize))
+        });
         let close_features = needs.close_features.then(|| {
             let mut key = parts.key(HeadKernel::CloseFeatures, parts.threads(dim / head.parts));
             key.a = parts.words(&features, true);
@@ -78,6 +84,7 @@ impl Chunk {
             gradient,
             moved: moved.transpose()?,
             norms: norms.transpose()?,
+            offsets: offsets.transpose()?,
             tiles: match request.logits {
                 true => {
                     ranges.iter().map(|range| Tile::new(parts, &tile_rows, range)).collect::<Result<_>>()?
@@ -90,12 +97,12 @@ impl Chunk {
     }
 
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
-        let own = [&self.moved, &self.close_features].into_iter().flatten();
+        let own = [&self.moved, &self.offsets, &self.close_features].into_iter().flatten();
         own.chain(self.tiles.iter().flat_map(Tile::steps))
     }
 
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
-        let own = [&mut self.moved, &mut self.close_features].into_iter().flatten();
+        let own = [&mut self.moved, &mut self.offsets, &mut self.close_features].into_iter().flatten();
         own.chain(self.tiles.iter_mut().flat_map(Tile::steps_mut))
     }
 }

@@ -22,7 +22,7 @@ impl HeadPlan {
             if let (Some(norms), Some(sums), Some(factors)) = (&range.norms, range.sums(), range.factors()) {
                 norms.encode(pass, range.weights.of(views.weights), sums, factors)?;
             }
-            if let Some(step) = &range.scaled_factors {
+            for step in [&range.scaled_factors, &range.offsets].into_iter().flatten() {
                 step.record(pass, |name| self.of_classes(range, name, views, None))?;
             }
         }
@@ -48,11 +48,18 @@ impl HeadPlan {
         used.push(self.scratch(steps, scratch));
         check(&self.kernels, self.request.shared, &used)?;
         let features = self.normed_features(pass, steps, views)?;
+        if let Some(step) = &steps.offsets {
+            step.record(pass, |name| self.of_rows(name, views))?;
+        }
         for (tile, range) in steps.tiles.iter().zip(&self.ranges) {
             let logits = tile.scratch.of(scratch);
             let mut product = MatmulViews::new(features, range.weights.of(views.weights), logits);
             product.a_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
-            product.b_factors = range.factors().filter(|_| self.head.weights.power != 0.0);
+            product.b_factors = match self.needs.logits {
+                true => range.factors().filter(|_| self.head.weights.power != 0.0),
+                false => range.scaled(&self.head),
+            };
+            (product.row_offsets, product.column_offsets) = (self.row_offsets(), range.offsets());
             tile.product.encode(pass, &product)?;
             if let Some(step) = &tile.logits {
                 step.record(pass, |name| self.of_tile(range, name, views, logits))?;
@@ -93,12 +100,14 @@ impl HeadPlan {
             if let (Some(product), Some(gradient)) = (&tile.to_weights, gradients.weights) {
                 let mut product_views = MatmulViews::new(logits, features, range.gradient.of(gradient));
                 product_views.b_factors = self.row_factors().filter(|_| self.head.features.power != 0.0);
+                product_views.row_sums = range.column_sums().filter(|_| self.needs.column_sums);
                 product.encode(pass, &product_views)?;
             }
             if let (Some(product), Some(gradient)) = (&tile.to_features, to_features) {
                 let weights = range.weights.of(views.weights);
                 let mut product_views = MatmulViews::new(logits, weights, gradient);
                 product_views.b_factors = range.scaled(&self.head);
+                product_views.row_sums = self.row_sums().filter(|_| !self.needs.weighted_row_sums);
                 product.encode(pass, &product_views)?;
             }
         }

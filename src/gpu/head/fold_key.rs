@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::key::HeadTerms;
 use crate::TargetKind;
-use crate::gpu::matmul::{Layout, MatmulKernel, MatmulKey, Tile, Words};
+use crate::gpu::matmul::{Layout, Manner, MatmulKernel, MatmulKey, Tile, Words};
 use crate::gpu::shader::{Access, Binding, Driver, File, KernelKey, Matrices, Storage, shader as common};
 use crate::head::ClassScale;
 
@@ -96,6 +96,9 @@ impl FoldKey {
             b_factors: self.factors[1],
             a_parts: self.parts && self.factors[0],
             b_parts: self.parts && self.factors[1],
+            row_offsets: false,
+            column_offsets: false,
+            row_sums: false,
             shared: false,
             tile: self.tile,
         }
@@ -200,7 +203,10 @@ impl FoldKey {
             common!("part_of_row.wgsl"),
             common!("visit.wgsl"),
         ]);
-        files.extend(self.tile.multiply_files(Layout::Nt));
+        files.extend(self.product().multiply_files());
+        if self.tile.manner == Manner::Broadcast {
+            files.push(shader!("kept_eights.wgsl"));
+        }
         files.extend([shader!("kept_products.wgsl"), shader!("fold.wgsl"), self.tile.main_file()]);
         files
     }

@@ -12,6 +12,14 @@ use crate::head::{Beyond, ClassScale};
 pub enum HeadKernel {
     /// From products to logits.
     Logits,
+    /// What the product adds to each class's logits.
+    ClassOffsets,
+    /// What the product adds to each row's logits.
+    RowOffsets,
+    /// The margin in the labels' logits.
+    LabelLogits,
+    /// The margin's slope in the labels' gradients.
+    LabelSlopes,
     /// Sums over rows for each class.
     Columns,
     /// Sums over classes for each row.
@@ -40,8 +48,12 @@ pub enum HeadKernel {
 
 impl HeadKernel {
     /// Every kernel.
-    pub const ALL: [HeadKernel; 13] = [
+    pub const ALL: [HeadKernel; 17] = [
         HeadKernel::Logits,
+        HeadKernel::ClassOffsets,
+        HeadKernel::RowOffsets,
+        HeadKernel::LabelLogits,
+        HeadKernel::LabelSlopes,
         HeadKernel::Columns,
         HeadKernel::RowSums,
         HeadKernel::ScaledFactors,
@@ -59,6 +71,10 @@ impl HeadKernel {
     fn name(self) -> &'static str {
         match self {
             HeadKernel::Logits => "logits",
+            HeadKernel::ClassOffsets => "class_offsets",
+            HeadKernel::RowOffsets => "row_offsets",
+            HeadKernel::LabelLogits => "label_logits",
+            HeadKernel::LabelSlopes => "label_slopes",
             HeadKernel::Columns => "columns",
             HeadKernel::RowSums => "row_sums",
             HeadKernel::ScaledFactors => "scaled_factors",
@@ -110,7 +126,7 @@ pub struct HeadTerms {
     pub effect: bool,
     /// Whether something is subtracted from the logits at test time.
     pub adjustment: bool,
-    /// Whether features have factors that normalise them.
+    /// Whether the rows that the kernel goes through have factors that normalise them.
     pub normalised: bool,
     /// Whether sums over rows for each class have been made.
     pub columns: bool,
@@ -160,20 +176,28 @@ impl HeadTerms {
             HeadKernel::Logits => Self { bias, class_scale, distance, margin, ..none },
             HeadKernel::Columns => Self { distance, margin, ..none },
             // What the scales multiply is of no interest here.
-            HeadKernel::ScaledFactors => Self { class_scale: ClassScale::Weights, ..none },
+            HeadKernel::ScaledFactors => Self { class_scale: ClassScale::Weights, normalised, ..none },
+            HeadKernel::ClassOffsets => {
+                let class_scale =
+                    if class_scale == ClassScale::Logits { class_scale } else { ClassScale::None };
+                Self { bias, class_scale, distance, ..none }
+            }
+            HeadKernel::LabelLogits => Self { margin, ..none },
             HeadKernel::MovedRows => Self { centred, effect, ..none },
             HeadKernel::RowSums => none.with_weights_scale(class_scale != ClassScale::None),
             HeadKernel::CloseFeatures => Self { distance, ..none },
-            HeadKernel::CloseWeights => {
-                Self { distance, columns, ..none }.with_weights_scale(class_scale != ClassScale::None)
-            }
+            HeadKernel::CloseWeights => Self { distance, columns, normalised, ..none }
+                .with_weights_scale(class_scale != ClassScale::None),
             HeadKernel::CloseClasses => Self { bias, class_scale, outputs, ..none },
             HeadKernel::Top => Self { bias, class_scale, distance, adjustment, ..none },
             HeadKernel::ClassSums => Self { normalised, ..none },
             // What the scales multiply is of no interest here, and a distance has factors.
             HeadKernel::ClassNumbers => Self { bias, distance, normalised: normalised || distance, ..none }
                 .with_weights_scale(class_scale != ClassScale::None),
-            HeadKernel::RunningMean | HeadKernel::ClassMeans => none,
+            HeadKernel::RowOffsets
+            | HeadKernel::LabelSlopes
+            | HeadKernel::RunningMean
+            | HeadKernel::ClassMeans => none,
         }
     }
 
@@ -254,12 +278,17 @@ impl HeadKey {
         let (margin, scaled) = (terms.has_margin(), terms.scaled());
         let [bias_out, class_scale_out, scale_out] = terms.outputs;
         let kernel = self.kernel;
-        let over_logits = matches!(kernel, HeadKernel::Logits | HeadKernel::Columns | HeadKernel::Top);
+        let over_labels = matches!(kernel, HeadKernel::LabelLogits | HeadKernel::LabelSlopes);
+        let over_logits =
+            matches!(kernel, HeadKernel::Logits | HeadKernel::Columns | HeadKernel::Top) || over_labels;
         let (class_sums, class_means) = (kernel == HeadKernel::ClassSums, kernel == HeadKernel::ClassMeans);
         let closes = kernel == HeadKernel::CloseFeatures;
-        let state = |kernel| if kernel == HeadKernel::ScaledFactors { ReadWrite } else { Read };
-        let row_sums = kernel == HeadKernel::RowSums;
-        let slopes = if kernel == HeadKernel::Logits || row_sums { ReadWrite } else { Read };
+        let (scaled_factors, class_offsets) =
+            (kernel == HeadKernel::ScaledFactors, kernel == HeadKernel::ClassOffsets);
+        let state = if scaled_factors || class_offsets { ReadWrite } else { Read };
+        let (row_sums, row_offsets) = (kernel == HeadKernel::RowSums, kernel == HeadKernel::RowOffsets);
+        let writes_slopes = matches!(kernel, HeadKernel::Logits | HeadKernel::LabelLogits);
+        let slopes = if writes_slopes || row_sums || row_offsets { ReadWrite } else { Read };
         let sums = if kernel == HeadKernel::CloseClasses { Read } else { ReadWrite };
         let all = [
             ("params", Uniform, true),
@@ -269,21 +298,25 @@ impl HeadKey {
             ("logits", if over_logits { ReadWrite } else { input }, over_logits || row_sums),
             ("bias", input, terms.bias),
             ("class_scale", input, scaled),
-            ("labels", input, margin || class_sums),
+            ("labels", input, margin || class_sums || over_labels),
             ("centre", input, terms.centred),
             ("direction", input, terms.effect),
             (
                 "row_state",
                 slopes,
                 over_logits && (margin || terms.distance)
+                    || over_labels
                     || closes
                     || row_sums
-                    || terms.normalised && class_sums,
+                    || row_offsets
+                    || class_sums && terms.normalised,
             ),
             (
                 "class_state",
-                state(kernel),
-                matches!(kernel, HeadKernel::ScaledFactors | HeadKernel::CloseWeights)
+                state,
+                scaled_factors
+                    || class_offsets
+                    || kernel == HeadKernel::CloseWeights && (terms.normalised || terms.distance)
                     || matches!(kernel, HeadKernel::Logits | HeadKernel::Top) && terms.distance
                     || kernel == HeadKernel::ClassNumbers && terms.normalised,
             ),

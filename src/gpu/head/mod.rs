@@ -6,7 +6,7 @@
 //! [`ClassMeans`] compute mean features.
 //!
 //! ```text
-//! z = X^ W^^T                 one product, rows normalised by factors; then in place distances, margin, scales, bias
+//! z = X^ W^^T                 one product, rows normalised by factors, with scales, distances and biases; then margins
 //! G = d loss / d z            from the caller, in place of z
 //! dX^ = G' (f s W^)           G' is G times the margin's slope; then through the normalisation of the rows
 //! dW^ = f s G'^T X^           added up over the chunks; through the normalisation once, at the end
@@ -14,9 +14,11 @@
 //! ```
 //!
 //! # Cost and accuracy
-//! 2 N K D operations forwards and 4 N K D backwards. The scratch buffer is read and written once more where the head has
-//! more than products and norms: a bias, a class scale, a margin or a distance. Memory is what
-//! [`bytes`](HeadPlan::bytes) says: for each row and each class some numbers.
+//! 2 N K D operations forwards and 4 N K D backwards. Normalised weights are read once more before the chunks, and their
+//! gradient is read and written once more after them. The scratch buffer is read and written once more where a margin comes
+//! with a bias, a learned scale or a distance, or a distance with a learned scale; and backwards for the gradient by scales
+//! where there is a margin or a distance. Memory is what [`bytes`](HeadPlan::bytes) says: for each row and each class some
+//! numbers.
 //!
 //! Elements of features and weights are f32, f16 or bf16; logits, gradients and all sums are f32. A number that is a sum of
 //! n products has an error of about `n 2^-24` times the same sum of absolute values. A squared distance is computed as

@@ -26,6 +26,8 @@ pub struct HeadParams {
     pub row_rests: u32,
     pub class_factors: u32,
     pub class_scaled: u32,
+    pub class_offsets: u32,
+    pub row_offsets: u32,
     pub row_sums: u32,
     pub logits_stride: u32,
     pub ignored: i32,

@@ -13,7 +13,7 @@ use crate::gpu::matmul::{MatrixSpec, RowFactors, Words, dimension, rows_own};
 use crate::gpu::plan::storage;
 use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
-use crate::head::{Head, RowNorm, Similarity, TargetMargin};
+use crate::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
 use crate::{Error, Result};
 
 /// Where what is kept for the rows begins, in elements of its buffer.
@@ -22,6 +22,7 @@ pub(super) struct Places {
     pub(super) factors: usize,
     pub(super) slopes: usize,
     pub(super) rests: usize,
+    pub(super) offsets: usize,
     pub(super) sums: usize,
     pub(super) end: usize,
 }
@@ -35,8 +36,10 @@ impl Places {
         let of_margin = region(head.margin != TargetMargin::None, rows);
         let slopes = factors.saturating_mul(2);
         let rests = slopes.saturating_add(of_margin);
-        let sums = rests.saturating_add(of_margin);
-        Self { factors, slopes, rests, sums, end: sums.saturating_add(region(needs.row_sums, rows)) }
+        let offsets = rests.saturating_add(of_margin);
+        let sums = offsets.saturating_add(region(needs.row_offsets, rows));
+        let end = sums.saturating_add(region(needs.row_sums, rows));
+        Self { factors, slopes, rests, offsets, sums, end }
     }
 }
 
@@ -81,6 +84,14 @@ impl Parts<'_> {
 
     pub(super) fn step(&self, key: HeadKey, params: HeadParams, groups: usize) -> Result<Step> {
         Step::new(self.uniforms, key, params, groups as u64)
+    }
+
+    /// What multiplies the weights in products: what normalises them, and their classes' scales.
+    pub(super) fn scaled_factors(&self) -> Option<RowFactors> {
+        match self.head.class_scale {
+            ClassScale::None => self.factors(self.head.weights, 0),
+            _ => Some(RowFactors { parts: self.head.parts, origin: 0 }),
+        }
     }
 
     /// Whether the products of a norm's rows have factors.
@@ -175,6 +186,7 @@ impl Kernels {
             row_factors: count(places.factors),
             row_slopes: count(places.slopes),
             row_rests: count(places.rests),
+            row_offsets: count(places.offsets),
             row_sums: count(places.sums),
             ignored: request.ignore_index.unwrap_or_default(),
             has_ignored: u32::from(request.ignore_index.is_some()),
@@ -245,7 +257,7 @@ impl HeadPlan {
     }
 
     /// Bytes that the plan has on the device, without the kernels: 256 for the parameters of each step (some for each
-    /// chunk with each range of classes), for each row at most `2 parts + 3` numbers, for each class at most
+    /// chunk with each range of classes), for each row at most `2 parts + 4` numbers, for each class at most
     /// `3 parts + 5`, and a chunk's features where they are centred.
     pub fn bytes(&self) -> u64 {
         [&self.row_state, &self.moved].into_iter().flatten().map(wgpu::Buffer::size).sum::<u64>()
@@ -294,7 +306,7 @@ impl HeadPlan {
             step.update(|params| params.with_head(head));
         }
         for tile in self.chunks.iter_mut().flat_map(|chunk| &mut chunk.tiles) {
-            tile.update(head, needs.logits);
+            tile.update(head, &needs);
         }
         self.uniforms.upload()
     }
@@ -310,15 +322,28 @@ impl HeadPlan {
     pub(super) fn row_factors(&self) -> Option<View<'_>> {
         self.region(self.places.factors, self.places.slopes)
     }
+
+    pub(super) fn row_offsets(&self) -> Option<View<'_>> {
+        self.region(self.places.offsets, self.places.sums).filter(|_| self.needs.row_offsets)
+    }
+
+    pub(super) fn row_sums(&self) -> Option<View<'_>> {
+        self.region(self.places.sums, self.places.end).filter(|_| self.needs.row_sums)
+    }
 }
 
 /// What multiplies the products.
-pub(super) fn forward_alpha(head: &Head, has_logits: bool) -> f32 {
-    if has_logits { 1.0 } else { narrow(head.scale) }
+pub(super) fn forward_alpha(head: &Head, needs: &Needs) -> f32 {
+    if needs.logits { 1.0 } else { backward_alpha(head) }
 }
 
 /// What multiplies the features' gradient.
 pub(super) fn backward_alpha(head: &Head) -> f32 {
     let twice = if head.similarity == Similarity::NegativeSquaredDistance { 2.0 } else { 1.0 };
     narrow(head.scale * twice)
+}
+
+/// What multiplies the weights' gradient, as far as nothing comes after the product.
+pub(super) fn weights_alpha(head: &Head, needs: &Needs) -> f32 {
+    if needs.close_weights { 1.0 } else { narrow(head.scale) }
 }

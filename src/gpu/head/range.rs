@@ -30,7 +30,8 @@ pub(super) fn most_classes(kernels: &Kernels, head: &Head, request: &HeadRequest
     let stride = if weights.stride == 0 { dim } else { weights.stride } as u64;
     let gradient = if request.weight_gradient { 4 * dim as u64 } else { 0 };
     // Bytes of a class: weights, their gradient, what is kept.
-    let bytes = stride.saturating_mul(weights.elem.bytes()).max(gradient).max(12 * head.parts as u64).max(20);
+    let bytes =
+        stride.saturating_mul(weights.elem.bytes()).max(gradient).max(12 * head.parts as u64 + 4).max(16);
     // What a binding may have before its first class, and what rounding adds.
     let allowed = kernels.max_binding().saturating_sub(1024);
     let fit = usize::try_from(allowed / bytes).unwrap_or(usize::MAX).min(MOST);
@@ -60,6 +61,7 @@ pub(super) fn ranges(kernels: &Kernels, head: &Head, request: &HeadRequest) -> R
 struct Places {
     factors: usize,
     scaled: usize,
+    offsets: usize,
     end: usize,
 }
 
@@ -75,6 +77,7 @@ pub(super) struct ClassRange {
     pub(super) columns: Option<wgpu::Buffer>,
     pub(super) norms: Option<RowNorms>,
     pub(super) scaled_factors: Option<Step>,
+    pub(super) offsets: Option<Step>,
     pub(super) close_weights: Option<Step>,
     pub(super) close_classes: Option<Step>,
 }
@@ -89,16 +92,24 @@ impl ClassRange {
         let gradient = if request.weight_gradient { gradient? } else { weights };
 
         // Each region can be bound by itself: 256 bytes is the strictest alignment that a device may ask for.
-        let region = if needs.weight_norms { len.saturating_mul(head.parts).next_multiple_of(64) } else { 0 };
-        let scaled = head.class_scale != ClassScale::None && request.backward;
-        let places =
-            Places { factors: region, scaled: 2 * region, end: if scaled { 3 * region } else { 2 * region } };
-        let sums = if needs.columns || needs.close_weights { len.saturating_mul(5) } else { 0 };
+        let region = |wanted: bool, parts: usize| match wanted {
+            true => len.saturating_mul(parts).next_multiple_of(64),
+            false => 0,
+        };
+        let scaled = head.class_scale != ClassScale::None && request.logits;
+        let factors = region(needs.weight_norms, head.parts);
+        let of_scales = factors.saturating_mul(2);
+        let offsets = of_scales.saturating_add(region(scaled, head.parts));
+        let end = offsets.saturating_add(region(needs.class_offsets, 1));
+        let places = Places { factors, scaled: of_scales, offsets, end };
+        let sums = needs.columns || needs.column_sums || needs.close_weights;
+        let sums = if sums { len.saturating_mul(4) } else { 0 };
         let params = HeadParams {
             classes: count(len),
             first_class: count(request.first_class.saturating_add(classes.start)),
             class_factors: count(places.factors),
             class_scaled: count(places.scaled),
+            class_offsets: count(places.offsets),
             ..parts.params
         };
 
@@ -111,6 +122,11 @@ impl ClassRange {
             let threads = parts.threads(4 * len);
             let key = parts.key(HeadKernel::ScaledFactors, threads);
             parts.step(key, params, len.saturating_mul(head.parts).div_ceil(threads as usize))
+        });
+        let offsets = needs.class_offsets.then(|| {
+            let threads = parts.threads(4 * len);
+            let key = parts.key(HeadKernel::ClassOffsets, threads);
+            parts.step(key, params, len.div_ceil(threads as usize))
         });
         let close_weights = needs.close_weights.then(|| {
             let mut key = parts.key(HeadKernel::CloseWeights, parts.threads(dim / head.parts));
@@ -142,6 +158,7 @@ impl ClassRange {
             columns: state(kernels, "a head's sums over rows", sums)?,
             norms: norms.transpose()?,
             scaled_factors: scaled_factors.transpose()?,
+            offsets: offsets.transpose()?,
             close_weights: close_weights.transpose()?,
             close_classes: close_classes.transpose()?,
             classes,
@@ -149,11 +166,13 @@ impl ClassRange {
     }
 
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
-        [&self.scaled_factors, &self.close_weights, &self.close_classes].into_iter().flatten()
+        let steps = [&self.scaled_factors, &self.offsets, &self.close_weights, &self.close_classes];
+        steps.into_iter().flatten()
     }
 
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
-        [&mut self.scaled_factors, &mut self.close_weights, &mut self.close_classes].into_iter().flatten()
+        let Self { scaled_factors, offsets, close_weights, close_classes, .. } = self;
+        [scaled_factors, offsets, close_weights, close_classes].into_iter().flatten()
     }
 
     /// Bytes of what is kept of the classes.
@@ -177,7 +196,18 @@ impl ClassRange {
     pub(super) fn scaled(&self, head: &Head) -> Option<View<'_>> {
         match head.class_scale {
             ClassScale::None => self.factors().filter(|_| head.weights.power != 0.0),
-            _ => self.region(self.places.scaled, self.places.end),
+            _ => self.region(self.places.scaled, self.places.offsets),
         }
+    }
+
+    /// What the product adds to the classes' logits.
+    pub(super) fn offsets(&self) -> Option<View<'_>> {
+        self.region(self.places.offsets, self.places.end).filter(|_| self.offsets.is_some())
+    }
+
+    /// What the product leaves of sums over rows.
+    pub(super) fn column_sums(&self) -> Option<View<'_>> {
+        let bytes = 4 * self.classes.len() as u64;
+        self.columns.as_ref().map(|buffer| View::new(buffer, 0, bytes))
     }
 }

@@ -160,12 +160,24 @@ pub(super) struct Needs {
     pub(super) feature_norms: bool,
     /// Norms of the weights.
     pub(super) weight_norms: bool,
-    /// What a product cannot do for the logits.
+    /// Something that the product adds to the classes' logits.
+    pub(super) class_offsets: bool,
+    /// Something that the product adds to the rows' logits.
+    pub(super) row_offsets: bool,
+    /// The margin in the labels' logits alone.
+    pub(super) label_logits: bool,
+    /// What a product cannot do for the logits: a pass over all of them.
     pub(super) logits: bool,
-    /// Sums over rows.
+    /// The margin's slope in the labels' gradients alone.
+    pub(super) label_slopes: bool,
+    /// Sums over rows that a product cannot make: a pass over all gradients.
     pub(super) columns: bool,
+    /// Sums over rows by the product that is the weights' gradient.
+    pub(super) column_sums: bool,
     /// Sums over classes for each row.
     pub(super) row_sums: bool,
+    /// Whether a pass over all gradients makes these, since a product cannot.
+    pub(super) weighted_row_sums: bool,
     /// More than products for the features' gradient.
     pub(super) close_features: bool,
     /// More than products for the weights' gradient.
@@ -181,16 +193,35 @@ impl Needs {
         let scaled = head.class_scale != ClassScale::None;
         let normalised = |norm: RowNorm| norm.power != 0.0;
         let scales = request.class_scale_gradient || request.scale_gradient;
-        let has_scale = head.scale.to_bits() != 1f64.to_bits();
-        let close_weights = request.weight_gradient
-            && (normalised(head.weights) || distance || scaled || has_scale || scales);
-        let columns = request.backward && (request.bias_gradient || scales || margin || distance);
+        let close_weights =
+            request.weight_gradient && (normalised(head.weights) || distance || scaled || scales);
+        // The store of a product knows row times class, and what is added to rows and to classes. A margin needs the
+        // similarity that it changes.
+        let logits = distance && scaled || margin && (distance || scaled || head.bias);
+        // Kernels that compute logits as they need them end products themselves.
+        let stored = request.logits;
+        // The product's sums are those of the gradient by similarities, all alike.
+        let by_logits =
+            request.bias_gradient || request.class_scale_gradient && head.class_scale == ClassScale::Logits;
+        let sums = by_logits || request.weight_gradient && distance;
+        let columns = scales && (margin || distance) || sums && (margin || !request.weight_gradient);
+        let row_sums = request.feature_gradient && distance;
+        let steep = match head.margin {
+            TargetMargin::Angle { gradient, .. } => gradient != MarginGradient::StraightThrough,
+            _ => false,
+        };
         Self {
             feature_norms: normalised(head.features) || distance,
-            weight_norms: normalised(head.weights) || distance || scaled || close_weights,
-            logits: head.bias || distance || margin || scaled,
+            weight_norms: normalised(head.weights) || distance,
+            class_offsets: stored && !logits && (head.bias || distance),
+            row_offsets: stored && !logits && distance,
+            label_logits: stored && !logits && margin,
+            logits,
+            label_slopes: request.backward && steep && !columns,
             columns,
-            row_sums: request.feature_gradient && distance,
+            column_sums: sums && !columns,
+            row_sums,
+            weighted_row_sums: row_sums && scaled,
             close_features: request.feature_gradient && (normalised(head.features) || distance),
             close_weights,
             close_classes: request.bias_gradient || scales,
@@ -214,7 +245,7 @@ pub(super) fn terms(head: &Head, needs: &Needs, request: &HeadRequest) -> HeadTe
         centred: head.centred,
         effect: false,
         adjustment: false,
-        normalised: false,
+        normalised: head.weights.power != 0.0,
         columns: needs.columns,
         outputs: [request.bias_gradient, request.class_scale_gradient, request.scale_gradient],
     }

@@ -36,6 +36,14 @@ impl HeadTerms {
         if self.distance { shader!("row_square.wgsl") } else { shader!("no_row_square.wgsl") }
     }
 
+    /// For the kernels that go through the weights' parts.
+    fn class_parts_file(&self) -> File {
+        match self.normalised || self.distance {
+            true => shader!("class_parts.wgsl"),
+            false => shader!("no_class_parts.wgsl"),
+        }
+    }
+
     fn class_square_file(&self) -> File {
         if self.distance { shader!("class_square.wgsl") } else { shader!("no_class_square.wgsl") }
     }
@@ -111,6 +119,36 @@ impl HeadKey {
                 });
                 files.push(shader!("logits.wgsl"));
             }
+            HeadKernel::ClassOffsets => {
+                files.extend([
+                    terms.bias_file(),
+                    terms.class_scale_file(),
+                    terms.class_square_file(),
+                    shader!("class_offsets.wgsl"),
+                ]);
+            }
+            HeadKernel::RowOffsets => {
+                files.extend([shader!("row_square.wgsl"), shader!("row_offsets.wgsl")]);
+            }
+            HeadKernel::LabelLogits => {
+                files.extend([
+                    shader!("labels.wgsl"),
+                    shader!("label_column.wgsl"),
+                    if terms.has_margin() { shader!("margin.wgsl") } else { shader!("no_margin.wgsl") },
+                ]);
+                if terms.has_margin() {
+                    files.push(shader!("label_margin.wgsl"));
+                }
+                files.push(shader!("label_logits.wgsl"));
+            }
+            HeadKernel::LabelSlopes => {
+                files.extend([
+                    shader!("labels.wgsl"),
+                    shader!("label_column.wgsl"),
+                    shader!("label_slope.wgsl"),
+                    shader!("label_slopes.wgsl"),
+                ]);
+            }
             HeadKernel::Columns => {
                 files.push(terms.row_square_file());
                 files.extend(match terms.has_margin() {
@@ -123,7 +161,14 @@ impl HeadKey {
                 files.extend([terms.class_scale_file(), shader!("row_sums.wgsl")]);
             }
             HeadKernel::ScaledFactors => {
-                files.extend([terms.class_scale_file(), shader!("scaled_factors.wgsl")]);
+                files.extend([
+                    match terms.normalised {
+                        true => shader!("class_factor.wgsl"),
+                        false => shader!("no_class_factor.wgsl"),
+                    },
+                    terms.class_scale_file(),
+                    shader!("scaled_factors.wgsl"),
+                ]);
             }
             HeadKernel::MovedRows => {
                 files.push(if terms.centred { shader!("centre.wgsl") } else { shader!("no_centre.wgsl") });
@@ -141,6 +186,7 @@ impl HeadKey {
                 files.extend([
                     terms.class_scale_file(),
                     terms.class_square_file(),
+                    terms.class_parts_file(),
                     shader!("terms_of_weights.wgsl"),
                     shader!("close_rows.wgsl"),
                 ]);
@@ -215,7 +261,14 @@ impl HeadKey {
             self.workgroup / self.lanes.max(1),
         );
         self.terms.constants(&mut text);
-        let switches = [("HAS_COLUMNS", self.terms.columns), ("A_BF16", self.a.is_bf16())];
+        let switches = [
+            ("HAS_COLUMNS", self.terms.columns),
+            (
+                "ALONG",
+                self.kernel != HeadKernel::CloseWeights || self.terms.normalised || self.terms.distance,
+            ),
+            ("A_BF16", self.a.is_bf16()),
+        ];
         for (name, value) in switches {
             let _ = write!(text, "const {name}: bool = {value}; ");
         }

@@ -12,7 +12,7 @@ use crate::gpu::shader::{Access, Binding};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MatmulKernel {
-    /// `C = alpha A B (+ C)`.
+    /// `C = alpha A B (+ numbers of rows and columns) (+ C)`.
     Product,
     /// Sums of squares and factors of the rows of A.
     Norms,
@@ -64,6 +64,12 @@ pub struct MatmulKey {
     pub a_parts: bool,
     /// Whether rows of B have more than one part.
     pub b_parts: bool,
+    /// Whether something is added to the rows of C.
+    pub row_offsets: bool,
+    /// Whether something is added to the columns of C.
+    pub column_offsets: bool,
+    /// Whether the sums of what stands before the rows of C are asked for.
+    pub row_sums: bool,
     /// Whether A and B may be in C's buffer.
     pub shared: bool,
     /// How C is laid over threads; for row kernels only the number of threads counts.
@@ -149,6 +155,11 @@ impl MatmulKey {
         self.kernel == MatmulKernel::Product && self.tile.manner == Manner::Broadcast
     }
 
+    /// Whether one thread of a subgroup reads a factor for all of them.
+    pub(super) fn hands_factors(&self) -> bool {
+        self.broadcast() && self.layout != Layout::Nt && self.b_factors && !self.b_parts
+    }
+
     /// Whether B is bound.
     fn reads_b(&self) -> bool {
         matches!(self.kernel, MatmulKernel::Product | MatmulKernel::ThroughNorm { in_place: false })
@@ -231,7 +242,7 @@ impl MatmulKey {
                 (true, false) => shader!("late_a.wgsl"),
                 (false, _) => shader!("scale_no_a.wgsl"),
             },
-            match (self.b_factors, self.b_parts || self.layout != Layout::Nt) {
+            match (self.b_factors && !self.hands_factors(), self.b_parts || self.layout != Layout::Nt) {
                 (true, true) => shader!("scale_b.wgsl"),
                 (true, false) => shader!("late_b.wgsl"),
                 (false, _) => shader!("scale_no_b.wgsl"),
@@ -252,12 +263,30 @@ impl MatmulKey {
 
     fn product_files(&self) -> Vec<File> {
         let mut files = self.side_files();
-        files.push(shader!("place.wgsl"));
+        files.extend([
+            match self.row_offsets {
+                true => shader!("row_offset.wgsl"),
+                false => shader!("no_row_offset.wgsl"),
+            },
+            match self.column_offsets {
+                true => shader!("column_offset.wgsl"),
+                false => shader!("no_column_offset.wgsl"),
+            },
+            shader!("ends.wgsl"),
+            shader!("place.wgsl"),
+        ]);
         if self.tile.manner == Manner::Cooperative {
             files.push(shader!("cooperative.wgsl"));
             return files;
         }
-        files.extend(self.tile.multiply_files(self.layout));
+        files.push(match self.row_sums {
+            true => shader!("row_sums.wgsl"),
+            false => shader!("no_row_sums.wgsl"),
+        });
+        files.extend(self.multiply_files());
+        if self.tile.manner == Manner::Broadcast {
+            files.push(shader!("store_eights.wgsl"));
+        }
         files.extend([shader!("tiles.wgsl"), self.tile.main_file()]);
         files
     }
@@ -301,6 +330,8 @@ impl MatmulKey {
             ("A_BF16", self.a.is_bf16()),
             ("B_BF16", self.b.is_bf16()),
             ("C_BF16", self.c.is_bf16()),
+            ("HAS_OFFSETS", self.row_offsets || self.column_offsets),
+            ("HAS_ROW_SUMS", self.row_sums),
         ];
         text.push('\n');
         for (name, value) in switches {
@@ -360,6 +391,9 @@ impl MatmulKey {
             (4, "sums", Access::Read, sums),
             (4, "a_scales", Access::Read, self.a_factors),
             (5, "b_scales", Access::Read, self.b_factors),
+            (6, "row_offsets", Access::Read, self.row_offsets),
+            (7, "column_offsets", Access::Read, self.column_offsets),
+            (8, "row_sums", Access::ReadWrite, self.row_sums),
         ];
         let bound = all.into_iter().filter(|(.., bound)| *bound);
         bound.map(|(number, name, access, _)| Binding { number, name, access }).collect()
@@ -415,6 +449,9 @@ impl MatmulKey {
             (self.b_factors, "factors_b".into()),
             (self.a_parts, "parts_a".into()),
             (self.b_parts, "parts_b".into()),
+            (self.row_offsets, "row_offsets".into()),
+            (self.column_offsets, "column_offsets".into()),
+            (self.row_sums, "row_sums".into()),
             (self.shared, "shared".into()),
             (self.kernel == MatmulKernel::ThroughNorm { in_place: true }, "in_place".into()),
         ];

@@ -9,7 +9,8 @@
 //! caller's compute pass. Sums are in f32, in an order that only the request and the [`Tile`] decide: the same bits on
 //! every run. Each row of A and B may be multiplied by a factor on its way in, which is how normalised rows are
 //! multiplied without being written: [`RowNorms`] computes the factors, [`ThroughNorm`] takes a gradient back through
-//! them.
+//! them. Where C is stored a number for each of its rows and for each of its columns may be added to it, and the sums over k
+//! of what stands before its rows may be written on the way: neither costs a pass over a matrix.
 //!
 //! Elements are f32, f16 or bf16, each matrix on its own. f16 needs no feature of the device: it is read and written
 //! two to a 32-bit word. Only an f16 or bf16 C with odd rows cannot be written so: f16 then needs `SHADER_F16`, bf16
@@ -18,7 +19,8 @@
 //! # Cost and accuracy
 //! 2 m n k operations. Every element of A is read once for each tile's width of columns of C, B once for each tile's
 //! height of rows. With `u = 2^-24` an element of C has an error of at most `(k + 4) u sum |a b| |alpha|` in f32, and
-//! half a unit in its last place more in 16 bits.
+//! half a unit in its last place more in 16 bits; numbers that are added bring `(k + 6) u` of their own size. A sum of A has
+//! `k u` times the sum of absolute values.
 //! NaN and infinity in a row of A or B spread through the sums that they are part of, and nowhere else.
 //!
 //! ```

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::key::MatmulKey;
-use super::request::MatmulRequest;
+use super::request::{MatmulRequest, RowFactors, bytes_of_numbers};
 use super::step::Step;
 use super::tile::choose;
 use crate::gpu::kernels::Kernels;
@@ -81,12 +81,27 @@ pub struct MatmulViews<'a> {
     pub a_factors: Option<View<'a>>,
     /// The factors of B's rows, f32.
     pub b_factors: Option<View<'a>>,
+    /// What is added to the rows of C, f32.
+    pub row_offsets: Option<View<'a>>,
+    /// What is added to the columns of C, f32.
+    pub column_offsets: Option<View<'a>>,
+    /// The sums of what stands before the rows of C, f32, which are written.
+    pub row_sums: Option<View<'a>>,
 }
 
 impl<'a> MatmulViews<'a> {
     /// The three matrices, nothing else.
     pub fn new(a: View<'a>, b: View<'a>, c: View<'a>) -> Self {
-        Self { a, b, c, a_factors: None, b_factors: None }
+        Self {
+            a,
+            b,
+            c,
+            a_factors: None,
+            b_factors: None,
+            row_offsets: None,
+            column_offsets: None,
+            row_sums: None,
+        }
     }
 
     /// Adds the factors of A's rows.
@@ -123,14 +138,19 @@ impl Matmul {
         }
         step.check_apart(("C", views.c), ("A", views.a), request.shared)?;
         step.check_apart(("C", views.c), ("B", views.b), request.shared)?;
-        let factors = [
-            ("the factors of A", views.a_factors, request.a_factors, a.0),
-            ("the factors of B", views.b_factors, request.b_factors, b.0),
+        let factors = |factors: Option<RowFactors>, rows| factors.map(|factors| factors.bytes(rows));
+        let numbers = |origin: Option<usize>, count| origin.map(|origin| bytes_of_numbers(origin, count));
+        let read = [
+            ("the factors of A", views.a_factors, factors(request.a_factors, a.0)),
+            ("the factors of B", views.b_factors, factors(request.b_factors, b.0)),
+            ("what is added to the rows", views.row_offsets, numbers(request.row_offsets, c.0)),
+            ("what is added to the columns", views.column_offsets, numbers(request.column_offsets, c.1)),
+            ("the sums of A", views.row_sums, numbers(request.row_sums, c.0)),
         ];
-        for (what, view, wanted, rows) in factors {
+        for (what, view, wanted) in read {
             match (view, wanted) {
-                (Some(view), Some(wanted)) => {
-                    step.check(what, view, wanted.bytes(rows))?;
+                (Some(view), Some(bytes)) => {
+                    step.check(what, view, bytes)?;
                     step.check_apart(("C", views.c), (what, view), false)?;
                     if request.shared {
                         // A and B are bound for writing, too.
@@ -139,8 +159,14 @@ impl Matmul {
                     }
                 }
                 (None, Some(_)) => return Err(Error::Missing { what, needed_by: "the product" }),
-                (Some(_), None) => return Err(Error::Unexpected { what, planned: "without these factors" }),
+                (Some(_), None) => return Err(Error::Unexpected { what, planned: "without it" }),
                 (None, None) => {}
+            }
+        }
+        if let Some(sums) = views.row_sums {
+            let others = read.iter().take(4).filter_map(|(what, view, _)| Some((*what, (*view)?)));
+            for (what, view) in [("A", views.a), ("B", views.b)].into_iter().chain(others) {
+                step.check_apart(("the sums of A", sums), (what, view), false)?;
             }
         }
         step.record(pass, |name| match name {
@@ -149,6 +175,9 @@ impl Matmul {
             "c" => Some(views.c),
             "a_scales" => views.a_factors.filter(|_| request.k > 0),
             "b_scales" => views.b_factors.filter(|_| request.k > 0),
+            "row_offsets" => views.row_offsets,
+            "column_offsets" => views.column_offsets,
+            "row_sums" => views.row_sums,
             _ => None,
         })
     }

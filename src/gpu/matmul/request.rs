@@ -2,7 +2,7 @@
 
 use super::key::{MatmulKernel, MatmulKey, Words};
 use super::params::MatmulParams;
-use super::tile::Tile;
+use super::tile::{Manner, Tile};
 use crate::{Element, Error, Result};
 
 /// Which rows are multiplied with which.
@@ -72,6 +72,14 @@ pub struct MatmulRequest {
     pub a_factors: Option<RowFactors>,
     /// Factors that multiply the rows of B. Default none.
     pub b_factors: Option<RowFactors>,
+    /// A number for each row of C that is added to the product, f32, from this element of its binding on. Default none.
+    pub row_offsets: Option<usize>,
+    /// A number for each column of C that is added to the product, f32, from this element of its binding on. Default none.
+    pub column_offsets: Option<usize>,
+    /// Where the sums over k of what stands before the rows of C go, f32, from this element of their binding on: of A's rows,
+    /// or of its columns where A is `[k, m]`. They are added to what is there as C is. Costs next to nothing. Not together
+    /// with factors of A, and not by cooperative products. Default nowhere.
+    pub row_sums: Option<usize>,
     /// Whether A or B share a buffer with C, apart from it (pooled engines). Default no.
     pub shared: bool,
     /// The tile. Default by shape and adapter.
@@ -93,6 +101,9 @@ impl MatmulRequest {
             accumulate: false,
             a_factors: None,
             b_factors: None,
+            row_offsets: None,
+            column_offsets: None,
+            row_sums: None,
             shared: false,
             tile: None,
         }
@@ -147,6 +158,27 @@ impl MatmulRequest {
         self
     }
 
+    /// Adds a number to each row of C.
+    #[must_use]
+    pub fn with_row_offsets(mut self, origin: usize) -> Self {
+        self.row_offsets = Some(origin);
+        self
+    }
+
+    /// Adds a number to each column of C.
+    #[must_use]
+    pub fn with_column_offsets(mut self, origin: usize) -> Self {
+        self.column_offsets = Some(origin);
+        self
+    }
+
+    /// Asks for the sums of what stands before the rows of C.
+    #[must_use]
+    pub fn with_row_sums(mut self, origin: usize) -> Self {
+        self.row_sums = Some(origin);
+        self
+    }
+
     /// Lets A and B share a buffer with C.
     #[must_use]
     pub fn with_shared(mut self) -> Self {
@@ -177,6 +209,13 @@ impl MatmulRequest {
             let (name, value) = ("alpha", f64::from(self.alpha));
             return Err(Error::Parameter { name, value, expected: "finite" });
         }
+        if self.row_sums.is_some() && (self.a_factors.is_some() || tile.manner == Manner::Cooperative) {
+            return Err(Error::Combination {
+                first: "sums of A",
+                second: "factors of A, or cooperative matrices",
+                cure: "sum up in a product without them",
+            });
+        }
         let [a_shape, b_shape, c_shape] = self.shapes();
         let a = self.a.place("A", a_shape)?;
         let b = self.b.place("B", b_shape)?;
@@ -193,8 +232,15 @@ impl MatmulRequest {
             b_factors: self.b_factors.is_some(),
             a_parts: self.a_factors.is_some_and(|factors| factors.parts > 1),
             b_parts: self.b_factors.is_some_and(|factors| factors.parts > 1),
+            row_offsets: self.row_offsets.is_some(),
+            column_offsets: self.column_offsets.is_some(),
+            row_sums: self.row_sums.is_some(),
             shared: self.shared,
             tile,
+        };
+        let numbers = |what, origin: Option<usize>, count: usize| {
+            index(what, origin.unwrap_or_default().checked_add(count))?;
+            index(what, origin.or(Some(0)))
         };
         let params = MatmulParams {
             m: dimension("the rows of C", self.m)?,
@@ -212,6 +258,9 @@ impl MatmulRequest {
             b_part: b_factors.part,
             a_parts: a_factors.parts,
             b_parts: b_factors.parts,
+            row_offset_origin: numbers("what is added to the rows", self.row_offsets, self.m)?,
+            column_offset_origin: numbers("what is added to the columns", self.column_offsets, self.n)?,
+            row_sum_origin: numbers("the sums of A", self.row_sums, self.m)?,
             accumulate: u32::from(self.accumulate),
             alpha: self.alpha,
             ..MatmulParams::default()
@@ -329,6 +378,11 @@ impl RowFactors {
         let count = if rows == 0 { 0 } else { self.origin + rows * self.parts };
         4 * count as u64
     }
+}
+
+/// Bytes of the binding that so many numbers need from an element on.
+pub(super) fn bytes_of_numbers(origin: usize, count: usize) -> u64 {
+    if count == 0 { 0 } else { (origin as u64).saturating_add(count as u64).saturating_mul(4) }
 }
 
 /// A number of elements as the kernels count them.

@@ -140,6 +140,9 @@ fn row_key(kernel: MatmulKernel, a: Words, parts: usize, workgroup: u32) -> Matm
         b_factors: false,
         a_parts: parts > 1,
         b_parts: false,
+        row_offsets: false,
+        column_offsets: false,
+        row_sums: false,
         shared: false,
         tile: Tile::direct(4, 1, workgroup),
     }
