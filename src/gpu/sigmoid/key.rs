@@ -241,7 +241,7 @@ impl SigmoidKey {
         match self.driver {
             SigmoidDriver::Rows => results,
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
-            SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
+            SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
             SigmoidDriver::Totals => 8 * self.workgroup,
             SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => 32 * self.workgroup,

@@ -357,7 +357,7 @@ impl Steps {
         let stitched = extent.has_edges(rows.gradient.packed());
         Ok(Self {
             refresh: optional(terms.balance, placed(SigmoidDriver::Refresh), Launch::ClassThreads)?,
-            prepare: Step::new(kernels, prepare, if multi_hot { Launch::Rows } else { Launch::RowThreads })?,
+            prepare: Step::new(kernels, prepare, if multi_hot { Launch::RowGroups { lanes: 4 } } else { Launch::RowThreads })?,
             draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
             settle: optional(settle, settled, Launch::RowThreads)?,
             totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
