@@ -12,7 +12,7 @@ struct Row {
   weight: F,      // the batch's weight; 0 for rows that do not count
   rho: F,         // the weight from the row's positives, over its norm
   background: B,
-  share: F,
+  spread: F,      // 1 / sum_k t_k / n_k, large without a positive
   margin: F,
   drawn: I,
   kept: B,
@@ -47,7 +47,7 @@ fn open_row(group: u32) -> Row {
     row.rho *= select(1.0, bitcast<f32>(scalars[SCALAR_NORM]), spec.weight_norm == NORM_BATCH);
   }
   if (HAS_REBALANCE) {
-    row.share = load_row(FIELD_SHARE, row.rows);
+    row.spread = 1.0 / max(load_row(FIELD_SHARE, row.rows), F(1e-37));
   }
   if (MARGIN_SUMMED) {
     row.margin = load_row(FIELD_MARGIN, row.rows);

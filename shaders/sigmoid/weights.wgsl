@@ -25,7 +25,7 @@ fn adjusted(row: Row, column: Column, z: F) -> F {
 }
 
 fn rebalanced_of(row: Row, inverse_count: f32) -> F {
-  let r = min(inverse_count / max(row.share, F(1e-37)), F(1e30));
+  let r = min(inverse_count * row.spread, F(1e30));
   let x = clamp(spec.rebalance_beta * (r - spec.rebalance_gamma), F(-80.0), F(80.0));
   return spec.rebalance_alpha + 1.0 / (1.0 + exp(-x));
 }

@@ -15,7 +15,7 @@ pub const KINDS: [TargetKind; 2] = [TargetKind::Hard, TargetKind::MultiHot];
 type Switch = fn(&mut SigmoidTerms);
 
 /// Each term with what it cannot be without.
-const SWITCHES: [Switch; 20] = [
+const SWITCHES: [Switch; 21] = [
     |terms| terms.bias = true,
     |terms| terms.bias_on_background = true,
     |terms| terms.background = true,
@@ -36,6 +36,7 @@ const SWITCHES: [Switch; 20] = [
     |terms| (terms.background, terms.suppression, terms.draws) = (true, true, true),
     |terms| terms.weights_given = true,
     |terms| terms.focal = true,
+    |terms| (terms.focal, terms.focal_square) = (true, true),
 ];
 
 /// Whether a checked spec can have these terms.
@@ -45,6 +46,7 @@ pub fn go_together(terms: &SigmoidTerms, targets: TargetKind, link: bool) -> boo
         || terms.gate && terms.gate_given
         || terms.gate_draws && !terms.gate
         || terms.draws && !terms.suppression
+        || terms.focal_square && !terms.focal
         || terms.suppression && (targets != TargetKind::Hard || !terms.background)
         || given.iter().filter(|given| **given).count() > 1
         || terms.norm && terms.class_weights && terms.rebalance;
