@@ -38,7 +38,9 @@ fn load_column(j: u32) -> Column {
     column.inverse_count = class_value(COLUMN_INVERSE_COUNT, j);
   }
   if (HAS_BALANCE) {
-    column.positive = class_value(COLUMN_POSITIVE, j);
+    if (!POSITIVE_OF_ROW) {
+      column.positive = class_value(COLUMN_POSITIVE, j);
+    }
     column.negative = class_value(COLUMN_NEGATIVE, j);
   }
   if (HAS_GATE) {

@@ -14,6 +14,7 @@ struct Row {
   background: B,
   spread: F,      // 1 / sum_k t_k / n_k, large without a positive
   margin: F,
+  positive: F,    // the label's P of accumulated gradients
   drawn: I,
   kept: B,
 }
@@ -51,6 +52,9 @@ fn open_row(group: u32) -> Row {
   }
   if (MARGIN_SUMMED) {
     row.margin = load_row(FIELD_MARGIN, row.rows);
+  }
+  if (POSITIVE_OF_ROW) {
+    row.positive = load_class_at(COLUMN_POSITIVE, U(max(row.label, I(0))));
   }
   if (HAS_DRAWS) {
     row.drawn = load_row_int(FIELD_DRAWN, row.rows);

@@ -64,7 +64,11 @@ fn weight_of(row: Row, column: Column, j: u32, t: F, v: F) -> F {
     w *= sided(t, spec.positive_factor, spec.negative_factor) * sided(t, 1.0, spec.inverse_negative_scale);
   }
   if (HAS_BALANCE) {
-    w *= sided(t, column.positive, column.negative);
+    if (POSITIVE_OF_ROW) {
+      w *= select(F(column.negative), row.positive, t > F(0.0));
+    } else {
+      w *= sided(t, column.positive, column.negative);
+    }
   }
   if (HAS_GATE || GATE_GIVEN || HAS_SUPPRESSION) {
     w *= select(t, F(1.0), counts(row, column, j, v));

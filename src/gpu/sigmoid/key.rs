@@ -199,6 +199,12 @@ impl SigmoidKey {
         self.targets == TargetKind::MultiHot
     }
 
+    /// Whether a row loads what only its label asks of accumulated gradients, instead of each column. The kernel that
+    /// goes down columns has no row to load it for.
+    pub(super) fn positive_of_row(&self) -> bool {
+        self.terms.balance && !self.multi_hot() && self.driver.walks_columns()
+    }
+
     /// How the kernel reaches the caller's matrices.
     pub(crate) fn matrices(&self) -> Matrices {
         let over_logits = self.driver.over_logits();
@@ -331,7 +337,6 @@ impl SigmoidKey {
             }
             SigmoidDriver::WrittenSums => {
                 push(1, "scalars", Read);
-                push(2, "rows_in", Read);
                 push(5, "written", Read);
                 push(6, "gradient_sums", ReadWrite);
                 if self.multi_hot() {

@@ -58,6 +58,7 @@ impl SigmoidKey {
             ("HAS_NORM", terms.norm),
             ("HAS_SIDES", terms.sides),
             ("HAS_BALANCE", terms.balance),
+            ("POSITIVE_OF_ROW", self.positive_of_row()),
             ("HAS_GATE", terms.gate),
             ("GATE_DRAWS", terms.gate_draws),
             ("GATE_GIVEN", terms.gate_given),
