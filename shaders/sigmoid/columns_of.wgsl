@@ -12,10 +12,6 @@ struct Column {
   group: u32,
 }
 
-fn class_value(column: u32, j: u32) -> f32 {
-  return classes[column * window.classes + j];
-}
-
 fn load_column(j: u32) -> Column {
   var column: Column;
   column.weight = 1.0;

@@ -17,7 +17,7 @@ mod windows;
 
 pub(crate) use self::core::Core;
 pub(crate) use arena::storage;
-pub(crate) use extent::{Extent, LONGEST_LOOP, Needs, Window, narrow};
+pub(crate) use extent::{Cut, Extent, LONGEST_LOOP, Needs, Window, narrow};
 pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
 pub use numbers::WindowNumbers;
 pub(crate) use passes::{Passes, Wants};

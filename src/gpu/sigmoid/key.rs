@@ -172,6 +172,8 @@ pub struct SigmoidKey {
     pub writes: bool,
     /// Whether rows have an upstream gradient.
     pub factor_of_rows: bool,
+    /// Vectors of four in the class table where it is a uniform block, else 0.
+    pub class_vectors: u32,
 }
 
 impl SigmoidKey {
@@ -192,6 +194,7 @@ impl SigmoidKey {
             sums: false,
             writes: false,
             factor_of_rows: false,
+            class_vectors: 0,
         }
     }
 
@@ -293,6 +296,7 @@ impl SigmoidKey {
             (self.sums, "sums".into()),
             (self.writes, "writes".into()),
             (self.factor_of_rows, "upstream".into()),
+            (self.class_vectors > 0, format!("uniform{}", self.class_vectors)),
             (cells && self.storage == Storage::InPlace, "in_place".into()),
             (cells && self.storage == Storage::Shared, "shared".into()),
         ];
@@ -366,6 +370,9 @@ impl SigmoidKey {
             }
             if self.terms.takes_gates() {
                 push(9, "gates", input);
+            }
+            if self.class_vectors > 0 {
+                push(11, "class_table", Uniform);
             }
         }
         if self.reads_spec() {

@@ -4,6 +4,7 @@ pub(crate) mod key;
 mod spec;
 mod steps;
 mod sums;
+mod table;
 mod text;
 
 pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
@@ -24,7 +25,7 @@ use crate::loss::Loss;
 use crate::random::quota;
 use crate::sigmoid::{Link, SigmoidLoss, WeightNorm};
 use crate::{Error, Reduction, Result};
-use spec::{GROUPS, inner_terms, table};
+use spec::{GROUPS, inner_terms, table as class_table};
 use steps::{Made, Steps};
 
 /// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
@@ -44,6 +45,8 @@ pub(crate) struct SigmoidPasses {
     link: Link,
     steps: Steps,
     sums: Option<DeviceGradientSums>,
+    /// The class table of software adapters.
+    class_block: Option<wgpu::Buffer>,
     /// `[3, N + 1]`: how many background rows are drawn for a group, by how many there are.
     quotas: Option<wgpu::Buffer>,
     /// Whether some number depends on all rows' targets.
@@ -119,7 +122,8 @@ pub(crate) fn plan(
         });
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let rows = SigmoidKey { split: cut.split, ..rows };
+    let class_vectors = table::vectors(kernels, columns, &cut);
+    let rows = SigmoidKey { split: cut.split, class_vectors, ..rows };
     let norm = spec.weight_norm != WeightNorm::None;
     let settle = norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot;
     let made = Made { rows, settle, many_rows };
@@ -127,19 +131,31 @@ pub(crate) fn plan(
     let kept = Kept {
         row_fields: ROW_FIELDS,
         saved_fields: extra + if cut.split { u64::from(cut.slots) * SLOT_FIELDS } else { 0 },
-        class_columns: columns,
+        class_columns: if class_vectors > 0 { 0 } else { columns },
         spec: std::mem::size_of::<SigmoidNumbers>() as u64,
         many_rows,
     };
     let memory = Memory::new(kernels, &cut, kept)?;
+    let class_block = match class_vectors {
+        0 => None,
+        vectors => Some(table::block(kernels, vectors)?),
+    };
     let sums = sums_for(kernels, spec, request)?;
     let quotas = match terms.draws {
         true => Some(quota_buffer(kernels, extent.rows)?),
         false => None,
     };
     let core = Core::new(kernels, request, choice, extent, cut, memory)?;
-    let passes =
-        SigmoidPasses { made, link: spec.link, steps, sums, quotas, totals: true, sums_of_written: false };
+    let passes = SigmoidPasses {
+        made,
+        link: spec.link,
+        steps,
+        sums,
+        class_block,
+        quotas,
+        totals: true,
+        sums_of_written: false,
+    };
     Ok((core, Box::new(passes)))
 }
 
@@ -336,8 +352,15 @@ impl Passes for SigmoidPasses {
         let numbers = SigmoidNumbers::new(spec, rows, classes, core.request.row_weights);
         core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
         let targets = core.request.targets;
-        let table = |range| table(spec, &terms, targets, range);
-        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
+        let table = |range| class_table(spec, &terms, targets, range);
+        match &self.class_block {
+            Some(block) => core.kernels.scoped("a plan's class table", || {
+                let whole = core.class_ranges().first().cloned().map(table).unwrap_or_default();
+                core.kernels.queue.write_buffer(block, 0, bytemuck::cast_slice(&whole));
+                Ok(())
+            })?,
+            None => core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?,
+        }
         if let (Some(buffer), Some(term)) = (&self.quotas, &spec.suppression) {
             let rows = core.request.rows;
             let quotas: Vec<u32> = GROUPS
@@ -370,6 +393,7 @@ impl Passes for SigmoidPasses {
                 window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
             }
             "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
+            "classes" | "class_table" => View::whole(self.class_block.as_ref()?).binding(),
             "quotas" => View::whole(self.quotas.as_ref()?).binding(),
             "all_labels" => bound.labels?.binding(),
             _ => None,
@@ -378,7 +402,8 @@ impl Passes for SigmoidPasses {
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
         let sums = self.sums.iter().map(|sums| (DeviceGradientSums::LABEL, sums.bytes()));
-        sums.chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
+        let block = self.class_block.iter().map(|buffer| (table::CLASS_TABLE, buffer.size()));
+        sums.chain(block).chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
     }
 
     fn manner(&self, core: &Core) -> String {

@@ -26,6 +26,7 @@ impl SigmoidKey {
             ("WG", u64::from(self.workgroup)),
             ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
             ("COLUMNS", u64::from(self.columns())),
+            ("CLASS_VECTORS", u64::from(self.class_vectors)),
             ("SAVED_EXTRA", super::saved_extra(self.gradient)),
             ("COLUMN_BIAS", place(Column::Bias)),
             ("COLUMN_MARGIN", place(Column::Margin)),
@@ -147,6 +148,10 @@ impl SigmoidKey {
             shader!("gates.wgsl"),
             shader!("scan.wgsl"),
             shader!("sigmoid/row.wgsl"),
+            match self.class_vectors {
+                0 => shader!("sigmoid/classes_in_storage.wgsl"),
+                _ => shader!("sigmoid/classes_in_uniform.wgsl"),
+            },
             shader!("sigmoid/columns_of.wgsl"),
             shader!("sigmoid/weights.wgsl"),
         ]);
