@@ -105,6 +105,8 @@ fn mutants() -> Vec<Mutant> {
         ),
         mutant("drawn rows", Hard, PLAIN, "v >= F(spec.score_threshold)", "v < F(spec.score_threshold)"),
         mutant("rebalanced", MultiHot, PLAIN, "inverse_count * row.spread", "inverse_count / row.spread"),
+        mutant("gradient balance", Hard, PLAIN, "U(max(row.label, I(0)))", "U(0u)"),
+        mutant("bias and scale", Hard, PLAIN, "class_table[i >> 2u][i & 3u]", "class_table[i >> 2u][0u]"),
         // Rows.
         mutant("mean count", MultiHot, PLAIN, "lane < min(4u, window.rows - first)", "lane < 1u"),
         mutant(
@@ -159,7 +161,9 @@ fn mutants() -> Vec<Mutant> {
         // Sums over rows, written or made again.
         mutant("gradient balance", Hard, PLAIN, "1.0 / inverse, inverse != 0.0", "1.0, inverse != 0.0"),
         mutant("gradient balance", MultiHot, BACKWARD, "row += WG / COLUMNS", "row += WG"),
+        mutant("gradient balance", Hard, PLAIN, "gradient < vec4<f32>(0.0)", "gradient > vec4<f32>(0.0)"),
         // The link.
+        mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
         mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),
         mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
         // Pieces, edges, upstream.

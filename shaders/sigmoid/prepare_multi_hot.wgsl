@@ -20,10 +20,6 @@ fn read_row(field: u32, row: u32) -> f32 {
   return bitcast<f32>(rows_out[field * window.rows + row]);
 }
 
-fn class_value(column: u32, j: u32) -> f32 {
-  return classes[column * window.classes + j];
-}
-
 // What the workgroup's threads have of four rows: the sums, or the smallest.
 fn merged(thread: u32, mine: vec4<f32>, smallest: bool) -> vec4<f32> {
   workgroupBarrier();

@@ -12,6 +12,11 @@ const BOTH: [bool; 2] = [false, true];
 const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
 pub const KINDS: [TargetKind; 2] = [TargetKind::Hard, TargetKind::MultiHot];
 
+/// Whether a kernel's inner loops look at the class table.
+fn has_table(key: &SigmoidKey) -> bool {
+    key.driver.over_logits() || key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot
+}
+
 type Switch = fn(&mut SigmoidTerms);
 
 /// Each term with what it cannot be without.
@@ -115,11 +120,11 @@ pub fn all() -> Vec<SigmoidKey> {
                 forms.iter().filter(|key| (key.logits, key.gradient) == (Cell::F32, Cell::F32)).collect();
             // Forms go round, so that sets of terms meet different ones.
             for (turn, terms) in term_sets(targets, link).into_iter().enumerate() {
-                keys.push(of_terms(*plain[7 * turn % plain.len()], terms));
+                keys.push(of_terms(*plain[7 * turn % plain.len()], terms, turn));
             }
             for (turn, form) in forms.iter().enumerate() {
                 let rich = rich_sets(targets, link);
-                keys.push(of_terms(*form, rich[turn % rich.len()]));
+                keys.push(of_terms(*form, rich[turn % rich.len()], turn / 2));
             }
         }
     }
@@ -128,9 +133,10 @@ pub fn all() -> Vec<SigmoidKey> {
     keys
 }
 
-/// The key with those of the terms that its driver looks at.
-fn of_terms(form: SigmoidKey, terms: SigmoidTerms) -> SigmoidKey {
-    SigmoidKey { terms, ..form }
+/// The form with terms; every other time with the class table as a uniform block.
+fn of_terms(form: SigmoidKey, terms: SigmoidTerms, turn: usize) -> SigmoidKey {
+    let class_vectors = if has_table(&form) && turn % 2 == 1 { 512 } else { 0 };
+    SigmoidKey { terms, class_vectors, ..form }
 }
 
 /// Every form of a kernel, without terms.
@@ -138,7 +144,10 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
     let hard = targets == TargetKind::Hard;
     let key = |workgroup| SigmoidKey::new(driver, targets, workgroup);
     match driver {
-        SigmoidDriver::Prepare => vec![key(if hard { 128 } else { 64 })],
+        SigmoidDriver::Prepare if hard => vec![key(128)],
+        SigmoidDriver::Prepare => {
+            TABLES.map(|class_vectors| SigmoidKey { class_vectors, ..key(64) }).to_vec()
+        }
         SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],
         SigmoidDriver::Draw | SigmoidDriver::Factor if hard => vec![key(128)],
         SigmoidDriver::Close if hard => {
@@ -200,7 +209,10 @@ impl Known {
         let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
         let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
-        self.0.contains(&SigmoidKey { terms: SigmoidTerms::default(), workgroup, ..*key })
+        // Any kernel that looks at the table may have it as a uniform block.
+        let form = SigmoidKey { terms: SigmoidTerms::default(), workgroup, class_vectors: 0, ..*key };
+        self.0.contains(&form)
+            && (key.class_vectors == 0 || has_table(key))
             // Other kernels have a part of their plan's terms.
             && (!key.driver.over_logits() || go_together(&key.terms, key.targets, link))
     }

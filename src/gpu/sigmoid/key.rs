@@ -321,6 +321,9 @@ impl SigmoidKey {
                 push(3, "classes", Read);
                 push(4, if self.multi_hot() { "dense" } else { "labels" }, Read);
                 push(7, "row_weights", Read);
+                if self.class_vectors > 0 {
+                    push(11, "class_table", Uniform);
+                }
             }
             SigmoidDriver::Draw => {
                 push(1, "scalars", ReadWrite);

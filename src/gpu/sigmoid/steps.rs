@@ -118,7 +118,11 @@ impl Steps {
             row_workgroup *= 2;
         }
         let prepare = match multi_hot {
-            true => SigmoidKey { workgroup: row_workgroup, ..placed(SigmoidDriver::Prepare) },
+            true => SigmoidKey {
+                workgroup: row_workgroup,
+                class_vectors: rows.class_vectors,
+                ..placed(SigmoidDriver::Prepare)
+            },
             false => placed(SigmoidDriver::Prepare),
         };
         let settled = SigmoidKey {

@@ -99,10 +99,10 @@ impl SigmoidKey {
         match self.driver {
             SigmoidDriver::Prepare => {
                 files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl")]);
-                files.push(match self.multi_hot() {
-                    true => shader!("sigmoid/prepare_multi_hot.wgsl"),
-                    false => shader!("sigmoid/prepare.wgsl"),
-                });
+                match self.multi_hot() {
+                    true => files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]),
+                    false => files.push(shader!("sigmoid/prepare.wgsl")),
+                }
             }
             SigmoidDriver::Draw => files.extend([
                 shader!("threefry.wgsl"),
@@ -130,6 +130,14 @@ impl SigmoidKey {
         files
     }
 
+    /// How columns of the class table are read.
+    fn table_file(&self) -> File {
+        match self.class_vectors {
+            0 => shader!("sigmoid/classes_in_storage.wgsl"),
+            _ => shader!("sigmoid/classes_in_uniform.wgsl"),
+        }
+    }
+
     fn row_files(&self, files: &mut Vec<File>) {
         files.push(shader!("bind_plan.wgsl"));
         let matrices = self.matrices();
@@ -148,10 +156,7 @@ impl SigmoidKey {
             shader!("gates.wgsl"),
             shader!("scan.wgsl"),
             shader!("sigmoid/row.wgsl"),
-            match self.class_vectors {
-                0 => shader!("sigmoid/classes_in_storage.wgsl"),
-                _ => shader!("sigmoid/classes_in_uniform.wgsl"),
-            },
+            self.table_file(),
             shader!("sigmoid/columns_of.wgsl"),
             shader!("sigmoid/weights.wgsl"),
         ]);
