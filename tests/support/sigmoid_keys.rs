@@ -144,10 +144,7 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
     let hard = targets == TargetKind::Hard;
     let key = |workgroup| SigmoidKey::new(driver, targets, workgroup);
     match driver {
-        SigmoidDriver::Prepare if hard => vec![key(128)],
-        SigmoidDriver::Prepare => {
-            TABLES.map(|class_vectors| SigmoidKey { class_vectors, ..key(64) }).to_vec()
-        }
+        SigmoidDriver::Prepare => vec![key(if hard { 128 } else { 64 })],
         SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],
         SigmoidDriver::Draw | SigmoidDriver::Factor if hard => vec![key(128)],
         SigmoidDriver::Close if hard => {
