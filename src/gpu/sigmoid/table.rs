@@ -15,7 +15,7 @@ const VECTOR: u64 = 16;
 pub(super) fn vectors(kernels: &Kernels, columns: u64, cut: &Cut) -> u32 {
     let width = cut.windows.first().map_or(0, |window| u64::from(window.width()));
     let vectors = (columns * width).div_ceil(4).next_power_of_two();
-    let most = u64::from(kernels.device.limits().max_uniform_buffer_binding_size) / VECTOR;
+    let most = kernels.device.limits().max_uniform_buffer_binding_size / VECTOR;
     let wanted = kernels.adapter.software && columns > 0 && cut.ranges.classes.len() == 1;
     if wanted && vectors <= most { u32::try_from(vectors).unwrap_or(0) } else { 0 }
 }
