@@ -35,7 +35,8 @@ fn threefry(c0: P, c1: P) -> Words {
   return Words(x, y);
 }
 
-// Whether class j leaves the softmax of each lane's row, the target's exemption aside.
+// Whether class j leaves the softmax of each lane's row, the target's exemption aside. One call site of the generator:
+// a driver that runs both sides of a branch would pay for each.
 fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
   if (GATE_GIVEN) {
     return load_dense_lanes(dense_base, j) == F(0.0);
@@ -43,12 +44,9 @@ fn gated(rows: U, dense_base: U, j: u32, tail: bool) -> B {
   if (!tail) {
     return B(false);
   }
-  let row = rows + window.first_row;
-  let class_number = j + window.first_class;
-  if (spec.gate_source == GATE_CLASS) {
-    return closed(draw_words(U(0xffffffffu), U(class_number)));
-  }
-  return closed(draw_words_of_column(row, select(class_number, 0xffffffffu, spec.gate_source == GATE_SAMPLE)));
+  let row = select(rows + window.first_row, U(0xffffffffu), B(spec.gate_source == GATE_CLASS));
+  let column = select(j + window.first_class, 0xffffffffu, spec.gate_source == GATE_SAMPLE);
+  return closed(draw_words_of_column(row, column));
 }
 
 // A row's draw is the word of its own parity: two rows share one call of the generator.

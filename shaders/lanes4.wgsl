@@ -171,11 +171,22 @@ fn draw_words(rows: U, columns: U) -> U {
   return select(U(low.x, high.x), U(low.y, high.y), (rows & U(1u)) == U(1u));
 }
 
-// The same for one column of rows that follow each other: two rows of an even and an odd number share a call.
+// The same for one column of rows that follow each other: an even row and the odd one after it share a call. A second turn
+// is for rows that have no such neighbour in the next lane.
 fn draw_words_of_column(rows: U, column: u32) -> U {
-  if ((rows.x & 1u) == 1u || window.row_step != 1u) {
-    return draw_words(rows, U(column));
+  let odd = (rows & U(1u)) == U(1u);
+  let pairs = rows >> U(1u);
+  let alone = any(pairs.xz != pairs.yw);
+  var out = U(0u);
+  var turn = 0u;
+  loop {
+    let words = threefry(select(pairs.xz, pairs.yw, turn == 1u), P(column));
+    let own = select(words.x.xxyy, words.y.xxyy, odd);
+    out = select(own, vec4<u32>(out.x, own.y, out.z, own.w), turn == 1u);
+    turn++;
+    if (turn == 2u || !alone) {
+      break;
+    }
   }
-  let words = threefry(rows.xz >> P(1u), P(column));
-  return U(words.x.x, words.y.x, words.x.y, words.y.y);
+  return out;
 }

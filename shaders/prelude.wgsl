@@ -9,7 +9,11 @@ const POS_MAX: f32 = 3.4028234663852886e38;
 
 // log(1 + x) for 0 <= x <= 1 by the series of 2 atanh(x / (2 + x)): no cancellation near 0, unlike log(1 + x).
 fn log1p_unit(x: F) -> F {
-  let t = x / (x + 2.0);
+  return log1p_series(x / (x + 2.0));
+}
+
+// The same from t = x / (x + 2), at most 1/3.
+fn log1p_series(t: F) -> F {
   let t2 = t * t;
   var sum = F(1.0 / 17.0);
   sum = sum * t2 + 1.0 / 15.0;

@@ -268,6 +268,14 @@ fn updates_change_numbers() {
     plan.update(&other).unwrap();
     let got = sigmoid_tally::pass(kernels, &plan, &other, &data, Manner::default()).unwrap();
     assert_eq!(got, go(&other, &data, Manner::default()));
+    // A gamma of 2 has kernels of its own, of any other number one for all.
+    let focal = |gamma| SigmoidLoss::bce().with_focal(Focal::new(gamma));
+    let mut plan = kernels.plan(focal(2.0), &request(&data, Manner::default())).unwrap();
+    for gamma in [1.5, 0.5, 2.0] {
+        plan.update(focal(gamma)).unwrap();
+        let got = sigmoid_tally::pass(kernels, &plan, &focal(gamma), &data, Manner::default()).unwrap();
+        assert_eq!(got, go(&focal(gamma), &data, Manner::default()), "{gamma}");
+    }
 }
 
 #[test]

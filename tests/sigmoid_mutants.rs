@@ -54,6 +54,8 @@ const PLAIN: Manner = Manner {
 };
 const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(3)), ..PLAIN };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
+const FOUR: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..PLAIN };
+const FOUR_HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..FOUR };
 const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..PLAIN };
 
 fn mutant(
@@ -78,8 +80,11 @@ fn mutants() -> Vec<Mutant> {
         mutant("own margins", MultiHot, PLAIN, "v - margin, t > F(0.0)", "v - margin, t == F(1.0)"),
         mutant("negative scale", Hard, PLAIN, "slope * side * spec.scale", "slope * spec.scale"),
         mutant("positive weight", MultiHot, PLAIN, "column.positive_weight * t * q", "t * q"),
-        mutant("focal 3 and negative scale", MultiHot, PLAIN, "(1.0 - 2.0 * t) * modulator", "modulator"),
-        mutant("focal 1/2", Hard, PLAIN, "exp(gamma * log(", "exp(0.999 * gamma * log("),
+        mutant("focal 3 and negative scale", MultiHot, PLAIN, "change *= 1.0 - 2.0 * t;", ""),
+        mutant("focal 2", MultiHot, PLAIN, "2.0 * base * (s * q)", "base * (s * q)"),
+        mutant("focal 2", Hard, PLAIN, "var modulator = base * base;", "var modulator = base;"),
+        mutant("focal 1/2", Hard, PLAIN, "max(gamma * log_x,", "max(0.999 * gamma * log_x,"),
+        mutant("focal 1/2", MultiHot, PLAIN, "exp(gamma * log(", "exp(0.999 * gamma * log("),
         mutant("focal detached", Hard, PLAIN, "if (spec.focal_detached == 0u) {", "if (true) {"),
         // Weights.
         mutant("class weights", Hard, PLAIN, "row.weight * column.weight * row.rho", "row.weight * row.rho"),
@@ -99,14 +104,18 @@ fn mutants() -> Vec<Mutant> {
             "select(F(0.0), F(1.0), counts(row",
         ),
         mutant("drawn rows", Hard, PLAIN, "v >= F(spec.score_threshold)", "v < F(spec.score_threshold)"),
+        mutant("rebalanced", MultiHot, PLAIN, "inverse_count * row.spread", "inverse_count / row.spread"),
+        mutant("gradient balance", Hard, PLAIN, "U(max(row.label, I(0)))", "U(0u)"),
+        mutant("bias and scale", Hard, PLAIN, "class_table[i >> 2u][i & 3u]", "class_table[i >> 2u][0u]"),
+        // Rows.
+        mutant("mean count", MultiHot, PLAIN, "lane < min(4u, window.rows - first)", "lane < 1u"),
         mutant(
-            "rebalanced",
+            "mean count",
             MultiHot,
             PLAIN,
-            "inverse_count / max(row.share",
-            "inverse_count * max(row.share",
+            "dense[base.y + j], dense[base.z + j]",
+            "dense[base.z + j], dense[base.y + j]",
         ),
-        // Rows.
         mutant("smallest count among absent ones", MultiHot, PLAIN, "(1.0 - t) * spec.absent", "spec.absent"),
         mutant(
             "mean count",
@@ -144,12 +153,17 @@ fn mutants() -> Vec<Mutant> {
             "(true || i32(j",
         ),
         // Draws.
+        mutant("gates by element", Hard, FOUR, "select(words.x.xxyy, words.y.xxyy, odd)", "words.x.xxyy"),
+        mutant("gates by element", Hard, FOUR_HALF, "if (turn == 2u || !alone) {", "if (true) {"),
+        mutant("gates by element", Hard, FOUR, "let pairs = rows >> U(1u);", "let pairs = rows;"),
         mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),
         mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
         // Sums over rows, written or made again.
         mutant("gradient balance", Hard, PLAIN, "1.0 / inverse, inverse != 0.0", "1.0, inverse != 0.0"),
         mutant("gradient balance", MultiHot, BACKWARD, "row += WG / COLUMNS", "row += WG"),
+        mutant("gradient balance", Hard, PLAIN, "gradient < vec4<f32>(0.0)", "gradient > vec4<f32>(0.0)"),
         // The link.
+        mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
         mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),
         mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
         // Pieces, edges, upstream.
@@ -174,8 +188,8 @@ fn mutants() -> Vec<Mutant> {
                 "smallest count among absent ones",
                 MultiHot,
                 PLAIN,
-                "least = min(least, read_row(FIELD_FACTOR, row));",
-                "",
+                "min(before(FIELD_FACTOR, row, POS_MAX), least)",
+                "least",
             ),
         ),
         on(Device::Classes, mutant("bce", Hard, PLAIN, "out.index + U(window.first_class)", "out.index")),

@@ -12,10 +12,6 @@ struct Column {
   group: u32,
 }
 
-fn class_value(column: u32, j: u32) -> f32 {
-  return classes[column * window.classes + j];
-}
-
 fn load_column(j: u32) -> Column {
   var column: Column;
   column.weight = 1.0;
@@ -38,7 +34,9 @@ fn load_column(j: u32) -> Column {
     column.inverse_count = class_value(COLUMN_INVERSE_COUNT, j);
   }
   if (HAS_BALANCE) {
-    column.positive = class_value(COLUMN_POSITIVE, j);
+    if (!POSITIVE_OF_ROW) {
+      column.positive = class_value(COLUMN_POSITIVE, j);
+    }
     column.negative = class_value(COLUMN_NEGATIVE, j);
   }
   if (HAS_GATE) {

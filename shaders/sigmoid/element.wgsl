@@ -51,17 +51,22 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   }
   if (HAS_FOCAL) {
     var modulator = base * base;
-    if (spec.focal_gamma != 2.0) {
-      modulator = power_of(base, spec.focal_gamma);
+    if (!FOCAL_SQUARE) {
+      // Of a label, what is raised has its logarithm among the costs.
+      modulator = power_of(base, select(-max(-u, F(0.0)) - tail, -negative_cost, t > F(0.0)), spec.focal_gamma);
     }
     var bent = modulator * slope;
     if (spec.focal_detached == 0u) {
-      // 1 / (t / s + (1 - t) / (1 - s)) without the divisions by what may be 0.
-      var ratio = select(q, s, t > F(0.0));
-      if (MULTI_HOT) {
-        ratio = select(select(s * q / max(base, F(1e-38)), s, t == F(1.0)), q, t == F(0.0));
+      // gamma f / (t / s + (1 - t) / (1 - s)) without the divisions by what may be 0.
+      var change = 2.0 * base * (s * q);
+      if (!FOCAL_SQUARE) {
+        var ratio = select(q, s, t > F(0.0));
+        if (MULTI_HOT) {
+          ratio = select(select(s * q / max(base, F(1e-38)), s, t == F(1.0)), q, t == F(0.0));
+        }
+        change = spec.focal_gamma * modulator * ratio;
       }
-      let change = spec.focal_gamma * (1.0 - 2.0 * t) * modulator * ratio;
+      change *= 1.0 - 2.0 * t;
       bent += select(change * cost, F(0.0), change == F(0.0));
     }
     slope = bent;
@@ -72,10 +77,13 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   return Element(select(w * cost, F(0.0), w == F(0.0)), select(w * slope * side * spec.scale, F(0.0), w == F(0.0)));
 }
 
-// x^gamma, 0^0 = 1.
-fn power_of(x: F, gamma: f32) -> F {
+// x^gamma, 0^0 = 1. The logarithm of x is looked at only where targets are whole.
+fn power_of(x: F, log_x: F, gamma: f32) -> F {
   if (gamma == 0.0) {
     return F(1.0);
+  }
+  if (!MULTI_HOT) {
+    return exp(max(gamma * log_x, F(-200.0)));
   }
   return select(exp(gamma * log(max(x, F(1e-38)))), F(0.0), x <= F(1e-38));
 }

@@ -12,8 +12,9 @@ struct Row {
   weight: F,      // the batch's weight; 0 for rows that do not count
   rho: F,         // the weight from the row's positives, over its norm
   background: B,
-  share: F,
+  spread: F,      // 1 / sum_k t_k / n_k, large without a positive
   margin: F,
+  positive: F,    // the label's P of accumulated gradients
   drawn: I,
   kept: B,
 }
@@ -47,10 +48,13 @@ fn open_row(group: u32) -> Row {
     row.rho *= select(1.0, bitcast<f32>(scalars[SCALAR_NORM]), spec.weight_norm == NORM_BATCH);
   }
   if (HAS_REBALANCE) {
-    row.share = load_row(FIELD_SHARE, row.rows);
+    row.spread = 1.0 / max(load_row(FIELD_SHARE, row.rows), F(1e-37));
   }
   if (MARGIN_SUMMED) {
     row.margin = load_row(FIELD_MARGIN, row.rows);
+  }
+  if (POSITIVE_OF_ROW) {
+    row.positive = load_class_at(COLUMN_POSITIVE, U(max(row.label, I(0))));
   }
   if (HAS_DRAWS) {
     row.drawn = load_row_int(FIELD_DRAWN, row.rows);

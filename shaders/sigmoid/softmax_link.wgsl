@@ -83,11 +83,11 @@ fn link_u(row: Row, column: Column, j: u32, z: F) -> F {
   return v;
 }
 
-// The row's probabilities: the largest u, the whole mass in units of its own with its logarithm, and what is left beside
-// the largest class with the logarithm of that.
+// The row's probabilities: the largest u, the whole mass in units of its own, as reciprocal and as logarithm, and what is
+// left beside the largest class with the logarithm of that.
 struct Share {
   max: F,
-  sum: F,
+  inverse_sum: F,
   log_sum: F,
   rest: F,
   log_rest: F,
@@ -98,7 +98,7 @@ fn share_of(mass: Mass) -> Share {
   let sum = 1.0 + others;
   let log_sum = select(log(sum), log1p_unit(min(others, F(1.0))), others <= F(1.0));
   let log_rest = (mass.second - mass.max) + log(max(mass.others, F(1.0))) - log_sum;
-  return Share(mass.max, sum, log_sum, others / sum, select(log_rest, F(-200.0), mass.others == F(0.0)));
+  return Share(mass.max, 1.0 / sum, log_sum, others / sum, select(log_rest, F(-200.0), mass.others == F(0.0)));
 }
 
 // A class's part of the loss, and its probability.
@@ -112,11 +112,12 @@ fn link(row: Row, column: Column, j: u32, u: F, share: Share) -> Link {
   let t = target_of(row, j);
   let masked = u <= F(NEG_MAX);
   let log_p = select(u - share.max - share.log_sum, F(-200.0), masked);
-  let p = select(exp(u - share.max) / share.sum, F(0.0), masked);
+  let p = select(exp(u - share.max) * share.inverse_sum, F(0.0), masked);
   // Only the largest class can have more than half; of the others, log(1 - p) = -log(1 + p / (1 - p)).
   let top = (u >= share.max) & (share.rest < F(0.5));
   let rest = select(1.0 - p, share.rest, top);
-  let log_rest = select(-log1p_unit(min(p / max(rest, F(0.5)), F(1.0))), share.log_rest, top);
+  // log(1 + x) of x = p / rest by its series in x / (x + 2).
+  let log_rest = select(-log1p_series(p / (p + 2.0 * max(rest, F(0.5)))), share.log_rest, top);
   let w = weight_of(row, column, j, t, u);
   let positive = min(-log_p, F(100.0));
   let negative = min(-log_rest, F(100.0));
@@ -127,15 +128,57 @@ fn link(row: Row, column: Column, j: u32, u: F, share: Share) -> Link {
   return out;
 }
 
-// This thread's columns in order, over all blocks.
-fn column_count(row: Row, blocks: Blocks) -> u32 {
-  return 4u * blocks.end;
+fn link_of(row: Row, j: u32, z: F, share: Share) -> Link {
+  let column = load_column(j);
+  return link(row, column, j, link_u(row, column, j, z), share);
 }
 
-fn link_gradient(row: Row, j: u32, share: Share, total: F, factor: F, bad: B) -> F {
-  let column = load_column(j);
-  let one = link(row, column, j, link_u(row, column, j, load_logits(row.logits, j)), share);
-  return select(factor * spec.scale * one.p * (one.d - total), F(bitcast<f32>(window.nan)), bad);
+fn with_logit(row: Row, mass: Mass, j: u32, z: F) -> Mass {
+  return with_class(mass, link_u(row, load_column(j), j, z));
+}
+
+// What makes a gradient of a class's part: the factor, NaN for rows without one, and sum_k d_k p_k.
+fn link_gradient(row: Row, j: u32, z: F, share: Share, total: F, factor: F) -> F {
+  let one = link_of(row, j, z, share);
+  return factor * one.p * (one.d - total);
+}
+
+// The first and the last element of a row whose word it does not own, for `stitch`.
+fn save_link_edges(row: Row, share: Share, total: F, factor: F) {
+  if (row.shift == 1u) {
+    let g = link_gradient(row, 0u, load_logits(row.logits, 0u), share, total, factor);
+    store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
+  }
+  if (((row.shift + window.classes) & 1u) == 1u) {
+    let last = window.classes - 1u;
+    let g = link_gradient(row, last, load_logits(row.logits, last), share, total, factor);
+    store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
+  }
+}
+
+fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, share: Share, total: F, factor: F) {
+  // Before anything is written: in place, these are read again later.
+  if (GRADIENT_PACKED && thread == 0u) {
+    save_link_edges(row, share, total, factor);
+  }
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let z = load_block(row, block, thread);
+    store_block(row, block, thread, Quad(
+      link_gradient(row, column(row, block, thread, 0u), z.a, share, total, factor),
+      link_gradient(row, column(row, block, thread, 1u), z.b, share, total, factor),
+      link_gradient(row, column(row, block, thread, 2u), z.c, share, total, factor),
+      link_gradient(row, column(row, block, thread, 3u), z.d, share, total, factor),
+    ));
+  }
+  for (var step = 0u; step < EDGE_STEPS; step++) {
+    let j = edge_column(row, blocks, thread, step);
+    var g = array<F, WIDTH>();
+    for (var k = 0u; k < WIDTH; k++) {
+      let here = clamped(j + k);
+      g[k] = link_gradient(row, here, load_logits(row.logits, here), share, total, factor);
+    }
+    store_inside(row, j, g);
+  }
 }
 
 @compute @workgroup_size(WG)
@@ -150,56 +193,62 @@ fn main(
   }
   let row = open_row(group);
   let blocks = blocks_of_piece(row, 0u);
-  let steps = column_count(row, blocks);
   var mine = no_mass();
-  var loss = F(0.0);
   var scan = new_scan();
-  for (var i = 0u; i < steps; i++) {
-    let j = column(row, i / 4u, thread, i % 4u);
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let ja = column(row, block, thread, 0u);
+    let jb = column(row, block, thread, 1u);
+    let jc = column(row, block, thread, 2u);
+    let jd = column(row, block, thread, 3u);
+    let z = load_block(row, block, thread);
+    scan_logit(&scan, z.a, ja);
+    scan_logit(&scan, z.b, jb);
+    scan_logit(&scan, z.c, jc);
+    scan_logit(&scan, z.d, jd);
+    mine = with_logit(row, mine, ja, z.a);
+    mine = with_logit(row, mine, jb, z.b);
+    mine = with_logit(row, mine, jc, z.c);
+    mine = with_logit(row, mine, jd, z.d);
+  }
+  // Apart from the others, since the first edge lies before them.
+  var edges = new_scan();
+  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
+    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
     if (is_inside(j)) {
       let z = load_logits(row.logits, j);
-      scan_logit(&scan, z, j);
-      let u = link_u(row, load_column(j), j, z);
-      mine = with_class(mine, u);
+      scan_logit(&edges, z, j);
+      mine = with_logit(row, mine, j, z);
     }
   }
   let share = share_of(mass_over_workgroup(thread, mine));
+  var loss = F(0.0);
   var part = F(0.0);
-  for (var i = 0u; i < steps; i++) {
-    let j = column(row, i / 4u, thread, i % 4u);
+  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+    let z = load_block(row, block, thread);
+    let a = link_of(row, column(row, block, thread, 0u), z.a, share);
+    let b = link_of(row, column(row, block, thread, 1u), z.b, share);
+    let c = link_of(row, column(row, block, thread, 2u), z.c, share);
+    let d = link_of(row, column(row, block, thread, 3u), z.d, share);
+    loss += (a.loss + b.loss) + (c.loss + d.loss);
+    part += (a.d * a.p + b.d * b.p) + (c.d * c.p + d.d * d.p);
+  }
+  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
+    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
     if (is_inside(j)) {
-      let column = load_column(j);
-      let one = link(row, column, j, link_u(row, column, j, load_logits(row.logits, j)), share);
+      let one = link_of(row, j, load_logits(row.logits, j), share);
       loss += one.loss;
       part += one.d * one.p;
     }
   }
   let total = sum_over_workgroup(thread, part);
-  var out = merged_over_workgroup(thread, loss, scan);
+  var out = merged_over_workgroup(thread, loss, merged_scan(scan, edges));
   // Rows that count and in which masks leave no class have no loss.
   out.bad = out.bad | (row.kept & (share.max <= F(NEG_MAX)));
   if (SUMS && thread == 0u) {
     store_result(row, 0u, out);
   }
   if (WRITE_GRADIENT) {
-    let factor = row_factor(row);
-    if (GRADIENT_PACKED && thread == 0u) {
-      if (row.shift == 1u) {
-        store_saved(SAVED_EDGES, row.rows,
-          gradient_bits_of(link_gradient(row, 0u, share, total, factor, out.bad)), row.live);
-      }
-      if (((row.shift + window.classes) & 1u) == 1u) {
-        store_saved(SAVED_EDGES + 1u, row.rows,
-          gradient_bits_of(link_gradient(row, window.classes - 1u, share, total, factor, out.bad)), row.live);
-      }
-    }
-    for (var i = 0u; i < steps; i += WIDTH) {
-      let j = column(row, i / 4u, thread, i % 4u);
-      var g = array<F, WIDTH>();
-      for (var k = 0u; k < WIDTH; k++) {
-        g[k] = link_gradient(row, clamped(j + k), share, total, factor, out.bad);
-      }
-      store_inside(row, j, g);
-    }
+    let factor = select(row_factor(row) * spec.scale, F(bitcast<f32>(window.nan)), out.bad);
+    store_link_gradient(row, blocks, thread, share, total, factor);
   }
 }

@@ -25,7 +25,7 @@ fn adjusted(row: Row, column: Column, z: F) -> F {
 }
 
 fn rebalanced_of(row: Row, inverse_count: f32) -> F {
-  let r = min(inverse_count / max(row.share, F(1e-37)), F(1e30));
+  let r = min(inverse_count * row.spread, F(1e30));
   let x = clamp(spec.rebalance_beta * (r - spec.rebalance_gamma), F(-80.0), F(80.0));
   return spec.rebalance_alpha + 1.0 / (1.0 + exp(-x));
 }
@@ -64,7 +64,11 @@ fn weight_of(row: Row, column: Column, j: u32, t: F, v: F) -> F {
     w *= sided(t, spec.positive_factor, spec.negative_factor) * sided(t, 1.0, spec.inverse_negative_scale);
   }
   if (HAS_BALANCE) {
-    w *= sided(t, column.positive, column.negative);
+    if (POSITIVE_OF_ROW) {
+      w *= select(F(column.negative), row.positive, t > F(0.0));
+    } else {
+      w *= sided(t, column.positive, column.negative);
+    }
   }
   if (HAS_GATE || GATE_GIVEN || HAS_SUPPRESSION) {
     w *= select(t, F(1.0), counts(row, column, j, v));

@@ -1,7 +1,7 @@
-// Gradients for column_tree.wgsl as they have been written, in f32 and over the denominator.
+// Gradients for column_tree.wgsl as they have been written, in f32 and over the denominator. No weight is negative, so that
+// a label's gradient is never above 0 and that of any other class never below: the sign says which it is.
 
 @group(0) @binding(1) var<storage, read> scalars: array<u32>;
-@group(0) @binding(2) var<storage, read> rows_in: array<u32>;
 @group(0) @binding(5) var<storage, read> written: array<f32>;
 
 fn shares_of(n: u32, j: vec4<u32>) -> Shares {
@@ -11,8 +11,7 @@ fn shares_of(n: u32, j: vec4<u32>) -> Shares {
     let targets = j + window.dense_origin + n * window.dense_stride;
     return shares(gradient, vec4<f32>(load_dense(targets.x), load_dense(targets.y), load_dense(targets.z), load_dense(targets.w)));
   }
-  let label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + n]) - i32(window.first_class);
-  return shares(gradient, select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<i32>(j) == vec4<i32>(label)));
+  return shares(gradient, select(vec4<f32>(0.0), vec4<f32>(1.0), gradient < vec4<f32>(0.0)));
 }
 
 // Without a denominator nothing has a gradient.

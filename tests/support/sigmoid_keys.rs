@@ -12,10 +12,15 @@ const BOTH: [bool; 2] = [false, true];
 const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
 pub const KINDS: [TargetKind; 2] = [TargetKind::Hard, TargetKind::MultiHot];
 
+/// Whether a kernel's inner loops look at the class table.
+fn has_table(key: &SigmoidKey) -> bool {
+    key.driver.over_logits() || key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot
+}
+
 type Switch = fn(&mut SigmoidTerms);
 
 /// Each term with what it cannot be without.
-const SWITCHES: [Switch; 20] = [
+const SWITCHES: [Switch; 21] = [
     |terms| terms.bias = true,
     |terms| terms.bias_on_background = true,
     |terms| terms.background = true,
@@ -36,6 +41,7 @@ const SWITCHES: [Switch; 20] = [
     |terms| (terms.background, terms.suppression, terms.draws) = (true, true, true),
     |terms| terms.weights_given = true,
     |terms| terms.focal = true,
+    |terms| (terms.focal, terms.focal_square) = (true, true),
 ];
 
 /// Whether a checked spec can have these terms.
@@ -45,6 +51,7 @@ pub fn go_together(terms: &SigmoidTerms, targets: TargetKind, link: bool) -> boo
         || terms.gate && terms.gate_given
         || terms.gate_draws && !terms.gate
         || terms.draws && !terms.suppression
+        || terms.focal_square && !terms.focal
         || terms.suppression && (targets != TargetKind::Hard || !terms.background)
         || given.iter().filter(|given| **given).count() > 1
         || terms.norm && terms.class_weights && terms.rebalance;
@@ -113,11 +120,11 @@ pub fn all() -> Vec<SigmoidKey> {
                 forms.iter().filter(|key| (key.logits, key.gradient) == (Cell::F32, Cell::F32)).collect();
             // Forms go round, so that sets of terms meet different ones.
             for (turn, terms) in term_sets(targets, link).into_iter().enumerate() {
-                keys.push(of_terms(*plain[7 * turn % plain.len()], terms));
+                keys.push(of_terms(*plain[7 * turn % plain.len()], terms, turn));
             }
             for (turn, form) in forms.iter().enumerate() {
                 let rich = rich_sets(targets, link);
-                keys.push(of_terms(*form, rich[turn % rich.len()]));
+                keys.push(of_terms(*form, rich[turn % rich.len()], turn / 2));
             }
         }
     }
@@ -126,9 +133,10 @@ pub fn all() -> Vec<SigmoidKey> {
     keys
 }
 
-/// The key with those of the terms that its driver looks at.
-fn of_terms(form: SigmoidKey, terms: SigmoidTerms) -> SigmoidKey {
-    SigmoidKey { terms, ..form }
+/// The form with terms; every other time with the class table as a uniform block.
+fn of_terms(form: SigmoidKey, terms: SigmoidTerms, turn: usize) -> SigmoidKey {
+    let class_vectors = if has_table(&form) && turn % 2 == 1 { 512 } else { 0 };
+    SigmoidKey { terms, class_vectors, ..form }
 }
 
 /// Every form of a kernel, without terms.
@@ -198,7 +206,10 @@ impl Known {
         let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
         let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
-        self.0.contains(&SigmoidKey { terms: SigmoidTerms::default(), workgroup, ..*key })
+        // Any kernel that looks at the table may have it as a uniform block.
+        let form = SigmoidKey { terms: SigmoidTerms::default(), workgroup, class_vectors: 0, ..*key };
+        self.0.contains(&form)
+            && (key.class_vectors == 0 || has_table(key))
             // Other kernels have a part of their plan's terms.
             && (!key.driver.over_logits() || go_together(&key.terms, key.targets, link))
     }

@@ -19,7 +19,7 @@ mod windows;
 pub(crate) use self::core::Core;
 pub(crate) use arena::storage;
 pub(crate) use computed::{Computed, Operands};
-pub(crate) use extent::{Extent, LONGEST_LOOP, Needs, Window, narrow};
+pub(crate) use extent::{Cut, Extent, LONGEST_LOOP, Needs, Window, narrow};
 pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
 pub use numbers::WindowNumbers;
 pub(crate) use passes::{Passes, Wants};
@@ -92,10 +92,12 @@ impl Kernels {
 }
 
 impl Plan {
-    /// Replaces the numbers of the loss: weights, margins, biases, schedules. Nothing is compiled; passes submitted
-    /// from now on use the new numbers. Cumulative counts, accumulated gradients and the step go on. A spec that is first to have
-    /// class weights, margins or class smoothing makes the class table longer: passes recorded before that keep the old
-    /// numbers. On a lost device it may succeed: wgpu says nothing about such writes, the next pass does.
+    /// Replaces the numbers of the loss: weights, margins, biases, schedules. Nothing is compiled, but where the focal
+    /// gamma of a sigmoid loss becomes or ceases to be 2; passes submitted from now on use the new numbers (where
+    /// something was compiled: passes recorded from now on). Cumulative counts, accumulated gradients and the step go on. A
+    /// spec that is first to have class weights, margins or class smoothing makes the class table longer: passes recorded
+    /// before that keep the old numbers. On a lost device it may succeed: wgpu says nothing about such writes, the next
+    /// pass does.
     ///
     /// # Errors
     /// What the loss's own check reports, [`Error::Unexpected`] when the loss is of another family or has other terms

@@ -181,7 +181,11 @@ impl<'a> Recorder<'a> {
             "scalars" => View::whole(&memory.scalars).binding(),
             "rows_in" | "rows_out" => memory.rows.binding(window.row_range),
             "saved" => memory.saved.binding(window.row_range),
-            "classes" => memory.classes.binding(window.class_range),
+            // A family may have a table of its own.
+            "classes" => self
+                .passes
+                .resource(core, bound, name, window)
+                .or_else(|| memory.classes.binding(window.class_range)),
             "sums" => View::whole(memory.sums.as_ref()?).binding(),
             "labels" => per_row(bound.labels),
             "second_labels" => per_row(bound.second_labels),

@@ -1,8 +1,7 @@
-//! The kernels of the sigmoid family as text: a generated header and whole files of `shaders/`.
+//! What a kernel of the sigmoid family is made of: which one, its terms, and how it reads, writes and binds.
 
 use crate::batch::TargetKind;
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, shader};
-use std::fmt::Write as _;
+use crate::gpu::shader::{Access, Binding, Cell, Matrices, Storage};
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +99,8 @@ pub struct SigmoidTerms {
     pub draws: bool,
     pub weights_given: bool,
     pub focal: bool,
+    /// Whether focal's gamma is 2: drivers that run both sides of a branch raise nothing to a power then.
+    pub focal_square: bool,
 }
 
 /// The columns of a plan's class table, in order.
@@ -171,6 +172,8 @@ pub struct SigmoidKey {
     pub writes: bool,
     /// Whether rows have an upstream gradient.
     pub factor_of_rows: bool,
+    /// Vectors of four in the class table where it is a uniform block, else 0.
+    pub class_vectors: u32,
 }
 
 impl SigmoidKey {
@@ -191,11 +194,18 @@ impl SigmoidKey {
             sums: false,
             writes: false,
             factor_of_rows: false,
+            class_vectors: 0,
         }
     }
 
-    fn multi_hot(&self) -> bool {
+    pub(super) fn multi_hot(&self) -> bool {
         self.targets == TargetKind::MultiHot
+    }
+
+    /// Whether a row loads what only its label asks of accumulated gradients, instead of each column. The kernel that
+    /// goes down columns has no row to load it for.
+    pub(super) fn positive_of_row(&self) -> bool {
+        self.terms.balance && !self.multi_hot() && self.driver.walks_columns()
     }
 
     /// How the kernel reaches the caller's matrices.
@@ -241,7 +251,7 @@ impl SigmoidKey {
         match self.driver {
             SigmoidDriver::Rows => results,
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
-            SigmoidDriver::Prepare if self.multi_hot() => 20 * self.workgroup,
+            SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
             SigmoidDriver::Totals => 8 * self.workgroup,
             SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => 32 * self.workgroup,
@@ -279,12 +289,14 @@ impl SigmoidKey {
             (terms.draws, "draws".into()),
             (terms.weights_given, "weights_given".into()),
             (terms.focal, "focal".into()),
+            (terms.focal_square, "square".into()),
             (self.multi_hot(), "multi_hot".into()),
             (self.split, "split".into()),
             (self.argmax, "argmax".into()),
             (self.sums, "sums".into()),
             (self.writes, "writes".into()),
             (self.factor_of_rows, "upstream".into()),
+            (self.class_vectors > 0, format!("uniform{}", self.class_vectors)),
             (cells && self.storage == Storage::InPlace, "in_place".into()),
             (cells && self.storage == Storage::Shared, "shared".into()),
         ];
@@ -309,6 +321,9 @@ impl SigmoidKey {
                 push(3, "classes", Read);
                 push(4, if self.multi_hot() { "dense" } else { "labels" }, Read);
                 push(7, "row_weights", Read);
+                if self.class_vectors > 0 {
+                    push(11, "class_table", Uniform);
+                }
             }
             SigmoidDriver::Draw => {
                 push(1, "scalars", ReadWrite);
@@ -329,7 +344,6 @@ impl SigmoidKey {
             }
             SigmoidDriver::WrittenSums => {
                 push(1, "scalars", Read);
-                push(2, "rows_in", Read);
                 push(5, "written", Read);
                 push(6, "gradient_sums", ReadWrite);
                 if self.multi_hot() {
@@ -360,6 +374,9 @@ impl SigmoidKey {
             if self.terms.takes_gates() {
                 push(9, "gates", input);
             }
+            if self.class_vectors > 0 {
+                push(11, "class_table", Uniform);
+            }
         }
         if self.reads_spec() {
             bindings.push(Binding { number: 10, name: "spec", access: Uniform });
@@ -368,169 +385,7 @@ impl SigmoidKey {
         bindings
     }
 
-    fn reads_spec(&self) -> bool {
+    pub(super) fn reads_spec(&self) -> bool {
         !matches!(self.driver, SigmoidDriver::Close | SigmoidDriver::Factor)
-    }
-
-    /// The kernel's text: neutral WGSL, entry point `main`.
-    pub fn wgsl(&self) -> String {
-        let mut text = self.header();
-        for (name, file) in self.files() {
-            let _ = write!(text, "\n// ---- {name}\n{file}");
-        }
-        text
-    }
-
-    fn header(&self) -> String {
-        let terms = &self.terms;
-        let mut text = String::from("// ---- generated header\n");
-        let matrices = self.matrices();
-        matrices.write_types(&mut text);
-        let columns = terms.columns();
-        let place =
-            |column: Column| columns.iter().position(|other| *other == column).unwrap_or_default() as u64;
-        let numbers = [
-            ("WG", u64::from(self.workgroup)),
-            ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
-            ("COLUMNS", u64::from(self.columns())),
-            ("SAVED_EXTRA", super::saved_extra(self.gradient)),
-            ("COLUMN_BIAS", place(Column::Bias)),
-            ("COLUMN_MARGIN", place(Column::Margin)),
-            ("COLUMN_WEIGHT", place(Column::Weight)),
-            ("COLUMN_POSITIVE_WEIGHT", place(Column::PositiveWeight)),
-            ("COLUMN_INVERSE_COUNT", place(Column::InverseCount)),
-            ("COLUMN_RHO", place(Column::Rho)),
-            ("COLUMN_POSITIVE", place(Column::Positive)),
-            ("COLUMN_NEGATIVE", place(Column::Negative)),
-            ("COLUMN_TAIL", place(Column::Tail)),
-            ("COLUMN_GROUP", place(Column::Group)),
-        ];
-        for line in numbers.chunks(5) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: u32 = {value}u; ");
-            }
-            text.push('\n');
-        }
-        let switches = [
-            ("HAS_BIAS", terms.bias),
-            ("BIAS_ON_BACKGROUND", terms.bias_on_background),
-            ("HAS_BACKGROUND", terms.background),
-            ("HAS_MARGIN", terms.margin),
-            ("MARGIN_SUMMED", terms.margin_summed),
-            ("HAS_NEGATIVE_SCALE", terms.negative_scale),
-            ("HAS_POSITIVE_WEIGHT", terms.positive_weight),
-            ("HAS_CLASS_WEIGHTS", terms.class_weights),
-            ("HAS_RHO", terms.row_weight),
-            ("HAS_REBALANCE", terms.rebalance),
-            ("HAS_NORM", terms.norm),
-            ("HAS_SIDES", terms.sides),
-            ("HAS_BALANCE", terms.balance),
-            ("HAS_GATE", terms.gate),
-            ("GATE_DRAWS", terms.gate_draws),
-            ("GATE_GIVEN", terms.gate_given),
-            ("HAS_SUPPRESSION", terms.suppression),
-            ("HAS_DRAWS", terms.draws),
-            ("WEIGHTS_GIVEN", terms.weights_given),
-            ("HAS_FOCAL", terms.focal),
-            ("MULTI_HOT", self.multi_hot()),
-            ("SPLIT", self.split),
-            ("WANT_ARGMAX", self.argmax),
-            ("SUMS", self.sums),
-            ("WRITE_GRADIENT", self.writes),
-            ("FACTOR_OF_ROWS", self.factor_of_rows),
-        ];
-        let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
-        for line in switches.chunks(4) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: bool = {value}; ");
-            }
-            text.push('\n');
-        }
-        text
-    }
-
-    /// The files after the header, in order.
-    fn files(&self) -> Vec<File> {
-        let mut files = vec![shader!("window.wgsl"), shader!("fields.wgsl"), shader!("sigmoid/fields.wgsl")];
-        if self.reads_spec() {
-            files.push(shader!("sigmoid/spec.wgsl"));
-        }
-        if self.driver.over_logits() {
-            self.row_files(&mut files);
-            return files;
-        }
-        files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
-        match self.driver {
-            SigmoidDriver::Prepare => {
-                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl")]);
-                files.push(match self.multi_hot() {
-                    true => shader!("sigmoid/prepare_multi_hot.wgsl"),
-                    false => shader!("sigmoid/prepare.wgsl"),
-                });
-            }
-            SigmoidDriver::Draw => files.extend([
-                shader!("threefry.wgsl"),
-                shader!("sigmoid/draw_of.wgsl"),
-                shader!("sigmoid/draw.wgsl"),
-            ]),
-            SigmoidDriver::Settle => files.extend([
-                shader!("threefry.wgsl"),
-                shader!("sigmoid/draw_of.wgsl"),
-                shader!("sigmoid/rebalance.wgsl"),
-                shader!("sigmoid/settle.wgsl"),
-            ]),
-            SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
-            SigmoidDriver::Refresh => files.push(shader!("sigmoid/refresh.wgsl")),
-            SigmoidDriver::WrittenSums => {
-                files.push(match self.multi_hot() {
-                    true => shader!("bind_dense.wgsl"),
-                    false => shader!("bind_no_dense.wgsl"),
-                });
-                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
-            }
-            SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
-            _ => files.push(shader!("sigmoid/factor.wgsl")),
-        }
-        files
-    }
-
-    fn row_files(&self, files: &mut Vec<File>) {
-        files.push(shader!("bind_plan.wgsl"));
-        let matrices = self.matrices();
-        matrices.push_files(files);
-        files.push(match (self.terms.takes_gates(), matrices.shared()) {
-            (false, _) => shader!("sigmoid/bind_no_gates.wgsl"),
-            (true, false) => shader!("sigmoid/bind_gates.wgsl"),
-            (true, true) => shader!("sigmoid/bind_gates_shared.wgsl"),
-        });
-        files.push(match self.lanes {
-            1 => shader!("sigmoid/gates1.wgsl"),
-            _ => shader!("sigmoid/gates4.wgsl"),
-        });
-        files.extend([
-            shader!("prelude.wgsl"),
-            shader!("gates.wgsl"),
-            shader!("scan.wgsl"),
-            shader!("sigmoid/row.wgsl"),
-            shader!("sigmoid/columns_of.wgsl"),
-            shader!("sigmoid/weights.wgsl"),
-        ]);
-        match self.driver {
-            SigmoidDriver::ColumnSums => {
-                files.extend([
-                    shader!("sigmoid/element.wgsl"),
-                    shader!("sigmoid/column_tree.wgsl"),
-                    shader!("sigmoid/column_sums.wgsl"),
-                ]);
-            }
-            SigmoidDriver::SoftmaxLink => {
-                files.extend([shader!("sigmoid/sum.wgsl"), shader!("sigmoid/softmax_link.wgsl")]);
-            }
-            _ => files.extend([
-                shader!("sigmoid/element.wgsl"),
-                shader!("sigmoid/sum.wgsl"),
-                shader!("sigmoid/rows.wgsl"),
-            ]),
-        }
     }
 }

@@ -2,7 +2,10 @@
 
 pub(crate) mod key;
 mod spec;
+mod steps;
 mod sums;
+mod table;
+mod text;
 
 pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
 pub use spec::SigmoidNumbers;
@@ -11,18 +14,19 @@ pub use sums::DeviceGradientSums;
 use super::choice::{RowChoice, choose_elementwise};
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder,
-    SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, check_choice, narrow, storage,
+    Bound, Core, Extent, Kept, LONGEST_LOOP, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window,
+    check_choice, narrow, storage,
 };
-use super::request::{Mode, PlanRequest};
-use super::shader::{Cell, Driver, KernelKey, SAVED_OUTPUTS, Storage};
+use super::request::PlanRequest;
+use super::shader::{Cell, SAVED_OUTPUTS};
 use super::view::View;
 use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::random::quota;
 use crate::sigmoid::{Link, SigmoidLoss, WeightNorm};
 use crate::{Error, Reduction, Result};
-use spec::{GROUPS, inner_terms, table};
+use spec::{GROUPS, inner_terms, table as class_table};
+use steps::{Made, Steps};
 
 /// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
 const ROW_FIELDS: u64 = 9;
@@ -37,34 +41,18 @@ pub(crate) fn saved_extra(gradient: Cell) -> u64 {
 /// A plan's passes.
 #[derive(Debug)]
 pub(crate) struct SigmoidPasses {
-    terms: SigmoidTerms,
+    made: Made,
     link: Link,
     steps: Steps,
     sums: Option<DeviceGradientSums>,
+    /// The class table of software adapters.
+    class_block: Option<wgpu::Buffer>,
     /// `[3, N + 1]`: how many background rows are drawn for a group, by how many there are.
     quotas: Option<wgpu::Buffer>,
     /// Whether some number depends on all rows' targets.
     totals: bool,
     /// Whether the written gradient has all that is accumulated.
     sums_of_written: bool,
-}
-
-#[derive(Debug)]
-struct Steps {
-    refresh: Option<Step>,
-    prepare: Step,
-    draw: Option<Step>,
-    settle: Option<Step>,
-    totals: Step,
-    column_sums: Option<Step>,
-    written_sums: Option<Step>,
-    rows: Step,
-    close: Option<Step>,
-    loss_sums: Option<Step>,
-    finish: Step,
-    factor: Option<Step>,
-    backward: Option<Step>,
-    stitch: Option<Step>,
 }
 
 /// Plans a loss that has passed its check.
@@ -134,26 +122,40 @@ pub(crate) fn plan(
         });
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let rows = SigmoidKey { split: cut.split, ..rows };
+    let class_vectors = table::vectors(kernels, columns, &cut);
+    let rows = SigmoidKey { split: cut.split, class_vectors, ..rows };
     let norm = spec.weight_norm != WeightNorm::None;
     let settle = norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot;
-    let steps = Steps::new(kernels, rows, request, &extent, settle, many_rows)?;
+    let made = Made { rows, settle, many_rows };
+    let steps = Steps::new(kernels, made, request, &extent)?;
     let kept = Kept {
         row_fields: ROW_FIELDS,
         saved_fields: extra + if cut.split { u64::from(cut.slots) * SLOT_FIELDS } else { 0 },
-        class_columns: columns,
+        class_columns: if class_vectors > 0 { 0 } else { columns },
         spec: std::mem::size_of::<SigmoidNumbers>() as u64,
         many_rows,
     };
     let memory = Memory::new(kernels, &cut, kept)?;
+    let class_block = match class_vectors {
+        0 => None,
+        vectors => Some(table::block(kernels, vectors)?),
+    };
     let sums = sums_for(kernels, spec, request)?;
     let quotas = match terms.draws {
         true => Some(quota_buffer(kernels, extent.rows)?),
         false => None,
     };
     let core = Core::new(kernels, request, choice, extent, cut, memory)?;
-    let passes =
-        SigmoidPasses { terms, link: spec.link, steps, sums, quotas, totals: true, sums_of_written: false };
+    let passes = SigmoidPasses {
+        made,
+        link: spec.link,
+        steps,
+        sums,
+        class_block,
+        quotas,
+        totals: true,
+        sums_of_written: false,
+    };
     Ok((core, Box::new(passes)))
 }
 
@@ -250,144 +252,6 @@ fn quota_buffer(kernels: &Kernels, rows: u64) -> Result<wgpu::Buffer> {
     kernels.scoped("quotas", || Ok(storage(kernels, QUOTAS, needed)))
 }
 
-impl Steps {
-    fn new(
-        kernels: &Kernels,
-        rows: SigmoidKey,
-        request: &PlanRequest,
-        extent: &Extent,
-        settle: bool,
-        many_rows: bool,
-    ) -> Result<Self> {
-        let optional = |wanted: bool, key: SigmoidKey, launch| {
-            wanted.then(|| Step::new(kernels, key, launch)).transpose()
-        };
-        let multi_hot = rows.targets == TargetKind::MultiHot;
-        let terms = rows.terms;
-        let small = |driver| SigmoidKey::new(driver, rows.targets, SMALL_WORKGROUP);
-        // Only the terms that decide the place of a column, or that the kernel looks at.
-        let placed = |driver| SigmoidKey {
-            terms: SigmoidTerms {
-                bias_on_background: false,
-                background: false,
-                negative_scale: false,
-                norm: false,
-                sides: false,
-                gate_draws: false,
-                gate_given: false,
-                suppression: false,
-                weights_given: false,
-                focal: false,
-                margin_summed: false,
-                ..terms
-            },
-            ..small(driver)
-        };
-        let fused = request.mode == Mode::LossAndGrad;
-        let pieces = match rows.driver {
-            SigmoidDriver::Rows => Launch::Pieces { lanes: rows.lanes },
-            _ => Launch::RowGroups { lanes: rows.lanes },
-        };
-        let forward = SigmoidKey { writes: fused, ..rows };
-        let forward = match fused {
-            true => forward,
-            // A pass that does not write has no use for these.
-            false => SigmoidKey { storage: Storage::Separate, straddle: false, ..forward },
-        };
-        let backward = SigmoidKey {
-            writes: true,
-            sums: false,
-            argmax: false,
-            factor_of_rows: true,
-            split: false,
-            ..rows
-        };
-        let column_sums = SigmoidKey {
-            driver: SigmoidDriver::ColumnSums,
-            storage: Storage::Separate,
-            gradient: Cell::F32,
-            straddle: false,
-            lanes: 1,
-            workgroup: if kernels.adapter.software { 8 } else { 256.min(kernels.adapter.max_workgroup) },
-            split: false,
-            argmax: false,
-            sums: false,
-            writes: false,
-            ..rows
-        };
-        let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
-        let by_columns = Launch::Classes { each: 4 * column_sums.columns() };
-        let close = SigmoidKey {
-            argmax: rows.argmax,
-            gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
-            ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
-        };
-        // On the processor as wide as its vectors.
-        let mut row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
-        // Long rows: no thread has more columns than a loop may have iterations.
-        while extent.width().div_ceil(u64::from(row_workgroup)) > 4 * LONGEST_LOOP
-            && row_workgroup < kernels.adapter.max_workgroup
-        {
-            row_workgroup *= 2;
-        }
-        let prepare = match multi_hot {
-            true => SigmoidKey { workgroup: row_workgroup, ..placed(SigmoidDriver::Prepare) },
-            false => placed(SigmoidDriver::Prepare),
-        };
-        let settled = SigmoidKey {
-            terms: SigmoidTerms {
-                row_weight: terms.row_weight,
-                rebalance: terms.rebalance,
-                draws: terms.draws,
-                ..SigmoidTerms::default()
-            },
-            ..small(SigmoidDriver::Settle)
-        };
-        let shared = |driver, of_sums| KernelKey {
-            of_sums,
-            ..KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP)
-        };
-        let in_place = request.storage == Storage::InPlace;
-        let stitch = KernelKey {
-            storage: if in_place { Storage::InPlace } else { Storage::Separate },
-            logits: if in_place { rows.gradient } else { Cell::F32 },
-            gradient: rows.gradient,
-            ..KernelKey::new(Driver::Stitch, TargetKind::Hard, SMALL_WORKGROUP)
-        };
-        let stitched = extent.has_edges(rows.gradient.packed());
-        Ok(Self {
-            refresh: optional(terms.balance, placed(SigmoidDriver::Refresh), Launch::ClassThreads)?,
-            prepare: Step::new(kernels, prepare, if multi_hot { Launch::Rows } else { Launch::RowThreads })?,
-            draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
-            settle: optional(settle, settled, Launch::RowThreads)?,
-            totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
-            column_sums: optional(terms.balance, column_sums, by_columns)?,
-            written_sums: optional(
-                terms.balance && fused && rows.gradient == Cell::F32,
-                written_sums,
-                by_columns,
-            )?,
-            rows: Step::new(kernels, forward, pieces)?,
-            close: optional(rows.split, close, Launch::RowThreads)?,
-            loss_sums: match many_rows {
-                true => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
-                false => None,
-            },
-            finish: Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
-            factor: optional(
-                !fused,
-                SigmoidKey::new(SigmoidDriver::Factor, TargetKind::Hard, SMALL_WORKGROUP),
-                Launch::RowThreads,
-            )?,
-            backward: optional(!fused, backward, pieces)?,
-            stitch: match stitched {
-                true => Some(Step::new(kernels, stitch, Launch::RowThreads)?),
-                false => None,
-            },
-        })
-    }
-}
-
 impl Passes for SigmoidPasses {
     fn steps(&self) -> Vec<&Step> {
         let steps = &self.steps;
@@ -412,7 +276,11 @@ impl Passes for SigmoidPasses {
 
     fn wants(&self) -> Wants {
         let gates = "the spec's gates, drawn rows or weights with source `Given`";
-        Wants { gates: self.terms.takes_gates().then_some(gates), no_statistics: true, ..Wants::default() }
+        Wants {
+            gates: self.made.rows.terms.takes_gates().then_some(gates),
+            no_statistics: true,
+            ..Wants::default()
+        }
     }
 
     fn prepare(&self, recorder: &mut Recorder<'_>) {
@@ -468,16 +336,31 @@ impl Passes for SigmoidPasses {
         let Loss::Sigmoid(spec) = loss else {
             return Err(Error::Unexpected { what: "a loss of another family", planned: "for sigmoids" });
         };
-        if inner_terms(spec) != self.terms || spec.link != self.link {
+        let terms = inner_terms(spec);
+        let old = self.made.rows.terms;
+        // Whether gamma is 2 is a number's business, not a term's.
+        if (SigmoidTerms { focal_square: old.focal_square, ..terms }) != old || spec.link != self.link {
             return Err(Error::Unexpected { what: "a spec with other terms", planned });
         }
         refuse(spec, &core.request)?;
+        if terms != old {
+            let made = Made { rows: SigmoidKey { terms, ..self.made.rows }, ..self.made };
+            self.steps = Steps::new(&core.kernels, made, &core.request, &core.extent)?;
+            self.made = made;
+        }
         let (rows, classes) = (core.extent.rows, core.extent.width());
         let numbers = SigmoidNumbers::new(spec, rows, classes, core.request.row_weights);
         core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
         let targets = core.request.targets;
-        let table = |range| table(spec, &self.terms, targets, range);
-        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
+        let table = |range| class_table(spec, &terms, targets, range);
+        match &self.class_block {
+            Some(block) => core.kernels.scoped("a plan's class table", || {
+                let whole = core.class_ranges().first().cloned().map(table).unwrap_or_default();
+                core.kernels.queue.write_buffer(block, 0, bytemuck::cast_slice(&whole));
+                Ok(())
+            })?,
+            None => core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?,
+        }
         if let (Some(buffer), Some(term)) = (&self.quotas, &spec.suppression) {
             let rows = core.request.rows;
             let quotas: Vec<u32> = GROUPS
@@ -510,6 +393,7 @@ impl Passes for SigmoidPasses {
                 window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
             }
             "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
+            "classes" | "class_table" => View::whole(self.class_block.as_ref()?).binding(),
             "quotas" => View::whole(self.quotas.as_ref()?).binding(),
             "all_labels" => bound.labels?.binding(),
             _ => None,
@@ -518,7 +402,8 @@ impl Passes for SigmoidPasses {
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
         let sums = self.sums.iter().map(|sums| (DeviceGradientSums::LABEL, sums.bytes()));
-        sums.chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
+        let block = self.class_block.iter().map(|buffer| (table::CLASS_TABLE, buffer.size()));
+        sums.chain(block).chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
     }
 
     fn manner(&self, core: &Core) -> String {

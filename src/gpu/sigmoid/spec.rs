@@ -82,6 +82,7 @@ pub(super) fn inner_terms(spec: &SigmoidLoss) -> SigmoidTerms {
         draws: spec.suppression.as_ref().is_some_and(|term| term.source == DrawSource::Counter),
         weights_given: spec.given_weights,
         focal: spec.focal.is_some(),
+        focal_square: spec.focal.is_some_and(|focal| focal.gamma == 2.0),
     }
 }
 

@@ -1,0 +1,184 @@
+//! The kernels of a plan, in the order in which they run.
+
+use super::key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
+use crate::Result;
+use crate::batch::TargetKind;
+use crate::gpu::kernels::Kernels;
+use crate::gpu::plan::{Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
+use crate::gpu::request::{Mode, PlanRequest};
+use crate::gpu::shader::{Cell, Driver, KernelKey, Storage};
+
+/// What decides the kernels beside the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// The kernel over rows, with all terms.
+    pub rows: SigmoidKey,
+    /// Whether rows need what their targets add up to before they are worked on.
+    pub settle: bool,
+    /// Whether the loss is summed in two steps.
+    pub many_rows: bool,
+}
+
+/// The kernels of a plan.
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub refresh: Option<Step>,
+    pub prepare: Step,
+    pub draw: Option<Step>,
+    pub settle: Option<Step>,
+    pub totals: Step,
+    pub column_sums: Option<Step>,
+    pub written_sums: Option<Step>,
+    pub rows: Step,
+    pub close: Option<Step>,
+    pub loss_sums: Option<Step>,
+    pub finish: Step,
+    pub factor: Option<Step>,
+    pub backward: Option<Step>,
+    pub stitch: Option<Step>,
+}
+
+impl Steps {
+    /// Compiles.
+    ///
+    /// # Errors
+    /// Those of [`Kernels::pipeline`].
+    pub(super) fn new(kernels: &Kernels, made: Made, request: &PlanRequest, extent: &Extent) -> Result<Self> {
+        let Made { rows, settle, many_rows } = made;
+        let optional = |wanted: bool, key: SigmoidKey, launch| {
+            wanted.then(|| Step::new(kernels, key, launch)).transpose()
+        };
+        let multi_hot = rows.targets == TargetKind::MultiHot;
+        let terms = rows.terms;
+        let small = |driver| SigmoidKey::new(driver, rows.targets, SMALL_WORKGROUP);
+        // Only the terms that decide the place of a column, or that the kernel looks at.
+        let placed = |driver| SigmoidKey {
+            terms: SigmoidTerms {
+                bias_on_background: false,
+                background: false,
+                negative_scale: false,
+                norm: false,
+                sides: false,
+                gate_draws: false,
+                gate_given: false,
+                suppression: false,
+                weights_given: false,
+                focal: false,
+                focal_square: false,
+                margin_summed: false,
+                ..terms
+            },
+            ..small(driver)
+        };
+        let fused = request.mode == Mode::LossAndGrad;
+        let pieces = match rows.driver {
+            SigmoidDriver::Rows => Launch::Pieces { lanes: rows.lanes },
+            _ => Launch::RowGroups { lanes: rows.lanes },
+        };
+        let forward = SigmoidKey { writes: fused, ..rows };
+        let forward = match fused {
+            true => forward,
+            // A pass that does not write has no use for these.
+            false => SigmoidKey { storage: Storage::Separate, straddle: false, ..forward },
+        };
+        let backward = SigmoidKey {
+            writes: true,
+            sums: false,
+            argmax: false,
+            factor_of_rows: true,
+            split: false,
+            ..rows
+        };
+        let column_sums = SigmoidKey {
+            driver: SigmoidDriver::ColumnSums,
+            storage: Storage::Separate,
+            gradient: Cell::F32,
+            straddle: false,
+            lanes: 1,
+            workgroup: if kernels.adapter.software { 8 } else { 256.min(kernels.adapter.max_workgroup) },
+            split: false,
+            argmax: false,
+            sums: false,
+            writes: false,
+            ..rows
+        };
+        let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
+        let by_columns = Launch::Classes { each: 4 * column_sums.columns() };
+        let close = SigmoidKey {
+            argmax: rows.argmax,
+            gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
+            ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        // On the processor as wide as its vectors.
+        let mut row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
+        // Long rows: no thread has more columns than a loop may have iterations.
+        while extent.width().div_ceil(u64::from(row_workgroup)) > 4 * LONGEST_LOOP
+            && row_workgroup < kernels.adapter.max_workgroup
+        {
+            row_workgroup *= 2;
+        }
+        let prepare = match multi_hot {
+            true => SigmoidKey {
+                workgroup: row_workgroup,
+                class_vectors: rows.class_vectors,
+                ..placed(SigmoidDriver::Prepare)
+            },
+            false => placed(SigmoidDriver::Prepare),
+        };
+        let settled = SigmoidKey {
+            terms: SigmoidTerms {
+                row_weight: terms.row_weight,
+                rebalance: terms.rebalance,
+                draws: terms.draws,
+                ..SigmoidTerms::default()
+            },
+            ..small(SigmoidDriver::Settle)
+        };
+        let shared = |driver, of_sums| KernelKey {
+            of_sums,
+            ..KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        let in_place = request.storage == Storage::InPlace;
+        let stitch = KernelKey {
+            storage: if in_place { Storage::InPlace } else { Storage::Separate },
+            logits: if in_place { rows.gradient } else { Cell::F32 },
+            gradient: rows.gradient,
+            ..KernelKey::new(Driver::Stitch, TargetKind::Hard, SMALL_WORKGROUP)
+        };
+        let stitched = extent.has_edges(rows.gradient.packed());
+        Ok(Self {
+            refresh: optional(terms.balance, placed(SigmoidDriver::Refresh), Launch::ClassThreads)?,
+            prepare: Step::new(
+                kernels,
+                prepare,
+                if multi_hot { Launch::RowGroups { lanes: 4 } } else { Launch::RowThreads },
+            )?,
+            draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
+            settle: optional(settle, settled, Launch::RowThreads)?,
+            totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
+            column_sums: optional(terms.balance, column_sums, by_columns)?,
+            written_sums: optional(
+                terms.balance && fused && rows.gradient == Cell::F32,
+                written_sums,
+                by_columns,
+            )?,
+            rows: Step::new(kernels, forward, pieces)?,
+            close: optional(rows.split, close, Launch::RowThreads)?,
+            loss_sums: match many_rows {
+                true => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
+                false => None,
+            },
+            finish: Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
+            factor: optional(
+                !fused,
+                SigmoidKey::new(SigmoidDriver::Factor, TargetKind::Hard, SMALL_WORKGROUP),
+                Launch::RowThreads,
+            )?,
+            backward: optional(!fused, backward, pieces)?,
+            stitch: match stitched {
+                true => Some(Step::new(kernels, stitch, Launch::RowThreads)?),
+                false => None,
+            },
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! The kernels of the sigmoid family as text: a generated header and whole files of `shaders/`.
+
+use super::key::{Column, SigmoidDriver, SigmoidKey};
+use crate::gpu::shader::{File, shader};
+use std::fmt::Write as _;
+
+impl SigmoidKey {
+    /// The kernel's text: neutral WGSL, entry point `main`.
+    pub fn wgsl(&self) -> String {
+        let mut text = self.header();
+        for (name, file) in self.files() {
+            let _ = write!(text, "\n// ---- {name}\n{file}");
+        }
+        text
+    }
+
+    fn header(&self) -> String {
+        let terms = &self.terms;
+        let mut text = String::from("// ---- generated header\n");
+        let matrices = self.matrices();
+        matrices.write_types(&mut text);
+        let columns = terms.columns();
+        let place =
+            |column: Column| columns.iter().position(|other| *other == column).unwrap_or_default() as u64;
+        let numbers = [
+            ("WG", u64::from(self.workgroup)),
+            ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
+            ("COLUMNS", u64::from(self.columns())),
+            ("CLASS_VECTORS", u64::from(self.class_vectors)),
+            ("SAVED_EXTRA", super::saved_extra(self.gradient)),
+            ("COLUMN_BIAS", place(Column::Bias)),
+            ("COLUMN_MARGIN", place(Column::Margin)),
+            ("COLUMN_WEIGHT", place(Column::Weight)),
+            ("COLUMN_POSITIVE_WEIGHT", place(Column::PositiveWeight)),
+            ("COLUMN_INVERSE_COUNT", place(Column::InverseCount)),
+            ("COLUMN_RHO", place(Column::Rho)),
+            ("COLUMN_POSITIVE", place(Column::Positive)),
+            ("COLUMN_NEGATIVE", place(Column::Negative)),
+            ("COLUMN_TAIL", place(Column::Tail)),
+            ("COLUMN_GROUP", place(Column::Group)),
+        ];
+        for line in numbers.chunks(5) {
+            for (name, value) in line {
+                let _ = write!(text, "const {name}: u32 = {value}u; ");
+            }
+            text.push('\n');
+        }
+        let switches = [
+            ("HAS_BIAS", terms.bias),
+            ("BIAS_ON_BACKGROUND", terms.bias_on_background),
+            ("HAS_BACKGROUND", terms.background),
+            ("HAS_MARGIN", terms.margin),
+            ("MARGIN_SUMMED", terms.margin_summed),
+            ("HAS_NEGATIVE_SCALE", terms.negative_scale),
+            ("HAS_POSITIVE_WEIGHT", terms.positive_weight),
+            ("HAS_CLASS_WEIGHTS", terms.class_weights),
+            ("HAS_RHO", terms.row_weight),
+            ("HAS_REBALANCE", terms.rebalance),
+            ("HAS_NORM", terms.norm),
+            ("HAS_SIDES", terms.sides),
+            ("HAS_BALANCE", terms.balance),
+            ("POSITIVE_OF_ROW", self.positive_of_row()),
+            ("HAS_GATE", terms.gate),
+            ("GATE_DRAWS", terms.gate_draws),
+            ("GATE_GIVEN", terms.gate_given),
+            ("HAS_SUPPRESSION", terms.suppression),
+            ("HAS_DRAWS", terms.draws),
+            ("WEIGHTS_GIVEN", terms.weights_given),
+            ("HAS_FOCAL", terms.focal),
+            ("FOCAL_SQUARE", terms.focal_square),
+            ("MULTI_HOT", self.multi_hot()),
+            ("SPLIT", self.split),
+            ("WANT_ARGMAX", self.argmax),
+            ("SUMS", self.sums),
+            ("WRITE_GRADIENT", self.writes),
+            ("FACTOR_OF_ROWS", self.factor_of_rows),
+        ];
+        let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
+        for line in switches.chunks(4) {
+            for (name, value) in line {
+                let _ = write!(text, "const {name}: bool = {value}; ");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The files after the header, in order.
+    fn files(&self) -> Vec<File> {
+        let mut files = vec![shader!("window.wgsl"), shader!("fields.wgsl"), shader!("sigmoid/fields.wgsl")];
+        if self.reads_spec() {
+            files.push(shader!("sigmoid/spec.wgsl"));
+        }
+        if self.driver.over_logits() {
+            self.row_files(&mut files);
+            return files;
+        }
+        files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
+        match self.driver {
+            SigmoidDriver::Prepare => {
+                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl")]);
+                match self.multi_hot() {
+                    true => files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]),
+                    false => files.push(shader!("sigmoid/prepare.wgsl")),
+                }
+            }
+            SigmoidDriver::Draw => files.extend([
+                shader!("threefry.wgsl"),
+                shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/draw.wgsl"),
+            ]),
+            SigmoidDriver::Settle => files.extend([
+                shader!("threefry.wgsl"),
+                shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/rebalance.wgsl"),
+                shader!("sigmoid/settle.wgsl"),
+            ]),
+            SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
+            SigmoidDriver::Refresh => files.push(shader!("sigmoid/refresh.wgsl")),
+            SigmoidDriver::WrittenSums => {
+                files.push(match self.multi_hot() {
+                    true => shader!("bind_dense.wgsl"),
+                    false => shader!("bind_no_dense.wgsl"),
+                });
+                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
+            }
+            SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
+            _ => files.push(shader!("sigmoid/factor.wgsl")),
+        }
+        files
+    }
+
+    /// How columns of the class table are read.
+    fn table_file(&self) -> File {
+        match self.class_vectors {
+            0 => shader!("sigmoid/classes_in_storage.wgsl"),
+            _ => shader!("sigmoid/classes_in_uniform.wgsl"),
+        }
+    }
+
+    fn row_files(&self, files: &mut Vec<File>) {
+        files.push(shader!("bind_plan.wgsl"));
+        let matrices = self.matrices();
+        matrices.push_files(files);
+        files.push(match (self.terms.takes_gates(), matrices.shared()) {
+            (false, _) => shader!("sigmoid/bind_no_gates.wgsl"),
+            (true, false) => shader!("sigmoid/bind_gates.wgsl"),
+            (true, true) => shader!("sigmoid/bind_gates_shared.wgsl"),
+        });
+        files.push(match self.lanes {
+            1 => shader!("sigmoid/gates1.wgsl"),
+            _ => shader!("sigmoid/gates4.wgsl"),
+        });
+        files.extend([
+            shader!("prelude.wgsl"),
+            shader!("gates.wgsl"),
+            shader!("scan.wgsl"),
+            shader!("sigmoid/row.wgsl"),
+            self.table_file(),
+            shader!("sigmoid/columns_of.wgsl"),
+            shader!("sigmoid/weights.wgsl"),
+        ]);
+        match self.driver {
+            SigmoidDriver::ColumnSums => {
+                files.extend([
+                    shader!("sigmoid/element.wgsl"),
+                    shader!("sigmoid/column_tree.wgsl"),
+                    shader!("sigmoid/column_sums.wgsl"),
+                ]);
+            }
+            SigmoidDriver::SoftmaxLink => {
+                files.extend([shader!("sigmoid/sum.wgsl"), shader!("sigmoid/softmax_link.wgsl")]);
+            }
+            _ => files.extend([
+                shader!("sigmoid/element.wgsl"),
+                shader!("sigmoid/sum.wgsl"),
+                shader!("sigmoid/rows.wgsl"),
+            ]),
+        }
+    }
+}
