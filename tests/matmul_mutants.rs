@@ -231,7 +231,7 @@ fn mutants() -> Vec<(Subject, &'static str, &'static str)> {
         (handed(Layout::Tn), "subgroupBroadcast(own, 1u)", "subgroupBroadcast(own, 0u)"),
         (handed(Layout::Tn), "m + 4u * (lane / 4u)", "m + 4u * (lane % 4u)"),
         (handed(Layout::Nt), "place.y + 4u * lane", "place.y + 8u * lane"),
-        (handed(Layout::Nt), "store_eight(m + 16u, n, lane, c2", "store_eight(m + 16u, n, lane, c1"),
+        (handed(Layout::Nt), "store_eight(m + 16u, n, lane, c,", "store_eight(m + 16u, n, lane, b,"),
         // 16 bits.
         (halves(Element::F32, 69), "16u * (at & 1u)", "16u * (1u - (at & 1u))"),
         (halves(Element::F32, 69), "let bits = (b[at >> 1u]", "let bits = (b[(at + 2u) >> 1u]"),
