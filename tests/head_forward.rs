@@ -193,6 +193,30 @@ fn ranges_of_classes() {
     report(cases + 1, 11);
 }
 
+/// The longest rows of features: a workgroup computes one tile alone before its loops would be ended.
+#[test]
+fn the_longest_features() {
+    let kernels = context().kernels();
+    let case = ForwardCase::new(Head::cosine(4.0), HeadRequest::new(2, 130, 131_072), 6);
+    let plan = case.check(kernels, "D 131,072", &SoftmaxLoss::cross_entropy(), TargetKind::Hard, 1);
+    println!("{:?}", plan.loss().windows());
+    report(1, 1);
+}
+
+/// A batch of no rows has a loss of 0.
+#[test]
+fn no_rows() {
+    let kernels = context().kernels();
+    for head in [Head::cosine(4.0), everything()] {
+        let case = ForwardCase::new(head, HeadRequest::new(0, 70, 8), 6);
+        let spec = case.spec(&SoftmaxLoss::cross_entropy());
+        let plan = kernels.head_loss(&spec, &case.request(TargetKind::Hard, 0)).unwrap();
+        let found = case.run(kernels, &plan, &spec, TargetKind::Hard);
+        assert_eq!((found.loss, found.status), (0.0, None));
+    }
+    report(2, 2);
+}
+
 /// Few threads and little memory: the smallest tile.
 #[test]
 fn the_smallest_tile() {

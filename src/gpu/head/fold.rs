@@ -195,7 +195,7 @@ impl Fold {
             let rows = window.rows as usize;
             // Centred features are those of the chunk alone.
             let (matrix, start) = match spec.centred {
-                true => (MatrixSpec::default(), first - chunk.rows.start),
+                true => (MatrixSpec::default(), first.saturating_sub(chunk.rows.start)),
                 false => (request.features, first),
             };
             let features = Window::new(kernels, "the features", &matrix, start..start + rows, dim)?;

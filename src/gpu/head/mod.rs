@@ -2,7 +2,8 @@
 //!
 //! [`Kernels::head`](super::Kernels::head) checks and compiles a [`Head`](crate::head::Head) for a shape; the [`HeadPlan`]
 //! records into the caller's compute pass. A chunk of rows has its logits in a scratch buffer of the caller's, where a
-//! loss makes their gradient of them, in place. [`HeadPredict`] names the largest logits, [`RunningMean`] and
+//! loss makes their gradient of them, in place; the [`HeadLossPlan`] of a loss without a way back keeps them on chip and
+//! needs no scratch. [`HeadPredict`] names the largest logits, [`RunningMean`] and
 //! [`ClassMeans`] compute mean features.
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! The shape of a plan: what the request says, checked, and cut into windows.
 
 use super::computed::Computed;
-use super::windows::{Bounds, Matrix, Part, Shape, Windows};
+use super::windows::{Bounds, CLASS_STEP, Matrix, Part, Shape, Windows};
 use crate::element::Element;
 use crate::gpu::choice::RowChoice;
 use crate::gpu::kernels::Kernels;
@@ -167,9 +167,11 @@ impl Extent {
         let more = u64::from(computed.is_none());
         let blocks_of = |width: u64| (width + more).div_ceil(block).max(1);
         let mut split = u64::from(choice.split.max(1));
-        if computed.is_none() {
-            split = split.max(blocks_of(self.width()).div_ceil(LONGEST_LOOP));
-        }
+        split = split.max(match computed {
+            None => blocks_of(self.width()).div_ceil(LONGEST_LOOP),
+            // The narrowest range of classes, in pieces of as many tiles as one workgroup may compute.
+            Some(computed) => CLASS_STEP.div_ceil(block * computed.most_tiles()),
+        });
         // Slots of computed logits are those of the first range of classes: the others add to them.
         let (slots_once, slots_per_range) = if computed.is_some() { (split, 0) } else { (0, split) };
         let saved_fields = needs.saved_fields + slots_once * needs.slot_fields;

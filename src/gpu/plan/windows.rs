@@ -103,7 +103,7 @@ pub(crate) struct Windows {
 }
 
 /// Ranges of classes start at multiples of this, so that bindings of 4 bytes a class are aligned on every device.
-const CLASS_STEP: u64 = 64;
+pub(super) const CLASS_STEP: u64 = 64;
 
 impl Windows {
     /// Cuts a shape.
