@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::key::{File, MatmulKey, shader};
+use super::key::MatmulKey;
 use super::request::Layout;
 use super::tile::{Manner, Tile};
+use super::words::{File, shader};
 
 impl Tile {
     /// The entry point, which calls `run`.

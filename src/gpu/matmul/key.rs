@@ -1,11 +1,12 @@
 //! The text of the matrix kernels: a generated header and whole files of `shaders/matmul/`, concatenated.
 //!
-//! The only module that knows what is in that folder. [`MatmulKey::wgsl`] is a pure function of the key.
+//! It and `words.rs` alone know what is in that folder. [`MatmulKey::wgsl`] is a pure function of the key.
 
 use std::fmt::Write as _;
 
 use super::request::Layout;
 use super::tile::{Manner, Tile};
+use super::words::{File, Words, shader};
 use crate::gpu::shader::{Access, Binding};
 
 /// Which kernel.
@@ -21,26 +22,6 @@ pub enum MatmulKernel {
         /// Whether the gradient is overwritten; else B is read and C written.
         in_place: bool,
     },
-}
-
-/// How a matrix is read or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Words {
-    /// f32, one at a time.
-    F32,
-    /// f32, by fours.
-    F32x4,
-    /// f16, two in a word.
-    F16,
-    /// f16, by fours.
-    F16x4,
-    /// bf16, two in a word.
-    Bf16,
-    /// bf16, by fours.
-    Bf16x4,
-    /// f16 as the device's own type, for a C with odd rows.
-    F16Native,
 }
 
 /// Everything that a matrix kernel's text depends on.
@@ -74,76 +55,6 @@ pub struct MatmulKey {
     pub shared: bool,
     /// How C is laid over threads; for row kernels only the number of threads counts.
     pub tile: Tile,
-}
-
-/// The name and the text of one file.
-pub(super) type File = (&'static str, &'static str);
-
-macro_rules! shader {
-    ($name:literal) => {
-        (concat!("matmul/", $name), include_str!(concat!("../../../shaders/matmul/", $name)))
-    };
-}
-pub(super) use shader;
-
-impl Words {
-    /// What an element of the binding is in WGSL.
-    pub(in crate::gpu) fn alias(self) -> &'static str {
-        match self {
-            Words::F32 => "f32",
-            Words::F32x4 => "vec4<f32>",
-            Words::F16 | Words::Bf16 => "u32",
-            Words::F16x4 | Words::Bf16x4 => "vec2<u32>",
-            Words::F16Native => "f16",
-        }
-    }
-
-    /// Bytes of one.
-    pub(in crate::gpu) fn bytes(self) -> u64 {
-        match self {
-            Words::F32 | Words::F16 | Words::Bf16 => 4,
-            Words::F32x4 => 16,
-            Words::F16x4 | Words::Bf16x4 => 8,
-            Words::F16Native => 2,
-        }
-    }
-
-    pub(in crate::gpu) fn is_bf16(self) -> bool {
-        matches!(self, Words::Bf16 | Words::Bf16x4)
-    }
-
-    pub(in crate::gpu) fn load_a(self) -> File {
-        match self {
-            Words::F32 => shader!("load_a_f32.wgsl"),
-            Words::F32x4 => shader!("load_a_f32x4.wgsl"),
-            Words::F16x4 | Words::Bf16x4 => shader!("load_a_16x4.wgsl"),
-            _ => shader!("load_a_16.wgsl"),
-        }
-    }
-
-    pub(super) fn load_b(self) -> File {
-        match self {
-            Words::F32 => shader!("load_b_f32.wgsl"),
-            Words::F32x4 => shader!("load_b_f32x4.wgsl"),
-            Words::F16x4 | Words::Bf16x4 => shader!("load_b_16x4.wgsl"),
-            _ => shader!("load_b_16.wgsl"),
-        }
-    }
-
-    pub(in crate::gpu) fn store(self) -> Vec<File> {
-        let mut files = vec![match self {
-            Words::F32 => shader!("store_f32.wgsl"),
-            Words::F32x4 => shader!("store_f32x4.wgsl"),
-            Words::F16x4 | Words::Bf16x4 => shader!("store_16x4.wgsl"),
-            Words::F16Native => shader!("store_native.wgsl"),
-            Words::F16 | Words::Bf16 => shader!("store_16.wgsl"),
-        }];
-        if !matches!(self, Words::F32 | Words::F32x4) {
-            files.push(shader!("encode_16.wgsl"));
-        }
-        files.push(shader!("store.wgsl"));
-        files
-    }
 }
 
 impl MatmulKey {
@@ -459,19 +370,5 @@ impl MatmulKey {
             let _ = write!(label, ".{part}");
         }
         label
-    }
-}
-
-impl Words {
-    pub(in crate::gpu) fn label(self) -> &'static str {
-        match self {
-            Words::F32 => "f32",
-            Words::F32x4 => "f32x4",
-            Words::F16 => "f16",
-            Words::F16x4 => "f16x4",
-            Words::Bf16 => "bf16",
-            Words::Bf16x4 => "bf16x4",
-            Words::F16Native => "f16native",
-        }
     }
 }

@@ -68,8 +68,9 @@ mod request;
 mod rows;
 mod step;
 mod tile;
+mod words;
 
-pub use key::{MatmulKernel, MatmulKey, Words};
+pub use key::{MatmulKernel, MatmulKey};
 pub use params::MatmulParams;
 pub(in crate::gpu) use product::subgroup_size;
 pub use product::{Matmul, MatmulViews};
@@ -78,3 +79,4 @@ pub use request::{Layout, MatmulRequest, MatrixSpec, RowFactors};
 pub(in crate::gpu) use rows::rows_own;
 pub use rows::{RowNorms, RowNormsRequest, ThroughNorm, ThroughNormRequest};
 pub use tile::{Manner, Tile};
+pub use words::Words;

@@ -1,8 +1,9 @@
 //! What is asked of a product: shapes, elements, places, and their checks.
 
-use super::key::{MatmulKernel, MatmulKey, Words};
+use super::key::{MatmulKernel, MatmulKey};
 use super::params::MatmulParams;
 use super::tile::{Manner, Tile};
+use super::words::Words;
 use crate::{Element, Error, Result};
 
 /// Which rows are multiplied with which.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::key::{MatmulKernel, MatmulKey, Words};
+use super::key::{MatmulKernel, MatmulKey};
 use super::params::MatmulParams;
 use super::request::{Layout, MatrixSpec, RowFactors, dimension};
 use super::step::Step;
 use super::tile::Tile;
+use super::words::Words;
 use crate::gpu::choice::AdapterClass;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::uniforms::Uniforms;
