@@ -213,12 +213,9 @@ fn mutants() -> Vec<Mutant> {
         // Windows.
         on(Device::Rows, mutant("cross_entropy", STREAM, "labels[given]", "labels[row]")),
         on(Device::Rows, mutant("cross_entropy", STREAM, "(window.first_sum + group) * SUM", "group * SUM")),
-        on(
-            Device::Rows,
-            mutant("equalization", STREAM, "let row = rows + window.first_row;", "let row = rows;"),
-        ),
+        on(Device::Rows, mutant("equalization", STREAM, "select(rows + window.first_row,", "select(rows,")),
         on(Device::Rows, mutant("seesaw", BACKWARD, "window.gradient_origin + row.rows", "row.rows")),
-        on(Device::Classes, mutant("equalization", STREAM, "j + window.first_class;", "j;")),
+        on(Device::Classes, mutant("equalization", STREAM, "select(j + window.first_class,", "select(j,")),
         on(Device::Classes, mutant("ldam", STREAM, "label - I(i32(window.first_class))", "label")),
         on(Device::Classes, mutant("ldam", STREAM, "first_window || column_of(label) >= 0", "first_window")),
         on(Device::Classes, mutant("cross_entropy", STREAM, "+ U(window.first_class);", ";")),

@@ -393,7 +393,12 @@ impl Passes for SigmoidPasses {
                 window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
             }
             "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
-            "classes" | "class_table" => View::whole(self.class_block.as_ref()?).binding(),
+            // As storage without what rounds it up: a binding of storage may be shorter than a uniform block.
+            "classes" => {
+                let columns = self.made.rows.terms.columns().len() as u64;
+                View::new(self.class_block.as_ref()?, 0, 4 * columns * u64::from(window.width())).binding()
+            }
+            "class_table" => View::whole(self.class_block.as_ref()?).binding(),
             "quotas" => View::whole(self.quotas.as_ref()?).binding(),
             "all_labels" => bound.labels?.binding(),
             _ => None,

@@ -13,10 +13,11 @@ const VECTOR: u64 = 16;
 /// storage: on GPUs, which read a uniform block one thread after another where threads want different places, where
 /// classes are cut, and where the block would be too long.
 pub(super) fn vectors(kernels: &Kernels, columns: u64, cut: &Cut) -> u32 {
-    let width = cut.windows.first().map_or(0, |window| u64::from(window.width()));
+    let classes = cut.ranges.classes.first();
+    let width = classes.map_or(0, |classes| u64::from(classes.end - classes.start));
     let vectors = (columns * width).div_ceil(4).next_power_of_two();
     let most = kernels.device.limits().max_uniform_buffer_binding_size / VECTOR;
-    let wanted = kernels.adapter.software && columns > 0 && cut.ranges.classes.len() == 1;
+    let wanted = kernels.adapter.software && columns * width > 0 && cut.ranges.classes.len() == 1;
     if wanted && vectors <= most { u32::try_from(vectors).unwrap_or(0) } else { 0 }
 }
 
