@@ -165,6 +165,8 @@ fn mutants() -> Vec<Mutant> {
         // The link.
         mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
         mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),
+        mutant("softmax link", Hard, PLAIN, "held[4u * block + 2u] = u.c;", "held[4u * block + 2u] = u.b;"),
+        mutant("softmax link", Hard, PLAIN, "kept_group = group;", "kept_group = 0u;"),
         mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
         // Pieces, edges, upstream.
         mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),

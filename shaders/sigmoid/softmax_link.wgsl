@@ -1,5 +1,5 @@
 // The softmax link: LANES whole rows per workgroup, in three passes: the mass, then loss and sum_k d_k p_k, then with
-// WRITE_GRADIENT the gradient.
+// WRITE_GRADIENT the gradient. Rows that fit on chip are read once, with HOLDS; longer ones in each pass.
 //
 //   p = softmax(u),   e = -t max(log p, -100) - (1 - t) max(log(1 - p), -100)
 //   d = W (p - t) / max(p (1 - p), 1e-12),   d/du_j = p_j (d_j - sum_k d_k p_k)
@@ -128,30 +128,59 @@ fn link(row: Row, column: Column, j: u32, u: F, share: Share) -> Link {
   return out;
 }
 
-fn link_of(row: Row, j: u32, z: F, share: Share) -> Link {
-  let column = load_column(j);
-  return link(row, column, j, link_u(row, column, j, z), share);
+fn link_of(row: Row, j: u32, u: F, share: Share) -> Link {
+  return link(row, load_column(j), j, u, share);
 }
 
 fn with_logit(row: Row, mass: Mass, j: u32, z: F) -> Mass {
   return with_class(mass, link_u(row, load_column(j), j, z));
 }
 
+// What a thread holds on chip: u of its whole blocks. Edges are few, and read again.
+var<private> held: array<F, HELD>;
+
+fn hold_block(block: u32, u: Quad) {
+  if (HOLDS) {
+    held[4u * block] = u.a;
+    held[4u * block + 1u] = u.b;
+    held[4u * block + 2u] = u.c;
+    held[4u * block + 3u] = u.d;
+  }
+}
+
+// u of a thread's columns of a whole block.
+fn block_u(row: Row, block: u32, thread: u32) -> Quad {
+  if (HOLDS) {
+    return Quad(held[4u * block], held[4u * block + 1u], held[4u * block + 2u], held[4u * block + 3u]);
+  }
+  let z = load_block(row, block, thread);
+  return Quad(
+    u_of(row, column(row, block, thread, 0u), z.a),
+    u_of(row, column(row, block, thread, 1u), z.b),
+    u_of(row, column(row, block, thread, 2u), z.c),
+    u_of(row, column(row, block, thread, 3u), z.d),
+  );
+}
+
+fn u_of(row: Row, j: u32, z: F) -> F {
+  return link_u(row, load_column(j), j, z);
+}
+
 // What makes a gradient of a class's part: the factor, NaN for rows without one, and sum_k d_k p_k.
-fn link_gradient(row: Row, j: u32, z: F, share: Share, total: F, factor: F) -> F {
-  let one = link_of(row, j, z, share);
+fn link_gradient(row: Row, j: u32, u: F, share: Share, total: F, factor: F) -> F {
+  let one = link_of(row, j, u, share);
   return factor * one.p * (one.d - total);
 }
 
 // The first and the last element of a row whose word it does not own, for `stitch`.
 fn save_link_edges(row: Row, share: Share, total: F, factor: F) {
   if (row.shift == 1u) {
-    let g = link_gradient(row, 0u, load_logits(row.logits, 0u), share, total, factor);
+    let g = link_gradient(row, 0u, u_of(row, 0u, load_logits(row.logits, 0u)), share, total, factor);
     store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
   }
   if (((row.shift + window.classes) & 1u) == 1u) {
     let last = window.classes - 1u;
-    let g = link_gradient(row, last, load_logits(row.logits, last), share, total, factor);
+    let g = link_gradient(row, last, u_of(row, last, load_logits(row.logits, last)), share, total, factor);
     store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
   }
 }
@@ -162,12 +191,12 @@ fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, share: Share, tota
     save_link_edges(row, share, total, factor);
   }
   for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
-    let z = load_block(row, block, thread);
+    let u = block_u(row, block, thread);
     store_block(row, block, thread, Quad(
-      link_gradient(row, column(row, block, thread, 0u), z.a, share, total, factor),
-      link_gradient(row, column(row, block, thread, 1u), z.b, share, total, factor),
-      link_gradient(row, column(row, block, thread, 2u), z.c, share, total, factor),
-      link_gradient(row, column(row, block, thread, 3u), z.d, share, total, factor),
+      link_gradient(row, column(row, block, thread, 0u), u.a, share, total, factor),
+      link_gradient(row, column(row, block, thread, 1u), u.b, share, total, factor),
+      link_gradient(row, column(row, block, thread, 2u), u.c, share, total, factor),
+      link_gradient(row, column(row, block, thread, 3u), u.d, share, total, factor),
     ));
   }
   for (var step = 0u; step < EDGE_STEPS; step++) {
@@ -175,7 +204,7 @@ fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, share: Share, tota
     var g = array<F, WIDTH>();
     for (var k = 0u; k < WIDTH; k++) {
       let here = clamped(j + k);
-      g[k] = link_gradient(row, here, load_logits(row.logits, here), share, total, factor);
+      g[k] = link_gradient(row, here, u_of(row, here, load_logits(row.logits, here)), share, total, factor);
     }
     store_inside(row, j, g);
   }
@@ -191,6 +220,7 @@ fn main(
   if (!is_group(group)) {
     return;
   }
+  keep_group(thread, group);
   let row = open_row(group);
   let blocks = blocks_of_piece(row, 0u);
   var mine = no_mass();
@@ -205,10 +235,9 @@ fn main(
     scan_logit(&scan, z.b, jb);
     scan_logit(&scan, z.c, jc);
     scan_logit(&scan, z.d, jd);
-    mine = with_logit(row, mine, ja, z.a);
-    mine = with_logit(row, mine, jb, z.b);
-    mine = with_logit(row, mine, jc, z.c);
-    mine = with_logit(row, mine, jd, z.d);
+    let u = Quad(u_of(row, ja, z.a), u_of(row, jb, z.b), u_of(row, jc, z.c), u_of(row, jd, z.d));
+    hold_block(block, u);
+    mine = with_class(with_class(with_class(with_class(mine, u.a), u.b), u.c), u.d);
   }
   // Apart from the others, since the first edge lies before them.
   var edges = new_scan();
@@ -223,19 +252,21 @@ fn main(
   let share = share_of(mass_over_workgroup(thread, mine));
   var loss = F(0.0);
   var part = F(0.0);
-  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
-    let z = load_block(row, block, thread);
-    let a = link_of(row, column(row, block, thread, 0u), z.a, share);
-    let b = link_of(row, column(row, block, thread, 1u), z.b, share);
-    let c = link_of(row, column(row, block, thread, 2u), z.c, share);
-    let d = link_of(row, column(row, block, thread, 3u), z.d, share);
+  let again = opened_again();
+  let same = blocks_of_piece(again, 0u);
+  for (var block = same.whole_begin; block < same.whole_end; block++) {
+    let u = block_u(again, block, thread);
+    let a = link_of(again, column(again, block, thread, 0u), u.a, share);
+    let b = link_of(again, column(again, block, thread, 1u), u.b, share);
+    let c = link_of(again, column(again, block, thread, 2u), u.c, share);
+    let d = link_of(again, column(again, block, thread, 3u), u.d, share);
     loss += (a.loss + b.loss) + (c.loss + d.loss);
     part += (a.d * a.p + b.d * b.p) + (c.d * c.p + d.d * d.p);
   }
   for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
-    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
+    let j = edge_column(again, same, thread, step / WIDTH) + step % WIDTH;
     if (is_inside(j)) {
-      let one = link_of(row, j, load_logits(row.logits, j), share);
+      let one = link_of(again, j, u_of(again, j, load_logits(again.logits, j)), share);
       loss += one.loss;
       part += one.d * one.p;
     }
@@ -249,6 +280,7 @@ fn main(
   }
   if (WRITE_GRADIENT) {
     let factor = select(row_factor(row) * spec.scale, F(bitcast<f32>(window.nan)), out.bad);
-    store_link_gradient(row, blocks, thread, share, total, factor);
+    let last = opened_again();
+    store_link_gradient(last, blocks_of_piece(last, 0u), thread, share, total, factor);
   }
 }

@@ -133,10 +133,11 @@ pub fn all() -> Vec<SigmoidKey> {
     keys
 }
 
-/// The form with terms; every other time with the class table as a uniform block.
+/// The form with terms; every other time with the class table as a uniform block, two times of three with columns on chip.
 fn of_terms(form: SigmoidKey, terms: SigmoidTerms, turn: usize) -> SigmoidKey {
     let class_vectors = if has_table(&form) && turn % 2 == 1 { 512 } else { 0 };
-    SigmoidKey { terms, class_vectors, ..form }
+    let held = if form.driver == SigmoidDriver::SoftmaxLink && !turn.is_multiple_of(3) { 8 } else { 0 };
+    SigmoidKey { terms, class_vectors, held, ..form }
 }
 
 /// Every form of a kernel, without terms.
@@ -207,9 +208,11 @@ impl Known {
         let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
         // Any kernel that looks at the table may have it as a uniform block.
-        let form = SigmoidKey { terms: SigmoidTerms::default(), workgroup, class_vectors: 0, ..*key };
+        let terms = SigmoidTerms::default();
+        let form = SigmoidKey { terms, workgroup, class_vectors: 0, held: 0, ..*key };
         self.0.contains(&form)
             && (key.class_vectors == 0 || has_table(key))
+            && (key.held == 0 || link)
             // Other kernels have a part of their plan's terms.
             && (!key.driver.over_logits() || go_together(&key.terms, key.targets, link))
     }

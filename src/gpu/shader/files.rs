@@ -86,6 +86,7 @@ impl KernelKey {
         match self.driver {
             Driver::RowStream => files.extend([
                 shader!("workgroup.wgsl"),
+                shader!("opened_again.wgsl"),
                 shader!("close_row.wgsl"),
                 shader!("visit.wgsl"),
                 shader!("first_pass.wgsl"),
@@ -94,6 +95,7 @@ impl KernelKey {
             ]),
             Driver::RowChip => files.extend([
                 shader!("workgroup.wgsl"),
+                shader!("opened_again.wgsl"),
                 shader!("close_row.wgsl"),
                 shader!("gradient_pass.wgsl"),
                 shader!("row_chip.wgsl"),

@@ -174,6 +174,9 @@ pub struct SigmoidKey {
     pub factor_of_rows: bool,
     /// Vectors of four in the class table where it is a uniform block, else 0.
     pub class_vectors: u32,
+    /// Columns of each row that a thread holds on chip ([`SigmoidDriver::SoftmaxLink`]), a multiple of 4; 0 reads rows
+    /// again.
+    pub held: u32,
 }
 
 impl SigmoidKey {
@@ -195,6 +198,7 @@ impl SigmoidKey {
             writes: false,
             factor_of_rows: false,
             class_vectors: 0,
+            held: 0,
         }
     }
 
@@ -250,7 +254,7 @@ impl SigmoidKey {
         let results = lane * (2 * self.workgroup + 2 * if self.argmax { self.workgroup } else { 1 });
         match self.driver {
             SigmoidDriver::Rows => results,
-            SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup,
+            SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup + 4,
             SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
             SigmoidDriver::Totals => 8 * self.workgroup,
@@ -297,6 +301,7 @@ impl SigmoidKey {
             (self.writes, "writes".into()),
             (self.factor_of_rows, "upstream".into()),
             (self.class_vectors > 0, format!("uniform{}", self.class_vectors)),
+            (self.held > 0, format!("held{}", self.held)),
             (cells && self.storage == Storage::InPlace, "in_place".into()),
             (cells && self.storage == Storage::Shared, "shared".into()),
         ];

@@ -123,7 +123,8 @@ pub(crate) fn plan(
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
     let class_vectors = table::vectors(kernels, columns, &cut);
-    let rows = SigmoidKey { split: cut.split, class_vectors, ..rows };
+    let held = if whole_rows { held(kernels, choice, &extent) } else { 0 };
+    let rows = SigmoidKey { split: cut.split, class_vectors, held, ..rows };
     let norm = spec.weight_norm != WeightNorm::None;
     let settle = norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot;
     let made = Made { rows, settle, many_rows };
@@ -180,6 +181,19 @@ fn of_whole_rows(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> Resul
             cure: "use the sigmoid link, or a loss of the softmax family",
         }),
     }
+}
+
+/// Columns of each row that a thread of the softmax link holds on chip, 0 where a row is too long for that: as many as
+/// the softmax family's kernels do.
+fn held(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> u32 {
+    // A pair of columns may stick out of a row that starts in the middle of a word.
+    let columns = 4 * (extent.width() + 1).div_ceil(4 * u64::from(choice.workgroup.max(1)));
+    let most = match (kernels.adapter.software, choice.lanes) {
+        (true, _) => 320,
+        (false, 4) => 16,
+        (false, _) => 32,
+    };
+    if columns <= most { narrow(columns) } else { 0 }
 }
 
 /// What plans of this family do not do.

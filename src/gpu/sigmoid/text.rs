@@ -27,6 +27,7 @@ impl SigmoidKey {
             ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
             ("COLUMNS", u64::from(self.columns())),
             ("CLASS_VECTORS", u64::from(self.class_vectors)),
+            ("HELD", u64::from(self.held.max(1))),
             ("SAVED_EXTRA", super::saved_extra(self.gradient)),
             ("COLUMN_BIAS", place(Column::Bias)),
             ("COLUMN_MARGIN", place(Column::Margin)),
@@ -70,6 +71,7 @@ impl SigmoidKey {
             ("FOCAL_SQUARE", terms.focal_square),
             ("MULTI_HOT", self.multi_hot()),
             ("SPLIT", self.split),
+            ("HOLDS", self.held > 0),
             ("WANT_ARGMAX", self.argmax),
             ("SUMS", self.sums),
             ("WRITE_GRADIENT", self.writes),
@@ -169,7 +171,11 @@ impl SigmoidKey {
                 ]);
             }
             SigmoidDriver::SoftmaxLink => {
-                files.extend([shader!("sigmoid/sum.wgsl"), shader!("sigmoid/softmax_link.wgsl")]);
+                files.extend([
+                    shader!("opened_again.wgsl"),
+                    shader!("sigmoid/sum.wgsl"),
+                    shader!("sigmoid/softmax_link.wgsl"),
+                ]);
             }
             _ => files.extend([
                 shader!("sigmoid/element.wgsl"),
