@@ -11,6 +11,8 @@ mod head_case;
 mod inputs;
 #[path = "support/matrix.rs"]
 mod matrix;
+#[path = "support/mutants.rs"]
+mod mutants;
 
 use std::panic::AssertUnwindSafe;
 
@@ -20,6 +22,7 @@ use longtail::gpu::Kernels;
 use longtail::gpu::head::HeadRequest;
 use longtail::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
 use longtail::{SoftmaxLoss, TargetKind};
+use mutants::Tally;
 
 /// What a mutant is run on.
 #[derive(Clone, Copy)]
@@ -121,23 +124,13 @@ fn every_mutant_is_noticed() {
     // Without subgroups: two threads share a row, and kernels compile fast.
     let plain = kernels_without_features();
     let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 4096);
-    let mut missed = String::new();
-    let mut cases = 0;
+    let mut tally = Tally::default();
     // What a mutant does to the comparison may be a panic; its text is of no interest.
     std::panic::set_hook(Box::new(|_| {}));
     for (subject, from, to) in mutants() {
         let kernels = if matches!(subject, Subject::Ranges) { &small } else { &plain };
-        let (text, right) = subject.conforms(kernels);
-        if !right {
-            missed.push_str(&format!("`{from}`: the unedited kernels fail\n"));
-        } else if !text.contains(from) {
-            missed.push_str(&format!("`{from}`: not in the kernels that ran\n"));
-        } else if subject.conforms(&kernels.edited(&[(from, to)])).1 {
-            missed.push_str(&format!("`{from}` -> `{to}`: not noticed\n"));
-        }
-        cases += 1;
+        tally.check_right("a forward pass", kernels, (from, to), |kernels| subject.conforms(kernels));
     }
     drop(std::panic::take_hook());
-    println!("{cases} mutants on the GPU");
-    assert!(missed.is_empty(), "{missed}");
+    tally.close();
 }

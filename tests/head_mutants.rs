@@ -9,6 +9,8 @@ mod head_case;
 mod inputs;
 #[path = "support/matrix.rs"]
 mod matrix;
+#[path = "support/mutants.rs"]
+mod mutants;
 
 use std::panic::AssertUnwindSafe;
 
@@ -17,6 +19,7 @@ use head_case::HeadCase;
 use longtail::gpu::Kernels;
 use longtail::gpu::head::HeadRequest;
 use longtail::head::{ClassScale, Head, RowNorm, Similarity, TargetMargin};
+use mutants::Tally;
 
 /// Every term at once.
 fn everything() -> Head {
@@ -144,22 +147,12 @@ fn mutants() -> Vec<Mutant> {
 #[test]
 fn every_mutant_is_noticed() {
     let kernels = context().kernels();
-    let mut missed = String::new();
-    let mut cases = 0;
+    let mut tally = Tally::default();
     // What a mutant does to the comparison may be a panic; its text is of no interest.
     std::panic::set_hook(Box::new(|_| {}));
     for (head, from, to) in mutants() {
-        let (text, right) = conforms(kernels, &head);
-        if !right {
-            missed.push_str(&format!("`{from}`: the unedited kernels fail\n"));
-        } else if !text.contains(from) {
-            missed.push_str(&format!("`{from}`: not in the kernels that ran\n"));
-        } else if conforms(&kernels.edited(&[(from, to)]), &head).1 {
-            missed.push_str(&format!("`{from}` -> `{to}`: not noticed\n"));
-        }
-        cases += 1;
+        tally.check_right("a head", kernels, (from, to), |kernels| conforms(kernels, &head));
     }
     drop(std::panic::take_hook());
-    println!("{cases} mutants on the GPU");
-    assert!(missed.is_empty(), "{missed}");
+    tally.close();
 }

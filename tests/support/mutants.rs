@@ -1,4 +1,5 @@
 //! Wrong edits of the kernels' text, one after the other, each of which a comparison has to notice.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use longtail::gpu::Kernels;
 
@@ -35,6 +36,20 @@ impl Tally {
         if wrong <= 1.0 {
             self.missed.push_str(&format!("{name}: not noticed, {wrong:.2} of the tolerance\n"));
         }
+    }
+
+    /// The same where a comparison only says whether what the kernels give is right.
+    pub fn check_right(
+        &mut self,
+        subject: &str,
+        kernels: &Kernels,
+        edit: (&str, &str),
+        is_right: impl Fn(&Kernels) -> (String, bool),
+    ) {
+        self.check(subject, kernels, edit, |kernels| {
+            let (text, right) = is_right(kernels);
+            (if right { 0.0 } else { f64::INFINITY }, text)
+        });
     }
 
     /// Fails if there was no mutant, or one that went unnoticed.
