@@ -20,6 +20,8 @@ pub struct Kernels {
     pub(crate) queue: wgpu::Queue,
     cache: Arc<Mutex<HashMap<Program, Arc<Pipeline>>>>,
     pub(crate) adapter: AdapterClass,
+    /// The edge of the cooperative matrices that products may use.
+    pub(crate) cooperative: Option<u32>,
     edits: Arc<[(String, String)]>,
 }
 
@@ -28,6 +30,17 @@ pub struct Kernels {
 pub(crate) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
+}
+
+/// The widest square configuration of f16 with sums in f32 that the kernels know.
+fn cooperative_edge(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let fits = |edge: u32| {
+        properties.iter().any(|of| {
+            [of.m_size, of.n_size, of.k_size] == [edge; 3] && (of.ab_type, of.cr_type) == (F16, F32)
+        })
+    };
+    [16, 8].into_iter().find(|&edge| fits(edge))
 }
 
 impl Kernels {
@@ -63,8 +76,26 @@ impl Kernels {
             queue: queue.clone(),
             cache: Arc::default(),
             adapter,
+            cooperative: None,
             edits: Arc::default(),
         })
+    }
+
+    /// Lets products of f16 matrices use cooperative matrices (tensor cores), with sums in f32: `properties` is what
+    /// [`wgpu::Adapter::cooperative_matrix_properties`] says of the device's adapter. The default is without, since wgpu
+    /// cannot ask a device.
+    ///
+    /// Has no effect where the device lacks the features `EXPERIMENTAL_COOPERATIVE_MATRIX`, `SHADER_F16` or `SUBGROUP`, or
+    /// where no configuration is square, 8 or 16 wide, of f16 with sums in f32: products go the ordinary way there. No
+    /// hardware has run them yet.
+    #[must_use]
+    pub fn with_cooperative_matrices(mut self, properties: &[wgpu::CooperativeMatrixProperties]) -> Self {
+        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP;
+        let able = self.device.features().contains(needed);
+        self.cooperative = cooperative_edge(properties).filter(|_| able);
+        self
     }
 
     /// The same device with every kernel's text edited, `(from, to)` after each other, and a cache of its own: how
@@ -240,4 +271,29 @@ fn create_module(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor
         wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
     // SAFETY: every loop of the kernels counts up to a bound that is known before it starts.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::CooperativeScalarType::{F16, F32, U32};
+
+    /// The widest square configuration that the kernels know, of the list that an adapter gives.
+    #[test]
+    fn cooperative_matrices_are_found() {
+        let of = |m_size, n_size, k_size, ab_type, cr_type| wgpu::CooperativeMatrixProperties {
+            m_size,
+            n_size,
+            k_size,
+            ab_type,
+            cr_type,
+            saturating_accumulation: false,
+        };
+        let small = of(8, 8, 8, F16, F32);
+        let others = [of(16, 8, 16, F16, F32), of(16, 16, 16, F16, F16), of(16, 16, 16, U32, U32)];
+        assert_eq!(cooperative_edge(&[]), None);
+        assert_eq!(cooperative_edge(&others), None);
+        assert_eq!(cooperative_edge(&[small, of(16, 16, 16, F16, F32)]), Some(16));
+        assert_eq!(cooperative_edge(&[others[0], small]), Some(8));
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::key::MatmulKey;
 use super::request::{MatmulRequest, RowFactors, bytes_of_numbers};
 use super::step::Step;
-use super::tile::choose;
+use super::tile::{choose, choose_cooperative};
 use crate::gpu::kernels::Kernels;
 use crate::gpu::uniforms::Uniforms;
 use crate::gpu::view::View;
@@ -35,7 +35,10 @@ impl Matmul {
         let (m, n) = (dimension("the rows of C", request.m)?, dimension("the columns of C", request.n)?);
         let subgroup = subgroup_size(kernels);
         let usable = subgroup.filter(|_| kernels.device.features().contains(wgpu::Features::SUBGROUP));
-        let tile = request.tile.unwrap_or_else(|| choose(kernels.adapter, usable, m, n));
+        let tile = request.tile.unwrap_or_else(|| {
+            let cooperative = choose_cooperative(kernels.adapter, kernels.cooperative, usable, request);
+            cooperative.unwrap_or_else(|| choose(kernels.adapter, usable, m, n))
+        });
         tile.check(request, kernels.adapter, subgroup)?;
         let native = kernels.device.features().contains(wgpu::Features::SHADER_F16);
         let (key, mut params) = request.resolve(tile, native)?;

@@ -1,6 +1,6 @@
 //! Which tile for which product on which adapter: the one place where that is decided.
 
-use super::request::MatmulRequest;
+use super::request::{Layout, MatmulRequest, RowFactors};
 use crate::gpu::choice::AdapterClass;
 use crate::{Element, Error, Result};
 
@@ -190,6 +190,27 @@ pub(super) fn choose(adapter: AdapterClass, subgroup: Option<u32>, m: u32, n: u3
     fitting().find(enough).or(fitting().next_back()).copied().unwrap_or(Tile::direct(4, 1, 1))
 }
 
+/// The cooperative tile for a product, where there are matrices of `edge`: both sides f16, and nothing that would be rounded
+/// to f16 before it is multiplied (factors within a row). Products smaller than a tile have no use for it.
+pub(super) fn choose_cooperative(
+    adapter: AdapterClass,
+    edge: Option<u32>,
+    subgroup: Option<u32>,
+    request: &MatmulRequest,
+) -> Option<Tile> {
+    let tile = Tile::cooperative(edge?, subgroup.filter(|size| (4..=128).contains(size))?);
+    let halves = (request.a.elem, request.b.elem) == (Element::F16, Element::F16);
+    let whole = |factors: Option<RowFactors>| factors.is_none_or(|factors| factors.parts == 1);
+    // Only there are the factors of both sides left to the end.
+    let late = request.layout == Layout::Nt && whole(request.a_factors) && whole(request.b_factors);
+    let plain = late || request.a_factors.is_none() && request.b_factors.is_none();
+    let large = request.m >= tile.group_m() as usize
+        && request.n >= tile.group_n() as usize
+        && request.k >= tile.edge as usize;
+    let fits = limits(tile.workgroup(), tile.workgroup_bytes(), adapter).is_ok();
+    (halves && plain && large && fits && request.row_sums.is_none()).then_some(tile)
+}
+
 /// Large tiles first. As wide as the processor's vectors: no barrier ever waits, and workgroup memory is as dear as
 /// any other. The reasons, with their measurements, are in `docs/performance-matmul.md`.
 const ON_PROCESSOR: &[Tile] = &[BROADCAST, direct(8, 2, 4), direct(4, 2, 4), direct(4, 1, 1)];
@@ -239,6 +260,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn cooperative_matrices_are_for_large_products_of_halves() {
+        let gpu = adapter(false, 1024, 49_152);
+        let mut request = MatmulRequest::new(Layout::Nt, 256, 8142, 128);
+        assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &request), None);
+        (request.a.elem, request.b.elem) = (Element::F16, Element::F16);
+        let tile = Some(Tile::cooperative(16, 32));
+        assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &request), tile);
+        assert_eq!(choose_cooperative(gpu, None, Some(32), &request), None);
+        assert_eq!(choose_cooperative(gpu, Some(16), None, &request), None);
+        assert_eq!(choose_cooperative(adapter(false, 64, 49_152), Some(16), Some(32), &request), None);
+        let factors = |parts| Some(RowFactors { parts, origin: 0 });
+        request.a_factors = factors(1);
+        assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &request), tile);
+        assert_eq!(
+            choose_cooperative(gpu, Some(16), Some(32), &MatmulRequest { layout: Layout::Nn, ..request }),
+            None
+        );
+        assert_eq!(
+            choose_cooperative(gpu, Some(16), Some(32), &MatmulRequest { a_factors: factors(2), ..request }),
+            None
+        );
+        assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &MatmulRequest { m: 8, ..request }), None);
     }
 
     #[test]
