@@ -123,9 +123,9 @@ fn mutants() -> Vec<Mutant> {
         (weights(), "write_bias(column, slope);", "write_bias(column, slope * factor);"),
         (weights(), "write_class_scale(column, params.scale * along);", "write_class_scale(column, slope);"),
         (weights(), "scale_gradient[0] = value;", "scale_gradient[0] = 0.0;"),
-        (labels(), "logits[at] *= label_slope(row);", ""),
+        (labels(), "gradient * label_slope(row)", "gradient"),
         (labels(), "params.scale * target_of", "target_of"),
-        (labels(), "logits[at] / params.scale", "logits[at]"),
+        (labels(), "logit / params.scale", "logit"),
         (labels(), "let row = params.first_row + index;", "let row = index;"),
         (
             labels(),

@@ -1,23 +1,5 @@
-// The margin in the one logit of each row that has one, where the product has left the scaled similarities: a kernel over
-// the rows alone.
-//
-// Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for WG rows of the chunk.
+// The margin in a label's logit, where the product has left the scaled similarity.
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.x + group.y * groups.x) * WG + thread;
-  if (index >= params.m) {
-    return;
-  }
-  let row = params.first_row + index;
-  let column = label_column(row);
-  if (column >= params.classes) {
-    return;
-  }
-  let at = index * params.logits_stride + column;
-  logits[at] = params.scale * target_of(row, column, logits[at] / params.scale);
+fn at_label(row: u32, column: u32, logit: f32) -> f32 {
+  return params.scale * target_of(row, column, logit / params.scale);
 }

@@ -1,22 +1,5 @@
-// The margin's slope in the one gradient of each row that has one: a kernel over the rows alone.
-//
-// Dispatch: params.tiles workgroups of WG threads in a grid of two dimensions, one for WG rows of the chunk.
+// The margin's slope in the gradient by a label's logit.
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.x + group.y * groups.x) * WG + thread;
-  if (index >= params.m) {
-    return;
-  }
-  let row = params.first_row + index;
-  let column = label_column(row);
-  if (column >= params.classes) {
-    return;
-  }
-  let at = index * params.logits_stride + column;
-  logits[at] *= label_slope(row);
+fn at_label(row: u32, column: u32, gradient: f32) -> f32 {
+  return gradient * label_slope(row);
 }

@@ -132,10 +132,6 @@ fn link_of(row: Row, j: u32, u: F, share: Share) -> Link {
   return link(row, load_column(j), j, u, share);
 }
 
-fn with_logit(row: Row, mass: Mass, j: u32, z: F) -> Mass {
-  return with_class(mass, link_u(row, load_column(j), j, z));
-}
-
 // What a thread holds on chip: u of its whole blocks. Edges are few, and read again.
 var<private> held: array<F, HELD>;
 
@@ -246,7 +242,7 @@ fn main(
     if (is_inside(j)) {
       let z = load_logits(row.logits, j);
       scan_logit(&edges, z, j);
-      mine = with_logit(row, mine, j, z);
+      mine = with_class(mine, u_of(row, j, z));
     }
   }
   let share = share_of(mass_over_workgroup(thread, mine));

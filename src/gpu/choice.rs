@@ -80,19 +80,19 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
     RowChoice { split: split(adapter, choice, &request.terms, rows, classes), native_f16, ..choice }
 }
 
-/// Columns of a row that leaves half of the processor's vectors empty in pairs.
+/// Columns of the longest row that is too short for the processor's vectors in pairs.
 const SHORTEST: u32 = 16;
 
 /// The reasons, with their measurements, are in `docs/performance.md`.
 fn on_processor(request: &RowRequest, rows: u32, classes: u32) -> RowChoice {
     // A workgroup as wide as the processor's vectors: no barrier ever waits. Half of that for rows that do not fill it.
-    let workgroup = if classes < 16 { 4 } else { 8 };
+    let workgroup = if classes < SHORTEST { 4 } else { 8 };
     // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and on
     // short rows, where the blocks of the streaming kernel do not fill.
     let longest = if request.terms.two_step() { 2560 } else { 256 };
     // A pair of columns may stick out of a row that starts in the middle of a word.
-    let halves = [request.logits, request.gradient].iter().any(|&element| element != Element::F32);
-    let chip = if classes <= longest { (classes + u32::from(halves)).div_ceil(workgroup) } else { 0 };
+    let pairs = [request.logits, request.gradient].iter().any(|&element| element != Element::F32);
+    let chip = if classes <= longest { (classes + u32::from(pairs)).div_ceil(workgroup) } else { 0 };
     RowChoice { chip, ..RowChoice::stream(if rows >= 4 { 4 } else { 1 }, workgroup) }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::gpu::shader::{
-    Access, Binding, Cell, File, Matrices, SAVED_OUTPUTS, Storage, name, shader as common,
+    Access, Binding, Cell, File, Matrices, SAVED_OUTPUTS, Storage, name, shader as common, write_constants,
 };
 
 /// Which kernel.
@@ -282,9 +282,6 @@ impl GroupedKey {
             ("SAVED_EXTRA", extra(self.gradient)),
             ("TREE_FIELDS", if self.terms.tree { TREE_FIELDS } else { 0 }),
         ];
-        for (name, value) in numbers {
-            let _ = writeln!(text, "const {name}: u32 = {value}u;");
-        }
         let terms = &self.terms;
         let switches = [
             ("HAS_OTHERS", terms.others),
@@ -295,9 +292,8 @@ impl GroupedKey {
             ("HAS_TREE", terms.tree),
             ("WANT_ARGMAX", self.argmax),
         ];
-        for (name, value) in switches.into_iter().chain(matrices.switches()) {
-            let _ = writeln!(text, "const {name}: bool = {value};");
-        }
+        let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
+        write_constants(&mut text, &numbers, &switches);
         text
     }
 

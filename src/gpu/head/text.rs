@@ -139,7 +139,7 @@ impl HeadKey {
                 if terms.has_margin() {
                     files.push(shader!("label_margin.wgsl"));
                 }
-                files.push(shader!("label_logits.wgsl"));
+                files.extend([shader!("label_logits.wgsl"), shader!("at_labels.wgsl")]);
             }
             HeadKernel::LabelSlopes => {
                 files.extend([
@@ -147,6 +147,7 @@ impl HeadKey {
                     shader!("label_column.wgsl"),
                     shader!("label_slope.wgsl"),
                     shader!("label_slopes.wgsl"),
+                    shader!("at_labels.wgsl"),
                 ]);
             }
             HeadKernel::Columns => {

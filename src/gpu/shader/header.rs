@@ -1,8 +1,8 @@
 //! The generated header: the constants that make a kernel of the files.
 
+use super::text::write_constants;
 use super::{Driver, KernelKey, Look};
 use crate::batch::TargetKind;
-use std::fmt::Write as _;
 
 /// The columns of a plan's class table that the inner loops read, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,12 +112,6 @@ impl KernelKey {
             ("COLUMN_POWER", column(Column::Power)),
             ("COLUMN_TAIL", column(Column::Tail)),
         ];
-        for line in numbers.chunks(5) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: u32 = {value}u; ");
-            }
-            text.push('\n');
-        }
         let switches = [
             ("HAS_CLASS_SCALE", terms.class_scale),
             ("HAS_BIAS", terms.bias),
@@ -138,12 +132,7 @@ impl KernelKey {
             ("WRITE_COEFFICIENTS", self.coefficients),
         ];
         let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
-        for line in switches.chunks(4) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: bool = {value}; ");
-            }
-            text.push('\n');
-        }
+        write_constants(&mut text, &numbers, &switches);
         text
     }
 }

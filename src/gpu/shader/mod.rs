@@ -13,7 +13,7 @@ pub use bindings::{Access, Binding};
 pub(crate) use files::{File, shader};
 pub(crate) use header::{Column, Layout, SAVED_COEFFICIENTS, SAVED_LABELS, SAVED_OUTPUTS};
 pub(crate) use matrices::Matrices;
-pub(crate) use text::{name, text};
+pub(crate) use text::{name, text, write_constants};
 
 use crate::batch::TargetKind;
 use crate::element::Element;

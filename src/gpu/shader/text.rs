@@ -16,17 +16,29 @@ pub(crate) fn text(
     if let Some(matrices) = matrices {
         matrices.write_types(&mut text);
     }
-    for (name, value) in numbers {
-        let _ = writeln!(text, "const {name}: u32 = {value}u;");
-    }
     let of_matrices = matrices.map(Matrices::switches).into_iter().flatten();
-    for (name, value) in switches.iter().copied().chain(of_matrices) {
-        let _ = writeln!(text, "const {name}: bool = {value};");
-    }
+    let switches: Vec<_> = switches.iter().copied().chain(of_matrices).collect();
+    write_constants(&mut text, numbers, &switches);
     for (name, file) in files {
         let _ = write!(text, "\n// ---- {name}\n{file}");
     }
     text
+}
+
+/// The constants of a header, some in a line.
+pub(crate) fn write_constants(text: &mut String, numbers: &[(&str, u64)], switches: &[(&str, bool)]) {
+    for line in numbers.chunks(5) {
+        for (name, value) in line {
+            let _ = write!(text, "const {name}: u32 = {value}u; ");
+        }
+        text.push('\n');
+    }
+    for line in switches.chunks(4) {
+        for (name, value) in line {
+            let _ = write!(text, "const {name}: bool = {value}; ");
+        }
+        text.push('\n');
+    }
 }
 
 /// A short readable name for a kernel, the label of its pipeline: `start`, how it reads logits and writes the gradient,

@@ -1,7 +1,7 @@
 //! What a kernel of the sigmoid family is made of: which one, its terms, and how it reads, writes and binds.
 
 use crate::batch::TargetKind;
-use crate::gpu::shader::{Access, Binding, Cell, Matrices, Storage};
+use crate::gpu::shader::{Access, Binding, Cell, Matrices, Storage, name};
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -266,52 +266,44 @@ impl SigmoidKey {
     /// A short readable name.
     pub fn label(&self) -> String {
         let terms = &self.terms;
+        // Others are named after no logits and no place.
         let cells = self.driver.over_logits();
-        let mut label =
-            format!("longtail.sigmoid.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
+        let logits = if cells { self.logits } else { Cell::F32 };
+        let storage = if cells { self.storage } else { Storage::Separate };
+        let start = format!("longtail.sigmoid.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
+        let (uniform, held) = (format!("uniform{}", self.class_vectors), format!("held{}", self.held));
         let parts = [
-            (cells && self.logits != Cell::F32, format!("logits_{}", self.logits.name())),
-            (self.gradient != Cell::F32, format!("gradient_{}", self.gradient.name())),
-            (self.straddle, "straddle".into()),
-            (terms.bias, "bias".into()),
-            (terms.bias_on_background, "bias_on_background".into()),
-            (terms.background, "background".into()),
-            (terms.margin, "margin".into()),
-            (terms.margin_summed, "summed".into()),
-            (terms.negative_scale, "negative_scale".into()),
-            (terms.positive_weight, "positive_weight".into()),
-            (terms.class_weights, "weights".into()),
-            (terms.row_weight, "row_weight".into()),
-            (terms.rebalance, "rebalance".into()),
-            (terms.norm, "norm".into()),
-            (terms.sides, "sides".into()),
-            (terms.balance, "balance".into()),
-            (terms.gate, "gate".into()),
-            (terms.gate_draws, "gate_draws".into()),
-            (terms.gate_given, "gate_given".into()),
-            (terms.suppression, "suppression".into()),
-            (terms.draws, "draws".into()),
-            (terms.weights_given, "weights_given".into()),
-            (terms.focal, "focal".into()),
-            (terms.focal_square, "square".into()),
-            (self.multi_hot(), "multi_hot".into()),
-            (self.split, "split".into()),
-            (self.argmax, "argmax".into()),
-            (self.sums, "sums".into()),
-            (self.writes, "writes".into()),
-            (self.factor_of_rows, "upstream".into()),
-            (self.class_vectors > 0, format!("uniform{}", self.class_vectors)),
-            (self.held > 0, format!("held{}", self.held)),
-            (cells && self.storage == Storage::InPlace, "in_place".into()),
-            (cells && self.storage == Storage::Shared, "shared".into()),
+            (terms.bias, "bias"),
+            (terms.bias_on_background, "bias_on_background"),
+            (terms.background, "background"),
+            (terms.margin, "margin"),
+            (terms.margin_summed, "summed"),
+            (terms.negative_scale, "negative_scale"),
+            (terms.positive_weight, "positive_weight"),
+            (terms.class_weights, "weights"),
+            (terms.row_weight, "row_weight"),
+            (terms.rebalance, "rebalance"),
+            (terms.norm, "norm"),
+            (terms.sides, "sides"),
+            (terms.balance, "balance"),
+            (terms.gate, "gate"),
+            (terms.gate_draws, "gate_draws"),
+            (terms.gate_given, "gate_given"),
+            (terms.suppression, "suppression"),
+            (terms.draws, "draws"),
+            (terms.weights_given, "weights_given"),
+            (terms.focal, "focal"),
+            (terms.focal_square, "square"),
+            (self.multi_hot(), "multi_hot"),
+            (self.split, "split"),
+            (self.argmax, "argmax"),
+            (self.sums, "sums"),
+            (self.writes, "writes"),
+            (self.factor_of_rows, "upstream"),
+            (self.class_vectors > 0, uniform.as_str()),
+            (self.held > 0, held.as_str()),
         ];
-        for (present, part) in parts {
-            if present {
-                label.push('.');
-                label.push_str(&part);
-            }
-        }
-        label
+        name(start, (logits, self.gradient, self.straddle), &parts, storage)
     }
 
     /// The bindings of group 0.

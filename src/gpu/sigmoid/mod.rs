@@ -429,7 +429,13 @@ impl Passes for SigmoidPasses {
         let RowChoice { lanes, workgroup, .. } = core.choice;
         let pieces = core.cut.windows.first().map_or(1, |window| window.pieces);
         match self.link {
-            Link::Softmax => format!("rows in three passes, {lanes} per workgroup of {workgroup} threads"),
+            Link::Softmax => {
+                let manner = match self.made.rows.held {
+                    0 => "in three passes".to_owned(),
+                    held => format!("held on chip, {held} columns per thread"),
+                };
+                format!("rows {manner}, {lanes} per workgroup of {workgroup} threads")
+            }
             Link::Sigmoid => {
                 format!("rows in {pieces} pieces, {lanes} per workgroup of {workgroup} threads")
             }

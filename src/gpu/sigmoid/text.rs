@@ -1,7 +1,7 @@
 //! The kernels of the sigmoid family as text: a generated header and whole files of `shaders/`.
 
 use super::key::{Column, SigmoidDriver, SigmoidKey};
-use crate::gpu::shader::{File, shader};
+use crate::gpu::shader::{File, shader, write_constants};
 use std::fmt::Write as _;
 
 impl SigmoidKey {
@@ -40,12 +40,6 @@ impl SigmoidKey {
             ("COLUMN_TAIL", place(Column::Tail)),
             ("COLUMN_GROUP", place(Column::Group)),
         ];
-        for line in numbers.chunks(5) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: u32 = {value}u; ");
-            }
-            text.push('\n');
-        }
         let switches = [
             ("HAS_BIAS", terms.bias),
             ("BIAS_ON_BACKGROUND", terms.bias_on_background),
@@ -78,12 +72,7 @@ impl SigmoidKey {
             ("FACTOR_OF_ROWS", self.factor_of_rows),
         ];
         let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
-        for line in switches.chunks(4) {
-            for (name, value) in line {
-                let _ = write!(text, "const {name}: bool = {value}; ");
-            }
-            text.push('\n');
-        }
+        write_constants(&mut text, &numbers, &switches);
         text
     }
 
