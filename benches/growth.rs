@@ -29,7 +29,7 @@ Times loss and gradient of cross-entropy and seesaw for 64 rows of 128 to 131072
 classes, and for 512 rows at both sides of each K at which the row layout changes. Prints the adapter, each point, the slopes of time
 and memory on log axes (1 is proportional), and the jump of the time per logit at each change of layout. Each gradient is
 compared with the f64 reference before it is timed.
-  --write   keep the points as benches/record/ADAPTER/DATE-growth.txt, and the plot as DATE-growth.svg
+  --write   keep the points as benches/record/ADAPTER-DRIVER/DATE-growth.txt, and the plot as DATE-growth.svg
 ";
 
 /// A measured problem.

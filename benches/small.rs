@@ -24,7 +24,7 @@ beside it; and what a pass takes in all, in a submission of its own and among th
 with buffers of their own go into one submission. Prints the adapter and whether encode is below 20 microseconds. Each
 gradient is compared with the f64 reference first.
   --plans N  plans in a submission, default 64
-  --write    keep the results as benches/record/ADAPTER/DATE-small.txt
+  --write    keep the results as benches/record/ADAPTER-DRIVER/DATE-small.txt
 ";
 
 /// This thread's time on a processor, where the system tells (Linux).

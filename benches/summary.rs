@@ -2,7 +2,7 @@
 //!
 //! Problems of a shape take turns in rounds, and the fastest round counts, so that other work on the machine meets all
 //! alike and disturbs little. Each is compared with the f64 reference before it is timed. `--write` keeps the table as
-//! `benches/record/ADAPTER/DATE.csv`.
+//! `benches/record/ADAPTER-DRIVER/DATE.csv`.
 
 mod support;
 
@@ -22,7 +22,7 @@ minimal traffic (logits read once, gradient written once), the share of this dev
 to plain cross-entropy, the ratio to a pipeline of unfused WGSL kernels where there is one (1 is equal, 4 is four times
 as fast), what is on the device besides logits, targets and gradient. Before it is timed, each gradient is compared with
 the f64 reference: within 1e-4 of the largest entry, more for f16 and bf16 by their rounding.
-  --write   keep the results as benches/record/ADAPTER/DATE.csv
+  --write   keep the results as benches/record/ADAPTER-DRIVER/DATE.csv
 ";
 
 /// A problem, or its unfused baseline.

@@ -3,7 +3,8 @@
 // Dispatch: one workgroup, after the row kernel.
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   let sum = sum_over_workgroup(thread, 0u, item_count());
   if (thread == 0u) {
     let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);

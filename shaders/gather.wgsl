@@ -25,10 +25,11 @@ fn put_record(label: u32, row: u32, number: i32) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let row = linear_workgroup(id, count);
   if (row >= window.rows) {
     return;

@@ -9,11 +9,11 @@ fn keep(label: u32, rows: U, v: F, seen: F, live: bool) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
-  let group = linear_workgroup(id, count) * WG + thread;
+  let group = linear_workgroup(id, count) * WG + local.x;
   if (!is_group(group)) {
     return;
   }

@@ -40,13 +40,13 @@ fn partial_rows(thread: u32, group: u32, piece: u32) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let index = linear_workgroup(id, count);
   let group = index / window.pieces;
   if (is_group(group)) {
-    partial_rows(thread, group, index % window.pieces);
+    partial_rows(local.x, group, index % window.pieces);
   }
 }

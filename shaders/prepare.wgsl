@@ -67,11 +67,11 @@ fn store_label(field: u32, row: u32, label: i32, share: f32, first_window: bool)
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
-  let row = linear_workgroup(id, count) * WG + thread;
+  let row = linear_workgroup(id, count) * WG + local.x;
   if (row == 0u && (window.flags & FLAG_FIRST_WINDOW) != 0u) {
     start_pass();
   }

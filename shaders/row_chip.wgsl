@@ -120,12 +120,12 @@ fn chip_row(thread: u32, group: u32) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
   let group = linear_workgroup(id, count);
   if (is_group(group)) {
-    chip_row(thread, group);
+    chip_row(local.x, group);
   }
 }

@@ -1,13 +1,16 @@
-//! Where results are kept: `benches/record/ADAPTER/DATE....`.
+//! Where results are kept: `benches/record/ADAPTER-DRIVER/DATE....`.
 
 use longtail::wgpu::AdapterInfo;
 use std::path::{Path, PathBuf};
 
-/// The folder of an adapter's records, below the working directory.
+/// The folder of an adapter's records, below the working directory: its name and its driver's version, which on a software
+/// adapter is the device.
 pub fn folder(info: &AdapterInfo) -> PathBuf {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    let adapter: String = info.name.chars().map(plain).collect();
-    Path::new("benches/record").join(adapter.trim_matches('-').replace("--", "-"))
+    // "Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)" is Mesa 25.0.7.
+    let driver = info.driver_info.split(['-', '(']).next().unwrap_or_default();
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { ' ' };
+    let words: String = format!("{} {driver}", info.name).chars().map(plain).collect();
+    Path::new("benches/record").join(words.split_whitespace().collect::<Vec<_>>().join("-"))
 }
 
 /// Writes today's record of an adapter, `DATE` and then `ending`, and says where.

@@ -6,9 +6,9 @@
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-  let at = (group.x + group.y * groups.x) * WG + thread;
+  let at = (group.x + group.y * groups.x) * WG + local.x;
   if (at >= params.classes * params.k) {
     return;
   }

@@ -6,7 +6,7 @@
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
   let index = group.x + group.y * groups.x;
   if (index >= params.tiles) {
@@ -14,7 +14,7 @@ fn main(
   }
   let blocks = (params.k + WG - 1u) / WG;
   let kind = index / blocks;
-  let column = (index % blocks) * WG + thread;
+  let column = (index % blocks) * WG + local.x;
   if (column >= params.k) {
     return;
   }

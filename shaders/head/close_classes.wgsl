@@ -4,7 +4,8 @@
 // Dispatch: one workgroup of WG threads.
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   var sum = 0.0;
   for (var column = thread; column < params.classes; column += WG) {
     let slope = columns[column];

@@ -13,8 +13,9 @@ var<workgroup> column_sums: array<vec3<f32>, WG>;
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
+  let thread = local.x;
   let index = group.x + group.y * groups.x;
   if (index >= params.tiles) {
     return;

@@ -9,7 +9,7 @@ const SPAN: u32 = 16u * WG;
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
   let index = group.x + group.y * groups.x;
   if (index >= params.tiles) {
@@ -19,7 +19,7 @@ fn main(
   let start = (index % blocks) * SPAN;
   let row = params.first_row + index / blocks;
   let line = (index / blocks) * params.logits_stride;
-  for (var column = start + thread; column < min(start + SPAN, params.classes); column += WG) {
+  for (var column = start + local.x; column < min(start + SPAN, params.classes); column += WG) {
     let similarity = similarity_of(row, column, logits[line + column]);
     logits[line + column] = logit_of(column, target_of(row, column, similarity));
   }

@@ -40,8 +40,9 @@ fn better(best: Found, candidate: Found, last: Found, turn: u32) -> Found {
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
+  let thread = local.x;
   let row = group.x + group.y * groups.x;
   if (row >= params.tiles) {
     return;

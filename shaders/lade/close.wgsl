@@ -9,7 +9,8 @@
 var<workgroup> tree: array<f32, WG>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   // One by the rows that count; 0 without one.
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
   var sum = 0.0;

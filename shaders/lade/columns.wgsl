@@ -23,10 +23,11 @@ fn merge(a: Column, b: Column) -> Column {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let column = linear_workgroup(id, count) * COLUMNS + thread % COLUMNS;
   // The last workgroup's columns beyond the last are worked on like the last, and never stored.
   let j = min(column, window.classes - 1u);

@@ -64,10 +64,11 @@ fn write_outcome(m: u32, n: u32, subgroup: u32, lane: u32) {
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
+  let thread = local.x;
   let index = group.x + group.y * groups.x;
   if (index >= params.tiles) {
     return;

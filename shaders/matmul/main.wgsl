@@ -4,7 +4,7 @@
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-  run(group, groups, thread);
+  run(group, groups, local.x);
 }

@@ -14,7 +14,8 @@ fn nearer(a: vec3<u32>, b: vec3<u32>) -> vec3<u32> {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   var sum = 0.0;
   var near = vec3<u32>(0x7f800000u, NO_ROW, NO_ROW);
   for (var row = thread; row < window.rows; row += WG) {

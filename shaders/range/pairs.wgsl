@@ -76,10 +76,11 @@ fn nearest_of_thread(first: u32, thread: u32, size: u32) -> vec2<u32> {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let row = linear_workgroup(id, count);
   if (row >= window.rows) {
     return;

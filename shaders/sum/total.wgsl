@@ -7,8 +7,8 @@
 @group(0) @binding(6) var<storage, read> second_scalars: array<u32>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
-  if (thread == 0u && scalars[SCALAR_BAD_LABELS] + scalars[SCALAR_BAD_ROWS] == 0u) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  if (local.x == 0u && scalars[SCALAR_BAD_LABELS] + scalars[SCALAR_BAD_ROWS] == 0u) {
     let a = bitcast<f32>(first_scalars[SCALAR_LOSS]);
     let b = bitcast<f32>(second_scalars[SCALAR_LOSS]);
     scalars[SCALAR_LOSS] = bitcast<u32>(by_factor(numbers.first, a) + by_factor(numbers.second, b));
