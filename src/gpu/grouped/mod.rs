@@ -65,7 +65,7 @@ use crate::loss::Loss;
 use crate::{Error, GroupedLoss, Result};
 use key::SLOT_FIELDS;
 use layout::row_layout;
-use numbers::{gate_words, terms};
+use numbers::terms;
 use steps::{Manner, Steps};
 use tables::Tables;
 
@@ -75,6 +75,8 @@ const ROW_FIELDS: u64 = 2;
 const TALLY_FIELDS: u64 = 8;
 /// The most iterations that a loop of a kernel has.
 const LONGEST_LOOP: u64 = 8192;
+/// Words for the nodes of a window's rows, about, where workgroup memory has no room for those of one.
+const SCRATCH: u64 = 1 << 20;
 
 const TABLES: &str = "longtail grouped tables";
 const TALLY: &str = "longtail grouped tally";
@@ -103,13 +105,15 @@ pub(crate) fn plan(
     let terms = terms(spec);
     let tables = Tables::new(spec, request.rows)?;
     let extent = Extent::new(request)?.with_dense(u64::from(tables.segments)).with_labels(spec.labels.len());
-    let rows = row_layout(kernels, request, extent.width(), terms.tree)?;
-    check_sizes(kernels, &tables, &terms, &extent)?;
+    let rows = row_layout(kernels, request, extent.width(), terms, &tables)?;
+    // Room for the nodes of a window's rows.
+    let scratch = if terms.tree && rows.nodes == 0 { u64::from(tables.segments) } else { 0 };
+    check_sizes(kernels, &tables, &terms, &extent, scratch)?;
     let keys = steps::Keys { request, terms, rows, straddle: extent.straddles() };
     let saved_fields = keys.key(GroupedDriver::Gradient).fixed_fields()
-        + SLOT_FIELDS * u64::from(tables.slots)
-        + 2 * u64::from(gate_words(spec, &tables))
-        + u64::from(tables.wide_columns);
+        + SLOT_FIELDS * u64::from(tables.slots);
+    let room = (kernels.max_binding() / 4).saturating_sub(tally_words(&tables)).min(SCRATCH);
+    let most_rows = if scratch > 0 { (room / scratch).max(1) } else { 0 };
     let needs = Needs {
         dense: terms.given,
         class_bytes: 0,
@@ -117,6 +121,7 @@ pub(crate) fn plan(
         saved_fields,
         slot_fields: 0,
         rows_in_a_loop: true,
+        most_rows,
         ..Needs::default()
     };
     let cut = extent.cut(kernels, rows.choice, &needs)?;
@@ -130,7 +135,7 @@ pub(crate) fn plan(
         });
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let manner = Manner { many_rows, segments: tables.segments, wide_columns: tables.wide_columns };
+    let manner = Manner { many_rows, segments: tables.segments };
     let steps = Steps::new(kernels, &keys, &extent, manner)?;
     let kept = Kept {
         row_fields: ROW_FIELDS,
@@ -139,9 +144,10 @@ pub(crate) fn plan(
         spec: std::mem::size_of::<GroupedNumbers>() as u64,
         many_rows,
     };
+    let widest = cut.windows.iter().map(|window| u64::from(window.rows)).max().unwrap_or(0);
+    let tally_bytes = 4 * (tally_words(&tables) + scratch * widest);
     let memory = Memory::new(kernels, &cut, kept)?;
     let core = Core::new(kernels, request, rows.choice, extent, cut, memory)?;
-    let tally_bytes = 4 * TALLY_FIELDS * (u64::from(tables.segments) + 1);
     let buffer = |label, size| kernels.scoped(label, || Ok(storage(kernels, label, size)));
     let passes = GroupedPasses {
         terms,
@@ -169,10 +175,20 @@ fn check_request(request: &PlanRequest) -> Result<()> {
     Ok(())
 }
 
+fn tally_words(tables: &Tables) -> u64 {
+    TALLY_FIELDS * (u64::from(tables.segments) + 1)
+}
+
 /// What is bound as a whole, and what loops go through.
-fn check_sizes(kernels: &Kernels, tables: &Tables, terms: &GroupedTerms, extent: &Extent) -> Result<()> {
+fn check_sizes(
+    kernels: &Kernels,
+    tables: &Tables,
+    terms: &GroupedTerms,
+    extent: &Extent,
+    scratch: u64,
+) -> Result<()> {
     let labels = if terms.drawn { 4 * extent.rows } else { 0 };
-    let tally = 4 * TALLY_FIELDS * (u64::from(tables.segments) + 1);
+    let tally = 4 * (tally_words(tables) + scratch);
     let bound = [
         (
             "a grouped loss's tables",
@@ -222,13 +238,7 @@ impl Passes for GroupedPasses {
 
     fn rows(&self, recorder: &mut Recorder<'_>) {
         let steps = &self.steps;
-        if let Some(step) = &steps.gates {
-            recorder.over_windows(step);
-        }
-        recorder.over_windows(&steps.statistics);
-        if let Some(step) = &steps.wide_sums {
-            recorder.over_windows(step);
-        }
+        recorder.over_windows(&steps.rows);
         if self.fused {
             self.gradient(recorder);
         }
@@ -297,7 +307,9 @@ impl Passes for GroupedPasses {
 
 impl GroupedPasses {
     fn gradient(&self, recorder: &mut Recorder<'_>) {
-        recorder.over_elements(&self.steps.gradient);
+        if let Some(step) = &self.steps.gradient {
+            recorder.over_elements(step);
+        }
         if let Some(step) = &self.steps.stitch {
             recorder.over_elements(step);
         }

@@ -6,8 +6,8 @@ use crate::grouped::Layout;
 use crate::random::{DrawSource, quota};
 use crate::{GroupedLoss, Result};
 
-/// Leaves below a column up to which a thread sums them up alone.
-const LONGEST_RUN: usize = 64;
+/// Columns of a node up to which a thread walks them alone: `FEW` of `shaders/grouped/nodes.wgsl`.
+const FEW: u32 = 32;
 /// `NONE` of `shaders/grouped/spec.wgsl`.
 const NONE: u32 = u32::MAX;
 /// Flags of a segment, as there.
@@ -20,17 +20,15 @@ pub(super) struct Places {
     pub starts: u32,
     pub segment_flags: u32,
     pub segment_slots: u32,
-    pub above: u32,
-    pub first_labels: u32,
     pub column_segments: u32,
     pub label_starts: u32,
     pub label_columns: u32,
     pub label_pairs: u32,
     pub quotas: u32,
-    pub leaves: u32,
-    pub runs: u32,
-    pub column_wide: u32,
+    pub nodes: u32,
+    pub levels: u32,
     pub wide: u32,
+    pub column_nodes: u32,
 }
 
 /// The tables of a loss that has passed its check, one after another.
@@ -42,8 +40,10 @@ pub(super) struct Tables {
     pub labels: u32,
     /// Slots of a row: segments that no label has both of may share one.
     pub slots: u32,
-    /// Columns with more than [`LONGEST_RUN`] leaves below.
-    pub wide_columns: u32,
+    /// Of tree sampling, for each level the columns of each of its nodes.
+    pub levels: Vec<Vec<u32>>,
+    /// Whether a tree's nodes are numbered as their segments.
+    pub in_order: bool,
 }
 
 /// A label or a column as a word.
@@ -77,21 +77,18 @@ impl Tables {
             let last = label_starts.last().copied().unwrap_or(0);
             label_starts.push(last + word(spec.columns_of(label).count()));
         }
-        let index = |place: &Option<usize>| place.map_or(NONE, word);
         let places = Places {
             starts: add(layout.starts.iter().copied().map(word).collect()),
             segment_flags: add(spec.segments.iter().map(flags).collect()),
             segment_slots: add(slots.clone()),
-            above: add(layout.above.iter().map(index).collect()),
-            first_labels: add(layout.first_label.iter().map(index).collect()),
             column_segments: add(layout.segment_of.iter().copied().map(word).collect()),
             label_starts: add(label_starts),
             label_columns: add((0..spec.labels.len()).flat_map(columns).collect()),
             label_pairs: add(pairs(spec, &layout)),
-            leaves: add(tree.leaves),
-            runs: add(tree.runs),
-            column_wide: add(tree.column_wide),
-            wide: add(tree.wide.clone()),
+            nodes: add(tree.nodes),
+            levels: add(tree.levels),
+            wide: add(tree.wide),
+            column_nodes: add(tree.column_nodes),
             quotas: add(quotas(spec, rows)),
         };
         Ok(Self {
@@ -100,8 +97,22 @@ impl Tables {
             segments: word(spec.segments.len()),
             labels: word(spec.labels.len()),
             slots: slots.into_iter().max().map_or(1, |slot| slot + 1),
-            wide_columns: word(tree.wide.len()),
+            levels: tree.sizes,
+            in_order: tree.in_order,
         })
+    }
+
+    /// Steps of a thread's walk down a tree, or up: its longest loops, one after the other.
+    pub(super) fn tree_steps(&self, workgroup: u32) -> u64 {
+        let workgroup = u64::from(workgroup);
+        let of_level = |sizes: &Vec<u32>| {
+            let wide = sizes.iter().filter(|size| **size > FEW);
+            let wide: u64 = wide.map(|size| 2 * (u64::from(*size) + 1).div_ceil(2 * workgroup)).sum();
+            let few = |size: &u32| if *size > FEW { 0 } else { u64::from(*size) + 2 };
+            let turns = sizes.chunks(usize::try_from(workgroup).unwrap_or(1).max(1));
+            wide + turns.map(|turn| turn.iter().map(few).max().unwrap_or(0)).sum::<u64>()
+        };
+        self.levels.iter().map(of_level).sum()
     }
 
     /// Whether another loss has the same segments, labels and tree; its quotas may differ.
@@ -152,22 +163,29 @@ fn quotas(spec: &GroupedLoss, rows: usize) -> Vec<u32> {
     }
 }
 
-/// The leaves of a tree from left to right.
+/// A tree level by level, as `shaders/grouped/nodes.wgsl` walks it.
 #[derive(Debug, Default)]
 struct Tree {
-    /// `[C]`: the labels in that order.
-    leaves: Vec<u32>,
-    /// `[W, 2]`: the run of them below each column.
-    runs: Vec<u32>,
-    /// `[W]`: the column's number among the wide ones.
-    column_wide: Vec<u32>,
-    /// Those columns.
+    /// `[G, 4]`: each node's first column, their number and kind, the first node below, the segment.
+    nodes: Vec<u32>,
+    /// `[D + 1, 2]`: each level's first node, and the first of its nodes with many columns among all of those.
+    levels: Vec<u32>,
+    /// Those nodes.
     wide: Vec<u32>,
+    /// `[W]`: the node below each column.
+    column_nodes: Vec<u32>,
+    sizes: Vec<Vec<u32>>,
+    in_order: bool,
 }
+
+/// Kinds of nodes, as there.
+const ONLY_LEAVES: u32 = 0;
+const ONLY_NODES: u32 = 1;
+const BOTH: u32 = 2;
 
 impl Tree {
     fn new(spec: &GroupedLoss, layout: &Layout) -> Self {
-        // The node below each column.
+        // The segment below each column.
         let mut below = vec![None; layout.width()];
         for (segment, part) in spec.segments.iter().enumerate() {
             let column = part.parent.and_then(|column| usize::try_from(column).ok());
@@ -175,59 +193,44 @@ impl Tree {
                 *place = Some(segment);
             }
         }
-        let node = |column: usize| below.get(column).copied().flatten();
-        // Nodes come after those above them: sizes from the last one up, places from the first one down.
-        let mut sizes = vec![0usize; spec.segments.len()];
-        let mut widths = vec![1usize; layout.width()];
-        for segment in (0..spec.segments.len()).rev() {
-            let mut size = 0;
-            for column in layout.span(segment) {
-                let width = node(column).and_then(|node| sizes.get(node)).copied().unwrap_or(1);
-                size += width;
-                if let Some(place) = widths.get_mut(column) {
-                    *place = width;
+        let below = |column: usize| below.get(column).copied().flatten();
+        let mut tree = Self { column_nodes: vec![NONE; layout.width()], in_order: true, ..Self::default() };
+        let mut level = vec![0];
+        let mut first = 0;
+        while !level.is_empty() {
+            tree.levels.extend([word(first), word(tree.wide.len())]);
+            let mut next = Vec::new();
+            let mut sizes = Vec::new();
+            for (number, &segment) in (first..).zip(&level) {
+                let span = layout.span(segment);
+                let size = word(span.len());
+                let inner: Vec<(usize, usize)> =
+                    span.clone().filter_map(|column| Some((column, below(column)?))).collect();
+                let kind = match inner.len() {
+                    0 => ONLY_LEAVES,
+                    inner if inner == span.len() => ONLY_NODES,
+                    _ => BOTH,
+                };
+                let children = first + level.len() + next.len();
+                tree.nodes.extend([word(span.start), size << 2 | kind, word(children), word(segment)]);
+                for (child, (column, segment)) in (children..).zip(inner) {
+                    if let Some(place) = tree.column_nodes.get_mut(column) {
+                        *place = word(child);
+                    }
+                    next.push(segment);
                 }
-            }
-            if let Some(place) = sizes.get_mut(segment) {
-                *place = size;
-            }
-        }
-        let mut runs = vec![0u32; 2 * layout.width()];
-        let mut begins = vec![0usize; spec.segments.len()];
-        let mut begin_of_column = vec![0usize; layout.width()];
-        for segment in 0..spec.segments.len() {
-            let mut next = begins.get(segment).copied().unwrap_or(0);
-            for column in layout.span(segment) {
-                let width = widths.get(column).copied().unwrap_or(0);
-                if let Some(run) = runs.get_mut(2 * column..2 * column + 2) {
-                    run.copy_from_slice(&[word(next), word(next + width)]);
+                if size > FEW {
+                    tree.wide.push(word(number));
                 }
-                if let Some(place) = begin_of_column.get_mut(column) {
-                    *place = next;
-                }
-                if let Some(place) = node(column).and_then(|node| begins.get_mut(node)) {
-                    *place = next;
-                }
-                next += width;
+                tree.in_order &= number == segment;
+                sizes.push(size);
             }
+            tree.sizes.push(sizes);
+            first += level.len();
+            level = next;
         }
-        let mut leaves = vec![0u32; spec.labels.len()];
-        for label in 0..spec.labels.len() {
-            let place = spec.columns_of(label).last().and_then(|column| begin_of_column.get(column));
-            if let Some(place) = place.and_then(|place| leaves.get_mut(*place)) {
-                *place = word(label);
-            }
-        }
-        let wide: Vec<usize> = (0..layout.width())
-            .filter(|column| widths.get(*column).is_some_and(|width| *width > LONGEST_RUN))
-            .collect();
-        let mut column_wide = vec![NONE; layout.width()];
-        for (number, column) in wide.iter().enumerate() {
-            if let Some(place) = column_wide.get_mut(*column) {
-                *place = word(number);
-            }
-        }
-        Self { leaves, runs, column_wide, wide: wide.into_iter().map(word).collect() }
+        tree.levels.extend([word(first), word(tree.wide.len())]);
+        tree
     }
 }
 
@@ -253,17 +256,47 @@ mod tests {
     }
 
     #[test]
-    fn leaves_from_left_to_right() {
+    fn nodes_level_by_level() {
         let tables = Tables::new(&tree(), 4).unwrap();
-        assert_eq!(table(&tables, tables.places.leaves, 6), [3, 0, 2, 1, 5, 4]);
+        let both = |size: u32| size << 2 | BOTH;
         // Columns: [n1, 2, n2 | 3, 0 | 1, n3 | 5, 4].
-        let runs = [[0, 2], [2, 3], [3, 6], [0, 1], [1, 2], [3, 4], [4, 6], [4, 5], [5, 6]].concat();
-        assert_eq!(table(&tables, tables.places.runs, 18), runs);
+        let nodes =
+            [[0, both(3), 1, 0], [3, 2 << 2, 3, 1], [5, both(2), 3, 2], [7, 2 << 2, 4, 3]].concat();
+        assert_eq!(table(&tables, tables.places.nodes, 16), nodes);
+        assert_eq!(table(&tables, tables.places.levels, 8), [0, 0, 1, 0, 3, 0, 4, 0]);
+        let column_nodes = [1, NONE, 2, NONE, NONE, NONE, 3, NONE, NONE];
+        assert_eq!(table(&tables, tables.places.column_nodes, 9), column_nodes);
         assert_eq!(table(&tables, tables.places.segment_slots, 4), [0, 1, 1, 2]);
-        assert_eq!(table(&tables, tables.places.above, 4), [NONE, 0, 0, 2]);
-        assert_eq!(table(&tables, tables.places.first_labels, 4), [0, 0, 1, 4]);
         assert_eq!(table(&tables, tables.places.label_pairs, 6), [2, 2, 1, 2, 3, 3]);
-        assert_eq!((tables.slots, tables.wide_columns), (3, 0));
+        assert_eq!((tables.slots, tables.levels.len(), tables.in_order), (3, 3, true));
+        // One turn for each level, of its longest node.
+        assert_eq!(tables.tree_steps(8), 5 + 4 + 4);
+        assert_eq!(tables.tree_steps(1), 5 + 4 + 4 + 4);
+    }
+
+    /// Whatever order the caller numbers nodes in.
+    #[test]
+    fn nodes_of_another_order() {
+        let nodes = vec![
+            vec![Child::Node(2), Child::Node(1)],
+            vec![Child::Label(0), Child::Label(1)],
+            vec![Child::Node(3), Child::Node(4)],
+            vec![Child::Label(2)],
+            vec![Child::Label(3)],
+        ];
+        let spec = GroupedLoss::realistic_taxonomic(&Taxonomy::new(nodes).unwrap(), 0.5, 0).unwrap();
+        let tables = Tables::new(&spec, 4).unwrap();
+        let only = |size: u32| size << 2 | ONLY_NODES;
+        // Columns: [n2, n1 | 0, 1 | n3, n4 | 2 | 3].
+        let nodes = [
+            [0, only(2), 1, 0],
+            [4, only(2), 3, 2],
+            [2, 2 << 2 | ONLY_LEAVES, 5, 1],
+            [6, 1 << 2, 5, 3],
+            [7, 1 << 2, 5, 4],
+        ];
+        assert_eq!(table(&tables, tables.places.nodes, 20), nodes.concat());
+        assert!(!tables.in_order);
     }
 
     #[test]
@@ -282,12 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn wide_columns_are_those_with_many_leaves() {
-        let groups = [(0..65).collect::<Vec<u32>>(), (65..129).collect()];
+    fn wide_nodes_are_those_with_many_columns() {
+        let groups = [(0..65).collect::<Vec<u32>>(), (65..97).collect()];
         let taxonomy = Taxonomy::two_levels(&groups).unwrap();
         let tables = Tables::new(&GroupedLoss::realistic_taxonomic(&taxonomy, 0.5, 0).unwrap(), 1).unwrap();
-        assert_eq!(tables.wide_columns, 1);
-        assert_eq!(table(&tables, tables.places.column_wide, 3), [0, NONE, NONE]);
-        assert_eq!(table(&tables, tables.places.wide, 1), [0]);
+        assert_eq!(table(&tables, tables.places.levels, 6), [0, 0, 1, 0, 3, 1]);
+        assert_eq!(table(&tables, tables.places.wide, 1), [1]);
+        // The root, then five turns of eight pairs for 66 columns, then 32 of a thread's own.
+        assert_eq!(tables.tree_steps(8), 4 + 2 * 5 + 34);
     }
 }
