@@ -10,8 +10,8 @@ mod module;
 use std::collections::HashMap;
 use std::mem::size_of;
 
-use longtail::gpu::grouped::{GroupedDriver, GroupedKey, GroupedNumbers};
 use longtail::gpu::Program;
+use longtail::gpu::grouped::{GroupedDriver, GroupedKey, GroupedNumbers};
 use module::{check_block, check_kernel, declared_bytes, fields, needs_f16};
 
 /// What every kernel is asked, and memory as closely as these kernels keep it.
@@ -92,9 +92,10 @@ fn numbers_layout() {
         label_columns,
         label_pairs,
         quotas,
-        nodes,
         levels,
+        chunks,
         wide,
+        node_segments,
         column_nodes,
         reduction,
         fixed_inverse,

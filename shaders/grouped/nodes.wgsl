@@ -1,117 +1,93 @@
 // A row's tree under its gates, level by level. Nodes are numbered in that order, those below one after another, whatever
 // the caller's numbers.
 //
-// A node with few columns belongs to one thread, which walks them; one with many to the workgroup, each thread taking
-// every WG-th pair. A turn is WG nodes with few columns, or one with many.
+// Nodes with few columns are put together to chunks of neighbouring columns, each of which a thread walks; those with many
+// belong to the workgroup, each thread taking every WG-th pair of columns.
 //
-// The scores: on the way down, of each node the sum of logits along the path to it, or CLOSED below a closed gate; on the
-// way up the derivative of the tree's loss by that sum.
+// The scores: on the way down, of each node the sum of logits along the path to it, or CLOSED where a gate on it is closed;
+// on the way up of those that are open the derivative of the tree's loss by that sum.
 
 const CLOSED: u32 = 0xffffffffu;
-const FEW: u32 = 32u;
-// Kinds of nodes: only leaves below, only nodes, both.
-const ONLY_LEAVES: u32 = 0u;
-const ONLY_NODES: u32 = 1u;
-// Words of a node in `tables`: its first column, their number and its kind, its first node below, its segment.
-const NODE_WORDS: u32 = 4u;
+// Words in `tables` of a level: its first node; its first chunk, and the first one with a node below; its first node with many
+// columns, and the first of those with a node below.
+const LEVEL_WORDS: u32 = 5u;
+// Of a chunk: its first column, its first node, the first node below, a bit for each column that a node begins with, one
+// for each that a node is below, how many columns.
+const CHUNK_WORDS: u32 = 6u;
+// Of a node with many columns: the node, its first column, the end.
+const WIDE_WORDS: u32 = 3u;
 
 struct Level {
   begin: u32,
   end: u32,
-  wide_begin: u32,
-  wide: u32,
-  turns: u32,
+  chunks: vec3<u32>,  // the first; the first with a node below; the end
+  wide: vec3<u32>,
 }
 
 fn level_at(number: u32) -> Level {
-  let at = spec.levels + 2u * number;
-  var level = Level(tables[at], tables[at + 2u], tables[at + 1u], 0u, 0u);
-  level.wide = tables[at + 3u] - level.wide_begin;
-  level.turns = level.wide + (level.end - level.begin + WG - 1u) / WG;
-  return level;
+  let at = spec.levels + LEVEL_WORDS * number;
+  let next = at + LEVEL_WORDS;
+  return Level(
+    tables[at],
+    tables[next],
+    vec3<u32>(tables[at + 1u], tables[at + 2u], tables[next + 1u]),
+    vec3<u32>(tables[at + 3u], tables[at + 4u], tables[next + 3u]),
+  );
 }
 
-struct Node {
-  number: u32,  // NONE for a thread without one
+struct Chunk {
+  first: u32,
+  // The node of the column before; the node below of the next column that has one.
+  node: u32,
+  below: u32,
+  begins: u32,
+  inner: u32,
+  columns: u32,
+}
+
+fn chunk_at(number: u32) -> Chunk {
+  let at = spec.chunks + CHUNK_WORDS * number;
+  return Chunk(
+    tables[at],
+    tables[at + 1u] - 1u,
+    tables[at + 2u],
+    tables[at + 3u],
+    tables[at + 4u],
+    tables[at + 5u],
+  );
+}
+
+struct Wide {
+  node: u32,
   begin: u32,
   end: u32,
-  kind: u32,
-  below: u32,
-  // The first column of this thread's and how far it is from one pair to the next; a pair is a word of a packed gradient.
+  // The thread's first pair; a pair is a word of a packed gradient, and the first one may begin before the node.
   first: u32,
-  stride: u32,
-  steps: u32,
-  // The sum along the path to the node; whether that and its own gate are open; whether only its own is closed.
-  score: f32,
-  open: bool,
-  entry: bool,
 }
 
-fn is_wide_turn(level: Level, turn: u32) -> bool {
-  return turn < level.wide;
+fn wide_at(row: Row, number: u32, thread: u32) -> Wide {
+  let at = spec.wide + WIDE_WORDS * number;
+  let begin = tables[at + 1u];
+  let odd = select(0u, (row.gradient + begin) & 1u, GRADIENT_PACKED);
+  return Wide(tables[at], begin, tables[at + 2u], begin - odd + 2u * thread);
 }
 
-// One thread answers for a node.
-fn is_owner(wide: bool, thread: u32) -> bool {
-  return !wide || thread == 0u;
+// Pairs of the workgroup's, the same number for each thread.
+fn wide_turns(wide: Wide) -> u32 {
+  return (wide.end - wide.begin + 1u + 2u * WG - 1u) / (2u * WG);
 }
 
-fn node_at(row: Row, level: Level, turn: u32, thread: u32) -> Node {
-  var node = Node(NONE, 0u, 0u, ONLY_LEAVES, 0u, 0u, 2u, 0u, 0.0, false, false);
-  let wide = is_wide_turn(level, turn);
-  var number = level.begin + (turn - level.wide) * WG + thread;
-  if (wide) {
-    number = tables[spec.wide + level.wide_begin + turn];
-  }
-  if (number >= level.end) {
-    return node;
-  }
-  let at = spec.nodes + NODE_WORDS * number;
-  let size = tables[at + 1u] >> 2u;
-  if (!wide && size > FEW) {
-    return node;
-  }
-  node.number = number;
-  node.begin = tables[at];
-  node.end = node.begin + size;
-  node.kind = tables[at + 1u] & 3u;
-  let odd = select(0u, (row.gradient + node.begin) & 1u, GRADIENT_PACKED);
-  node.first = node.begin - odd;
-  node.steps = 2u * ((size + odd + 1u) / 2u);
-  if (wide) {
-    node.first += 2u * thread;
-    node.stride = 2u * WG;
-    node.steps = 2u * ((size + odd + 2u * WG - 1u) / (2u * WG));
-  }
-  if (node.kind == ONLY_NODES) {
-    node.below = tables[at + 2u];
-  }
-  let score = score_at(number);
-  var segment = number;
-  if ((spec.flags & FLAG_IN_ORDER) == 0u) {
-    segment = tables[at + 3u];
-  }
-  let gate = number == 0u || own_gate(row, segment);
-  node.score = bitcast<f32>(score);
-  node.open = score != CLOSED && gate;
-  node.entry = score != CLOSED && !gate;
-  return node;
+// The column of one of the thread's steps, two to a pair.
+fn wide_column(wide: Wide, step: u32) -> u32 {
+  return wide.first + WG * (step & 0xfffffffeu) + (step & 1u);
 }
 
-// The column of a step; outside of the node's for none.
-fn node_column(node: Node, step: u32) -> u32 {
-  return node.first + (step >> 1u) * node.stride + (step & 1u);
+fn is_inside_of(wide: Wide, j: u32) -> bool {
+  return j >= wide.begin && j < wide.end;
 }
 
-// The node below a column; NONE below a leaf.
-fn node_below(node: Node, j: u32) -> u32 {
-  if (node.kind == ONLY_NODES) {
-    return node.below + (j - node.begin);
-  }
-  if (node.kind == ONLY_LEAVES) {
-    return NONE;
-  }
-  return tables[spec.column_nodes + j];
+fn bit_of(word: u32, place: u32) -> bool {
+  return ((word >> place) & 1u) == 1u;
 }
 
 // f before the ceiling, of a column below a score: NEG_MAX where a mask is on the path.
@@ -149,8 +125,18 @@ fn path_node(label: i32, level: u32) -> u32 {
   return tables[spec.column_nodes + column];
 }
 
-// A logit of a node's column. Two that share a word are loaded once, where a step goes on in the word of the last one.
-fn step_logit(row: Row, j: u32, fresh: bool, pair: ptr<function, vec2<f32>>) -> f32 {
+// Whether a node is one with many columns.
+fn is_wide(level: Level, node: u32) -> bool {
+  for (var number = level.wide.x; number < level.wide.z; number++) {
+    if (tables[spec.wide + WIDE_WORDS * number] == node) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// A logit of a walk along neighbouring columns: two that share a word are loaded once.
+fn next_logit(row: Row, j: u32, fresh: bool, pair: ptr<function, vec2<f32>>) -> f32 {
   if (!LOGITS_PACKED) {
     return load_logit(row.logits + j);
   }

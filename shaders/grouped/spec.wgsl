@@ -18,11 +18,12 @@ struct Spec {
   label_columns: u32,
   label_pairs: u32,
   quotas: u32,
-  // In a tree: [G, 4] nodes, [D + 1, 2] the first node of each level and its place among the wide ones, those with many
-  // columns, [W] the node below each column.
-  nodes: u32,
+  // In a tree, with nodes numbered level by level: [D + 1, 3] levels, chunks, nodes with many columns (nodes.wgsl), [G] the
+  // segment of each node, [W] the node below each column.
   levels: u32,
+  chunks: u32,
   wide: u32,
+  node_segments: u32,
   column_nodes: u32,
   reduction: u32,
   fixed_inverse: f32,

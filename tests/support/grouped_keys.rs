@@ -71,7 +71,8 @@ pub fn all() -> Vec<GroupedKey> {
                         };
                         let of_gradient =
                             GroupedTerms { tree: terms.tree, given: terms.given && terms.tree, ..bare };
-                        let both = BOTH.map(|argmax| GroupedKey { argmax, ..key(GroupedDriver::Rows, terms) });
+                        let both =
+                            BOTH.map(|argmax| GroupedKey { argmax, ..key(GroupedDriver::Rows, terms) });
                         for key in both.into_iter().chain([key(GroupedDriver::Gradient, of_gradient)]) {
                             keys.push(key);
                             let packed = logits.packed() && gradient.packed();

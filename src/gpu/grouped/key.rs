@@ -231,7 +231,8 @@ impl GroupedKey {
     /// Those of the kernels over rows: the row's number, then a mass, a scan and four numbers of the row; in a tree the
     /// nodes' numbers and three of a path, and a sum for each thread.
     fn row_bytes(&self) -> u32 {
-        let statistics = if self.driver.has_statistics() || self.terms.tree { 20 * self.workgroup + 16 } else { 0 };
+        let statistics =
+            if self.driver.has_statistics() || self.terms.tree { 20 * self.workgroup + 16 } else { 0 };
         let tree = if self.terms.tree { 4 * self.nodes + 20 } else { 0 };
         let slopes = if self.terms.tree && self.driver.writes() { 4 * self.workgroup } else { 0 };
         4 + statistics + tree + slopes

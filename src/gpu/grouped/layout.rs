@@ -1,11 +1,11 @@
 //! How rows of a grouped loss are laid over threads.
 
+use super::key::{GroupedDriver, GroupedKey, GroupedTerms};
+use super::tables::Tables;
 use crate::gpu::choice::RowChoice;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::check_choice;
 use crate::gpu::request::PlanRequest;
-use super::key::{GroupedDriver, GroupedKey, GroupedTerms};
-use super::tables::Tables;
 use crate::{Error, Result};
 
 /// The most iterations that a loop of a kernel has.

@@ -110,8 +110,8 @@ pub(crate) fn plan(
     let scratch = if terms.tree && rows.nodes == 0 { u64::from(tables.segments) } else { 0 };
     check_sizes(kernels, &tables, &terms, &extent, scratch)?;
     let keys = steps::Keys { request, terms, rows, straddle: extent.straddles() };
-    let saved_fields = keys.key(GroupedDriver::Gradient).fixed_fields()
-        + SLOT_FIELDS * u64::from(tables.slots);
+    let saved_fields =
+        keys.key(GroupedDriver::Gradient).fixed_fields() + SLOT_FIELDS * u64::from(tables.slots);
     let room = (kernels.max_binding() / 4).saturating_sub(tally_words(&tables)).min(SCRATCH);
     let most_rows = if scratch > 0 { (room / scratch).max(1) } else { 0 };
     let needs = Needs {

@@ -67,11 +67,12 @@ impl Keys<'_> {
                 small(GroupedTerms { tree: false, given: terms.given && !terms.tree, ..terms })
             }
             GroupedDriver::LossSums | GroupedDriver::Finish => of_saved(bare),
-            GroupedDriver::Statistics => self.of_tree(GroupedKey { argmax: self.request.argmax, ..of_rows(terms) }),
+            GroupedDriver::Statistics => {
+                self.of_tree(GroupedKey { argmax: self.request.argmax, ..of_rows(terms) })
+            }
             GroupedDriver::Gradient | GroupedDriver::Rows => {
                 let fused = driver == GroupedDriver::Rows;
-                let of_gradient =
-                    GroupedTerms { tree: terms.tree, given: terms.given && terms.tree, ..bare };
+                let of_gradient = GroupedTerms { tree: terms.tree, given: terms.given && terms.tree, ..bare };
                 let key = GroupedKey {
                     storage: self.request.storage,
                     argmax: fused && self.request.argmax,

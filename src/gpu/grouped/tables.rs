@@ -6,8 +6,10 @@ use crate::grouped::Layout;
 use crate::random::{DrawSource, quota};
 use crate::{GroupedLoss, Result};
 
-/// Columns of a node up to which a thread walks them alone: `FEW` of `shaders/grouped/nodes.wgsl`.
-const FEW: u32 = 32;
+/// Columns of a node up to which a thread walks them alone.
+const FEW: u32 = 16;
+/// Columns of a chunk: as many as make eight chunks of a level, between these.
+const CHUNK: std::ops::RangeInclusive<u32> = 16..=32;
 /// `NONE` of `shaders/grouped/spec.wgsl`.
 const NONE: u32 = u32::MAX;
 /// Flags of a segment, as there.
@@ -25,9 +27,10 @@ pub(super) struct Places {
     pub label_columns: u32,
     pub label_pairs: u32,
     pub quotas: u32,
-    pub nodes: u32,
     pub levels: u32,
+    pub chunks: u32,
     pub wide: u32,
+    pub node_segments: u32,
     pub column_nodes: u32,
 }
 
@@ -40,8 +43,8 @@ pub(super) struct Tables {
     pub labels: u32,
     /// Slots of a row: segments that no label has both of may share one.
     pub slots: u32,
-    /// Of tree sampling, for each level the columns of each of its nodes.
-    pub levels: Vec<Vec<u32>>,
+    /// Of tree sampling, the columns of each level's chunks and of its nodes with many.
+    pub levels: Vec<Sizes>,
     /// Whether a tree's nodes are numbered as their segments.
     pub in_order: bool,
 }
@@ -85,9 +88,10 @@ impl Tables {
             label_starts: add(label_starts),
             label_columns: add((0..spec.labels.len()).flat_map(columns).collect()),
             label_pairs: add(pairs(spec, &layout)),
-            nodes: add(tree.nodes),
             levels: add(tree.levels),
+            chunks: add(tree.chunks),
             wide: add(tree.wide),
+            node_segments: add(tree.node_segments),
             column_nodes: add(tree.column_nodes),
             quotas: add(quotas(spec, rows)),
         };
@@ -104,13 +108,13 @@ impl Tables {
 
     /// Steps of a thread's walk down a tree, or up: its longest loops, one after the other.
     pub(super) fn tree_steps(&self, workgroup: u32) -> u64 {
-        let workgroup = u64::from(workgroup);
-        let of_level = |sizes: &Vec<u32>| {
-            let wide = sizes.iter().filter(|size| **size > FEW);
-            let wide: u64 = wide.map(|size| 2 * (u64::from(*size) + 1).div_ceil(2 * workgroup)).sum();
-            let few = |size: &u32| if *size > FEW { 0 } else { u64::from(*size) + 2 };
-            let turns = sizes.chunks(usize::try_from(workgroup).unwrap_or(1).max(1));
-            wide + turns.map(|turn| turn.iter().map(few).max().unwrap_or(0)).sum::<u64>()
+        let of_wide = |columns: &u32| (u64::from(*columns) + 1).div_ceil(2 * u64::from(workgroup)) * 3;
+        let turn = usize::try_from(workgroup).unwrap_or(1).max(1);
+        let longest = |chunks: &[u32]| chunks.iter().max().map_or(0, |columns| u64::from(*columns) + 1);
+        let of_level = |level: &Sizes| {
+            let nodes = u64::from(level.nodes).div_ceil(u64::from(workgroup));
+            let wide: u64 = level.wide.iter().map(of_wide).sum();
+            nodes + wide + level.chunks.chunks(turn).map(longest).sum::<u64>()
         };
         self.levels.iter().map(of_level).sum()
     }
@@ -163,25 +167,35 @@ fn quotas(spec: &GroupedLoss, rows: usize) -> Vec<u32> {
     }
 }
 
+/// How much there is of a tree's level.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sizes {
+    nodes: u32,
+    chunks: Vec<u32>,
+    wide: Vec<u32>,
+}
+
 /// A tree level by level, as `shaders/grouped/nodes.wgsl` walks it.
 #[derive(Debug, Default)]
 struct Tree {
-    /// `[G, 4]`: each node's first column, their number and kind, the first node below, the segment.
-    nodes: Vec<u32>,
-    /// `[D + 1, 2]`: each level's first node, and the first of its nodes with many columns among all of those.
+    /// `[D + 1, 5]`: each level's first node; its first chunk, and the first with a node below; the same of its nodes with
+    /// many columns.
     levels: Vec<u32>,
-    /// Those nodes.
+    /// `[.., 6]`: first column, first node, first node below, where nodes begin, where nodes are below, columns.
+    chunks: Vec<u32>,
+    /// `[.., 3]`: node, first column, end.
     wide: Vec<u32>,
+    /// `[G]`: the segment of each node.
+    node_segments: Vec<u32>,
     /// `[W]`: the node below each column.
     column_nodes: Vec<u32>,
-    sizes: Vec<Vec<u32>>,
+    sizes: Vec<Sizes>,
     in_order: bool,
 }
 
-/// Kinds of nodes, as there.
-const ONLY_LEAVES: u32 = 0;
-const ONLY_NODES: u32 = 1;
-const BOTH: u32 = 2;
+/// Words of a chunk and of a node with many columns, as there.
+const CHUNK_WORDS: usize = 6;
+const WIDE_WORDS: usize = 3;
 
 impl Tree {
     fn new(spec: &GroupedLoss, layout: &Layout) -> Self {
@@ -193,44 +207,107 @@ impl Tree {
                 *place = Some(segment);
             }
         }
-        let below = |column: usize| below.get(column).copied().flatten();
         let mut tree = Self { column_nodes: vec![NONE; layout.width()], in_order: true, ..Self::default() };
         let mut level = vec![0];
-        let mut first = 0;
         while !level.is_empty() {
-            tree.levels.extend([word(first), word(tree.wide.len())]);
-            let mut next = Vec::new();
-            let mut sizes = Vec::new();
-            for (number, &segment) in (first..).zip(&level) {
-                let span = layout.span(segment);
-                let size = word(span.len());
-                let inner: Vec<(usize, usize)> =
-                    span.clone().filter_map(|column| Some((column, below(column)?))).collect();
-                let kind = match inner.len() {
-                    0 => ONLY_LEAVES,
-                    inner if inner == span.len() => ONLY_NODES,
-                    _ => BOTH,
-                };
-                let children = first + level.len() + next.len();
-                tree.nodes.extend([word(span.start), size << 2 | kind, word(children), word(segment)]);
-                for (child, (column, segment)) in (children..).zip(inner) {
-                    if let Some(place) = tree.column_nodes.get_mut(column) {
-                        *place = word(child);
-                    }
-                    next.push(segment);
-                }
-                if size > FEW {
-                    tree.wide.push(word(number));
-                }
-                tree.in_order &= number == segment;
-                sizes.push(size);
-            }
-            tree.sizes.push(sizes);
-            first += level.len();
-            level = next;
+            level = tree.add_level(layout, &below, &level);
         }
-        tree.levels.extend([word(first), word(tree.wide.len())]);
+        tree.begin_level(0, 0);
         tree
+    }
+
+    /// Where a level begins, with chunks and wide nodes of leaves alone before the others.
+    fn begin_level(&mut self, leaf_chunks: usize, leaf_wide: usize) {
+        let (chunks, wide) = (self.chunks.len() / CHUNK_WORDS, self.wide.len() / WIDE_WORDS);
+        let words = [self.node_segments.len(), chunks, chunks + leaf_chunks, wide, wide + leaf_wide];
+        self.levels.extend(words.map(word));
+    }
+
+    /// Adds the nodes with these segments; those of the next level.
+    fn add_level(&mut self, layout: &Layout, below: &[Option<usize>], level: &[usize]) -> Vec<usize> {
+        let columns: usize = level.iter().map(|segment| layout.span(*segment).len()).sum();
+        let most = word(columns.div_ceil(8)).clamp(*CHUNK.start(), *CHUNK.end());
+        let first = self.node_segments.len();
+        let mut next = Vec::new();
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut wide = Vec::new();
+        // Whether the last chunk may get more.
+        let mut open = false;
+        for (number, &segment) in (first..).zip(level) {
+            let span = layout.span(segment);
+            let (begin, size) = (word(span.start), word(span.len()));
+            let child = first + level.len() + next.len();
+            let mut inner = 0u32;
+            for (place, column) in span.clone().enumerate() {
+                let Some(segment) = below.get(column).copied().flatten() else { continue };
+                if let Some(node) = self.column_nodes.get_mut(column) {
+                    *node = word(first + level.len() + next.len());
+                }
+                next.push(segment);
+                // Only nodes with few columns are asked where.
+                inner |= 1u32.checked_shl(word(place)).unwrap_or(1);
+            }
+            if size > FEW {
+                open = false;
+                wide.push((inner != 0, [word(number), begin, word(span.end)]));
+                continue;
+            }
+            match chunks.last_mut().filter(|chunk| open && chunk.takes(begin, size, inner, most)) {
+                Some(chunk) => chunk.add(size, inner),
+                None => {
+                    let (node, child) = (word(number), word(child));
+                    let mut chunk = Chunk { first: begin, node, child, ..Chunk::default() };
+                    chunk.add(size, inner);
+                    chunks.push(chunk);
+                    open = true;
+                }
+            }
+        }
+        // The order is kept otherwise.
+        chunks.sort_by_key(|chunk| chunk.inner != 0);
+        wide.sort_by_key(|(inner, _)| *inner);
+        let leaf_chunks = chunks.iter().filter(|chunk| chunk.inner == 0).count();
+        self.begin_level(leaf_chunks, wide.iter().filter(|(inner, _)| !inner).count());
+        self.in_order &= (first..).zip(level).all(|(number, segment)| number == *segment);
+        self.node_segments.extend(level.iter().copied().map(word));
+        self.sizes.push(Sizes {
+            nodes: word(level.len()),
+            chunks: chunks.iter().map(|chunk| chunk.columns).collect(),
+            wide: wide.iter().map(|(_, [_, begin, end])| end - begin).collect(),
+        });
+        chunks.iter().for_each(|chunk| self.chunks.extend(chunk.words()));
+        self.wide.extend(wide.iter().flat_map(|(_, words)| words));
+        next
+    }
+}
+
+/// Nodes whose columns follow each other, for one thread.
+#[derive(Debug, Default)]
+struct Chunk {
+    first: u32,
+    node: u32,
+    child: u32,
+    begins: u32,
+    inner: u32,
+    columns: u32,
+}
+
+impl Chunk {
+    /// Whether a node goes with these: its columns follow, and it has nodes below if they have.
+    fn takes(&self, begin: u32, size: u32, inner: u32, most: u32) -> bool {
+        let alike = (self.inner == 0) == (inner == 0);
+        alike && begin == self.first + self.columns && self.columns + size <= most
+    }
+
+    fn words(&self) -> [u32; CHUNK_WORDS] {
+        let Self { first, node, child, begins, inner, columns } = *self;
+        [first, node, child, begins, inner, columns]
+    }
+
+    fn add(&mut self, size: u32, inner: u32) {
+        self.begins |= 1 << self.columns;
+        self.inner |= inner << self.columns;
+        self.columns += size;
     }
 }
 
@@ -258,20 +335,22 @@ mod tests {
     #[test]
     fn nodes_level_by_level() {
         let tables = Tables::new(&tree(), 4).unwrap();
-        let both = |size: u32| size << 2 | BOTH;
-        // Columns: [n1, 2, n2 | 3, 0 | 1, n3 | 5, 4].
-        let nodes =
-            [[0, both(3), 1, 0], [3, 2 << 2, 3, 1], [5, both(2), 3, 2], [7, 2 << 2, 4, 3]].concat();
-        assert_eq!(table(&tables, tables.places.nodes, 16), nodes);
-        assert_eq!(table(&tables, tables.places.levels, 8), [0, 0, 1, 0, 3, 0, 4, 0]);
+        // Columns: [n1, 2, n2 | 3, 0 | 1, n3 | 5, 4]; bits from the lowest.
+        // In a level those of leaves alone come first.
+        let chunks =
+            [[0, 0, 1, 0b1, 0b101, 3], [3, 1, 3, 0b1, 0, 2], [5, 2, 3, 0b1, 0b10, 2], [7, 3, 4, 0b1, 0, 2]];
+        assert_eq!(table(&tables, tables.places.chunks, 24), chunks.concat());
+        let levels = [[0, 0, 0, 0, 0], [1, 1, 2, 0, 0], [3, 3, 4, 0, 0], [4, 4, 4, 0, 0]];
+        assert_eq!(table(&tables, tables.places.levels, 20), levels.concat());
         let column_nodes = [1, NONE, 2, NONE, NONE, NONE, 3, NONE, NONE];
         assert_eq!(table(&tables, tables.places.column_nodes, 9), column_nodes);
+        assert_eq!(table(&tables, tables.places.node_segments, 4), [0, 1, 2, 3]);
         assert_eq!(table(&tables, tables.places.segment_slots, 4), [0, 1, 1, 2]);
         assert_eq!(table(&tables, tables.places.label_pairs, 6), [2, 2, 1, 2, 3, 3]);
         assert_eq!((tables.slots, tables.levels.len(), tables.in_order), (3, 3, true));
-        // One turn for each level, of its longest node.
-        assert_eq!(tables.tree_steps(8), 5 + 4 + 4);
-        assert_eq!(tables.tree_steps(1), 5 + 4 + 4 + 4);
+        // In each level a step for its nodes, then its one chunk.
+        assert_eq!(tables.tree_steps(8), (1 + 4) + (1 + 3) + (1 + 3));
+        assert_eq!(tables.tree_steps(1), (1 + 4) + (2 + 3 + 3) + (1 + 3));
     }
 
     /// Whatever order the caller numbers nodes in.
@@ -286,16 +365,12 @@ mod tests {
         ];
         let spec = GroupedLoss::realistic_taxonomic(&Taxonomy::new(nodes).unwrap(), 0.5, 0).unwrap();
         let tables = Tables::new(&spec, 4).unwrap();
-        let only = |size: u32| size << 2 | ONLY_NODES;
-        // Columns: [n2, n1 | 0, 1 | n3, n4 | 2 | 3].
-        let nodes = [
-            [0, only(2), 1, 0],
-            [4, only(2), 3, 2],
-            [2, 2 << 2 | ONLY_LEAVES, 5, 1],
-            [6, 1 << 2, 5, 3],
-            [7, 1 << 2, 5, 4],
-        ];
-        assert_eq!(table(&tables, tables.places.nodes, 20), nodes.concat());
+        // Columns: [n2, n1 | 0, 1 | n3, n4 | 2 | 3]: node 1 is segment 2, whose columns come after those of node 2, whose
+        // leaves come first.
+        let chunks =
+            [[0, 0, 1, 0b1, 0b11, 2], [2, 2, 5, 0b1, 0, 2], [4, 1, 3, 0b1, 0b11, 2], [6, 3, 5, 0b11, 0, 2]];
+        assert_eq!(table(&tables, tables.places.chunks, 24), chunks.concat());
+        assert_eq!(table(&tables, tables.places.node_segments, 5), [0, 2, 1, 3, 4]);
         assert!(!tables.in_order);
     }
 
@@ -316,12 +391,15 @@ mod tests {
 
     #[test]
     fn wide_nodes_are_those_with_many_columns() {
-        let groups = [(0..65).collect::<Vec<u32>>(), (65..97).collect()];
+        let groups = [(0..65).collect::<Vec<u32>>(), (65..81).collect(), (81..97).collect()];
         let taxonomy = Taxonomy::two_levels(&groups).unwrap();
         let tables = Tables::new(&GroupedLoss::realistic_taxonomic(&taxonomy, 0.5, 0).unwrap(), 1).unwrap();
-        assert_eq!(table(&tables, tables.places.levels, 6), [0, 0, 1, 0, 3, 1]);
-        assert_eq!(table(&tables, tables.places.wide, 1), [1]);
-        // The root, then five turns of eight pairs for 66 columns, then 32 of a thread's own.
-        assert_eq!(tables.tree_steps(8), 4 + 2 * 5 + 34);
+        let levels = [[0, 0, 0, 0, 0], [1, 1, 3, 0, 1], [4, 3, 3, 1, 1]];
+        assert_eq!(table(&tables, tables.places.levels, 15), levels.concat());
+        assert_eq!(table(&tables, tables.places.wide, 3), [1, 3, 68]);
+        // Chunks of 16 columns: 97 are eight of less.
+        assert_eq!(table(&tables, tables.places.chunks + 6, 6), [68, 2, 4, 1, 0, 16]);
+        // The root; then five turns of eight pairs for 66 columns, and 16 for a thread.
+        assert_eq!(tables.tree_steps(8), (1 + 4) + (1 + 3 * 5 + 17));
     }
 }
