@@ -133,7 +133,7 @@ impl Problem {
             logits: upload(context, &element.encode(&logits)),
             gradient: upload(context, &zeros),
             labels: upload(context, bytemuck::cast_slice(&labels)),
-            teacher: teacher.as_ref().map(|teacher| upload(context, bytemuck::cast_slice(teacher))),
+            teacher: teacher.as_ref().map(|teacher| upload(context, &element.encode(teacher))),
         };
         problem.record(context, 1);
         let got = element.decode(&read(context, &problem.gradient));
@@ -144,7 +144,7 @@ impl Problem {
             Loss::Softmax(spec) => reference::softmax(spec, &batch, Upstream::One)?.gradient,
             Loss::Grouped(spec) => reference::grouped(spec, &batch, Upstream::One)?.gradient,
             Loss::Distillation(spec) => {
-                let teacher = wide(&teacher.unwrap_or_default());
+                let teacher = wide(&element.decode(&element.encode(&teacher.unwrap_or_default())));
                 reference::distillation(spec, &batch, &teacher, Upstream::One)?.gradient
             }
             Loss::Lade(spec) => reference::lade(spec, &batch, Upstream::One)?.gradient,

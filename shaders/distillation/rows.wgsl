@@ -167,7 +167,7 @@ fn main(
         j = u32(table(TABLE_CLASS, m));
       }
       let z = load_logit(row.logits + j);
-      let t = load_dense(row.dense + m);
+      let t = load_teacher(row.dense + m);
       if (!EXPERTS) {
         note_student(&notes, z, j);
       }
