@@ -23,25 +23,23 @@
 //! | prepare | checks labels; the step's key |
 //! | tally | rows that count, for each segment and for the batch |
 //! | draw | which others count, by radix selection over the generator's keys; the denominators |
-//! | gates | in a tree: a bit for each node of a row, drawn or given |
-//! | statistics | the row's loss; the log-sum-exp of each segment that its label takes part in, and of the kept leaves |
-//! | wide_sums | in a tree: sums over the leaves below columns that have more than 64 |
-//! | gradient | each column from its segment's log-sum-exp and the leaves below it |
+//! | rows | the row's loss, from the log-sum-exp of each segment that its label takes part in, and of a tree's kept leaves; then the gradient |
+//! | statistics, gradient | the same in two, for a backward pass |
 //!
 //! # Cost
-//! Each logit is read once for the row's statistics (in the segments that the row's label takes part in once more, where
-//! those are not all), and once by the gradient, which is written once. With S the segments that a label can take part in (a tree's depth;
-//! else G), a plan keeps 20 S bytes a row, in a tree G/4 bytes and 4 for each column with more than 64 leaves besides, and
-//! the tables of segments and labels: nothing of size N x W. A leaf's score is a walk down its path, so a tree's gradient
-//! takes the leaves times the square of the depth in operations.
+//! Each logit is read once for the row's statistics and once for the gradient, which is written once; of segments that the
+//! label takes no part in, without a tree, only the first. A tree is walked down and up, level by level: a backward pass of its
+//! own reads the columns of inner nodes a third time. With S the segments that a label can take part in (a tree's depth; else G),
+//! a plan keeps 20 S bytes a row and the tables of segments and labels: nothing of size N x W. A tree's nodes take 4 bytes each
+//! of workgroup memory; trees of more nodes than fit it keep them in a buffer for about a million nodes, in windows of as many
+//! rows. Short rows (some 100 columns) cost what a row costs in itself: `docs/performance.md`.
 //!
 //! The draw is exact: the rows are those of [`random::sample_rows`](crate::random::sample_rows) with the segment as the
 //! stream, the quota's product is rounded on the host in f64. Rows count from the request's first row.
 //!
 //! # Limits
 //! Rows are whole: one that is longer than a binding is an [`Error::Limit`], as are tables (4 bytes for each column, label,
-//! label's column, and with a draw each row) that are. In place, a tree's gradient is held by a workgroup until all of it is
-//! computed: W is at most 63 or 64 for each of the widest workgroup's threads. Shards of the classes, shared counts and class
+//! label's column, and with a draw each row) that are. Shards of the classes, shared counts and class
 //! scales belong to the softmax family. A choice of the row kernel can set the workgroup and f16 of the device's own.
 //! An update may change weights, ratios, ceilings, seeds and reductions, but not which terms there are, own means of groups
 //! among them.
