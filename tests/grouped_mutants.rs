@@ -147,7 +147,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("one group", PLAIN, "&& j < (*scan).index", "&& j > (*scan).index"),
         mutant("hierarchical", PLAIN, "scan_columns(row, thread, rest, begin, &scan);", ""),
         mutant("hierarchical", PLAIN, "thread, rest, window.classes, &scan)", "thread, rest, 0u, &scan)"),
-        mutant("hierarchical", PLAIN, "run_from(row, run.slot + 1u)", "run_from(row, run.slot + 2u)"),
+        mutant("hierarchical", PLAIN, "run_from(row, (*run).slot + 1u)", "run_from(row, (*run).slot + 2u)"),
         mutant("hierarchical", PLAIN, "g = select(g, own, here);", "g = own;"),
         // A tree: its gates and scores.
         mutant("tree", PLAIN, ">> 8u) >= spec.drop_threshold", ">> 8u) < spec.drop_threshold"),

@@ -19,20 +19,24 @@ fn run_from(row: Row, first: u32) -> Run {
   return Run(spec.slots, window.classes, window.classes, Held(NONE, NONE, 0.0, 0.0, 0.0));
 }
 
-// Four columns of a block that ends before column `end`, which may lie in several runs or in none.
-fn mixed_gradient(row: Row, factor: f32, first: Run, end: u32, j: vec4<u32>, z: Quad) -> Quad {
+// Four columns of a block that ends before column `end`, which may lie in several runs or in none. Leaves the last run that
+// it has looked at.
+fn mixed_gradient(row: Row, factor: f32, run: ptr<function, Run>, end: u32, j: vec4<u32>, z: Quad) -> Quad {
   var g = vec4<f32>(select(0.0, factor, is_nan(factor)));
-  var run = first;
-  while (run.slot < spec.slots && run.begin < end) {
-    let here = (j >= vec4<u32>(run.begin)) & (j < vec4<u32>(run.end));
+  while ((*run).slot < spec.slots && (*run).begin < end) {
+    let here = (j >= vec4<u32>((*run).begin)) & (j < vec4<u32>((*run).end));
+    let held = (*run).held;
     let own = vec4<f32>(
-      held_gradient(factor, run.held, j.x, z.a),
-      held_gradient(factor, run.held, j.y, z.b),
-      held_gradient(factor, run.held, j.z, z.c),
-      held_gradient(factor, run.held, j.w, z.d),
+      held_gradient(factor, held, j.x, z.a),
+      held_gradient(factor, held, j.y, z.b),
+      held_gradient(factor, held, j.z, z.c),
+      held_gradient(factor, held, j.w, z.d),
     );
     g = select(g, own, here);
-    run = run_from(row, run.slot + 1u);
+    if ((*run).end >= end) {
+      break;
+    }
+    *run = run_from(row, (*run).slot + 1u);
   }
   return Quad(g.x, g.y, g.z, g.w);
 }
@@ -72,15 +76,17 @@ fn gradient_of_row(row: Row, thread: u32) {
         column(row, block, thread, 2u),
         column(row, block, thread, 3u),
       );
-      store_block(row, block, thread, mixed_gradient(row, factor, run, first + BLOCK, j, load_block(row, block, thread)));
+      store_block(row, block, thread, mixed_gradient(row, factor, &run, first + BLOCK, j, load_block(row, block, thread)));
       block++;
     }
   }
-  // The row's ends. The last of them begins no earlier than the run.
+  // The row's ends: the last one begins where the runs have got to.
   for (var which = 0u; which < WIDTH; which++) {
-    let edge = edge_block(blocks, which);
+    let edge = edge_block(blocks, WIDTH - 1u - which);
     if (edge != NO_BLOCK) {
-      let start = run_from(row, select(0u, run.slot, which + 1u == WIDTH));
+      if (which > 0u) {
+        run = run_from(row, 0u);
+      }
       let j = vec4<u32>(
         column(row, edge, thread, 0u),
         column(row, edge, thread, 1u),
@@ -88,7 +94,7 @@ fn gradient_of_row(row: Row, thread: u32) {
         column(row, edge, thread, 3u),
       );
       let end = (edge + 1u) * BLOCK - row.shift;
-      store_edge(row, edge, thread, mixed_gradient(row, factor, start, end, j, load_edge(row, edge, thread)));
+      store_edge(row, edge, thread, mixed_gradient(row, factor, &run, end, j, load_edge(row, edge, thread)));
     }
   }
   // Those elements are in no word that this kernel writes.

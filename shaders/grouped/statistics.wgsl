@@ -71,7 +71,7 @@ fn statistics(thread: u32, label: i32, weight: f32) -> Scan {
     }
     let total = merged(thread, mass);
     if (thread == 0u) {
-      close_slot(opened_again(), slot, here, log_mass(total), weight);
+      close_slot(row, slot, here, log_mass(total), weight);
     }
   }
   scan_columns(opened_again(), thread, rest, window.classes, &scan);

@@ -111,7 +111,7 @@ pub(crate) fn plan(
     let saved_fields =
         keys.key(GroupedDriver::Gradient).fixed_fields() + SLOT_FIELDS * u64::from(tables.slots);
     let room = (kernels.max_binding() / 4).saturating_sub(tally_words(&tables)).min(SCRATCH);
-    let most_rows = if scratch > 0 { (room / scratch).max(1) } else { 0 };
+    let most_rows = room.checked_div(scratch).map_or(0, |rows| rows.max(1));
     let needs = Needs {
         dense: terms.given,
         class_bytes: 0,
@@ -120,7 +120,6 @@ pub(crate) fn plan(
         slot_fields: 0,
         rows_in_a_loop: true,
         most_rows,
-        ..Needs::default()
     };
     let cut = extent.cut(kernels, rows.choice, &needs)?;
     if cut.split {
