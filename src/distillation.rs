@@ -44,8 +44,9 @@ impl Expert {
 ///
 /// A pass needs two log-sum-exps per row and expert and reads student and teacher twice.
 ///
-/// On the device ([`gpu`](crate::gpu)) the teacher's logits are f32 and contiguous
-/// ([`Inputs::teacher`](crate::gpu::Inputs::teacher), [`Batch::teacher`](Batch::teacher)). A row of student and teacher
+/// On the device ([`gpu`](crate::gpu)) the teacher's logits are contiguous and f32, f16 or bf16: what the student's logits are,
+/// unless the request [says otherwise](crate::gpu::PlanRequest::with_teacher) ([`Inputs::teacher`](crate::gpu::Inputs::teacher);
+/// slices, [`Batch::teacher`](Batch::teacher), are rounded to it). A row of student and teacher
 /// has to fit a binding, and experts' classes are below 2^24 ([`Error::Limit`](crate::Error::Limit)). With a base the
 /// gradient needs a buffer of its own, since both parts read the logits: in place is an
 /// [`Error::Combination`](crate::Error::Combination). Without a base there is no one softmax of a row, so log-sum-exp and

@@ -151,6 +151,121 @@ fn every_manner() {
     assert!(cases > 150, "{cases}");
 }
 
+const ELEMENTS: [Element; 3] = [Element::F32, Element::F16, Element::Bf16];
+
+/// Every element type of student and teacher, odd and even rows of both, strides, storages and passes.
+#[test]
+fn teachers_of_every_element() {
+    let kernels = context().kernels();
+    let mut cases = 0;
+    for (rows, classes) in [(3, 1), (6, 7), (4, 64), (9, 131)] {
+        for (index, problem) in problems(rows, classes).into_iter().take(3).enumerate() {
+            for (turn, (student, teacher)) in ELEMENTS
+                .into_iter()
+                .flat_map(|student| ELEMENTS.map(|teacher| (student, teacher)))
+                .enumerate()
+            {
+                let problem = Problem { teacher_element: Some(teacher), ..problem.clone() };
+                let based = spec(&problem).base.is_some();
+                let storages = [Storage::Separate, Storage::Shared, Storage::InPlace];
+                let storage = storages[(turn + index) % if based { 2 } else { 3 }];
+                let gradient = if storage == Storage::InPlace { student } else { ELEMENTS[(turn + 1) % 3] };
+                let manner = Manner {
+                    mode: [Mode::LossAndGrad, Mode::ForwardBackward][(turn + rows) % 2],
+                    storage,
+                    gaps: [(0, 0), (3, 1), (1, 0), (0, 2)][turn % 4],
+                    elements: (student, gradient),
+                    argmax: true,
+                    block: [0, 0, 2][turn % 3],
+                    ..Manner::default()
+                };
+                check(kernels, &problem, manner);
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases on the adapter");
+    assert_eq!(cases, 4 * 3 * 9);
+}
+
+/// A teacher's rows of odd length share words: what is no number in one is none of its neighbours' business. Windows begin
+/// in the middle of them.
+#[test]
+fn hostile_teachers() {
+    let kernels = context().kernels();
+    let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 2048);
+    for element in ELEMENTS {
+        for experts in [false, true] {
+            let loss = match experts {
+                false => DistillationLoss::hinton(2.0),
+                // Five columns of the teacher's.
+                true => DistillationLoss::lfme([Expert::new([4, 0, 2]), Expert::new([6, 5])]),
+            };
+            let columns = loss.teacher_columns(7);
+            let mut problem = Problem::new(loss, 6, 7, 7, 6).with_teacher(columns, 6);
+            problem.teacher_element = Some(element);
+            let plain = problem.clone().rounded(Element::F32, Element::F32);
+            check(&small, &Problem { rows: 6, ..problem.clone() }, Manner::default());
+            for (bad, place) in [(f32::NAN, 0), (f32::INFINITY, columns - 1), (-f32::NAN, 2)] {
+                let mut problem = plain.clone();
+                problem.teacher.as_mut().unwrap().0[3 * columns + place] = bad;
+                let (_, got) = problem.run(kernels, Manner::default()).unwrap();
+                let want = plain.run(kernels, Manner::default()).unwrap().1;
+                assert_eq!(got.status, Some(Error::NonFinite { what: "logits", row: 3, rows: 1 }));
+                for row in 0..6 {
+                    let slopes = 7 * row..7 * (row + 1);
+                    if row == 3 {
+                        assert!(got.gradient[slopes].iter().all(|slope| slope.is_nan()));
+                    } else {
+                        assert_eq!(
+                            got.row_loss[row].to_bits(),
+                            want.row_loss[row].to_bits(),
+                            "{element}, {row}"
+                        );
+                        assert_eq!(got.gradient[slopes.clone()], want.gradient[slopes]);
+                    }
+                }
+            }
+            // A mask is one in every type.
+            let mut masked = plain.clone();
+            masked.teacher.as_mut().unwrap().0[3 * columns] = f32::NEG_INFINITY;
+            check(kernels, &masked, Manner::default());
+        }
+    }
+    // Many windows, whose rows begin in the middle of a word.
+    let mut problem = Problem::new(DistillationLoss::hinton(2.0), 61, 37, 37, 4).with_teacher(37, 4);
+    for element in ELEMENTS {
+        problem.teacher_element = Some(element);
+        let plan = small.plan(&problem.loss, &problem.request(Manner::default())).unwrap();
+        assert!(plan.windows().0 > 3);
+        check(&small, &problem, Manner::default());
+    }
+}
+
+/// Slices are rounded to what the plan says.
+#[test]
+fn a_sessions_teacher() {
+    let kernels = context().kernels();
+    let mut problem = Problem::new(DistillationLoss::hinton(2.0), 5, 7, 7, 3).with_teacher(7, 3);
+    for (student, teacher) in [(Element::F32, Element::F16), (Element::Bf16, Element::Bf16)] {
+        problem.teacher_element = (student != teacher).then_some(teacher);
+        let mut session = longtail::gpu::Session::of(
+            kernels,
+            &problem.loss,
+            &problem.request(Manner { elements: (student, student), argmax: false, ..Manner::default() }),
+        )
+        .unwrap();
+        let (values, _) = problem.teacher.as_ref().unwrap();
+        let found = session.loss_and_grad(&problem.batch(&problem.logits).with_teacher(values)).unwrap();
+        let got =
+            Got { loss: found.loss, row_loss: found.row_loss, gradient: found.gradient, ..Got::default() };
+        let rounded = problem.clone().rounded(student, student);
+        let manner = Manner { elements: (student, student), argmax: false, ..Manner::default() };
+        let ratio = error(&rounded, manner, &got);
+        assert!(ratio <= 1.0, "{ratio}");
+    }
+}
+
 /// Rows of many classes, in pieces and in every workgroup.
 #[test]
 fn long_rows() {
@@ -379,11 +494,16 @@ fn mutants() {
         ("x.cross * of_x", "x.cross"),
         ("EXPERT_FIELDS * expert", "EXPERT_FIELDS * 0u"),
         ("inverse * load_upstream(row.rows)", "load_upstream(row.rows)"),
+        ("unpack2x16float(teacher[i >> 1u])", "unpack2x16float(teacher[(i + 1u) >> 1u])"),
+        ("select(word << 16u, word & 0xffff0000u,", "select(word & 0xffff0000u, word << 16u,"),
+        ("let word = teacher[i >> 1u];", "let word = teacher[i >> 1u] & 0xff00ff00u;"),
     ];
     let kernels = context().kernels();
     for edit in &edits {
         let wrong = kernels.edited(&[*edit]);
-        let noticed = problems(9, 37).into_iter().any(|problem| {
+        let noticed = problems(9, 37).into_iter().enumerate().any(|(turn, problem)| {
+            let teacher_element = [None, Some(Element::F16), Some(Element::Bf16)][turn % 3];
+            let problem = Problem { teacher_element, ..problem }.rounded(Element::F32, Element::F32);
             let manner = Manner::default();
             let old = problem.clone().with_old();
             let problems = if spec(&problem).base.is_none() { vec![problem, old] } else { vec![problem] };

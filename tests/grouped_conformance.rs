@@ -22,6 +22,8 @@ use grouped::{Data, pass, request, run, subjects};
 use grouped_tolerance::Expected;
 use longtail::gpu::grouped::GroupedKey;
 use longtail::gpu::{Kernels, Mode, Plan, Program, RowChoice, Session, Storage};
+use longtail::grouped::{Child, Taxonomy};
+use longtail::random::DrawSource;
 use longtail::{Element, GroupedLoss, Upstream, reference};
 
 /// What a test has seen.
@@ -258,6 +260,54 @@ fn gates_of_a_part() {
     let plan = kernels.plan(&spec, &request(&part, MANNERS[0]).with_first_row(5)).unwrap();
     let part = pass(kernels, &plan, &part, MANNERS[0]).unwrap();
     assert_eq!(part.row_loss, whole.row_loss[5..]);
+}
+
+/// A tree of more nodes than workgroup memory holds: they go to a buffer for the rows of a window.
+#[test]
+fn trees_of_many_nodes() {
+    // 27 nodes of 26 nodes of 1 to 3 leaves.
+    let mut nodes = vec![(0..27).map(|node| Child::Node(1 + node)).collect::<Vec<_>>()];
+    nodes.extend((0..27).map(|node| (0..26).map(|below| Child::Node(28 + 26 * node + below)).collect()));
+    let mut label = 0;
+    for node in 0..27 * 26 {
+        let leaves = 1 + node % 3;
+        nodes.push((label..label + leaves).map(Child::Label).collect());
+        label += leaves;
+    }
+    let taxonomy = Taxonomy::new(nodes).unwrap();
+    let drawn = GroupedLoss::realistic_taxonomic(&taxonomy, 0.1, 3).unwrap();
+    let mut given = drawn.clone();
+    given.tree.as_mut().unwrap().source = DrawSource::Given;
+    let little = kernels_with(|limits| {
+        limits.max_compute_workgroup_storage_size = 2688;
+        limits.max_storage_buffer_binding_size = 1 << 17;
+    });
+    let mut seen = 0;
+    for (index, spec) in [drawn, given].iter().enumerate() {
+        for (turn, (kernels, on_chip)) in
+            [(&little, false), (context().kernels(), true)].into_iter().enumerate()
+        {
+            for (round, element) in [Element::F32, Element::F16, Element::Bf16].into_iter().enumerate() {
+                let manner = Manner {
+                    mode: [Mode::LossAndGrad, Mode::ForwardBackward][(turn + round + index) % 2],
+                    storage: [Storage::InPlace, Storage::Separate, Storage::Shared][(round + index) % 3],
+                    elements: (element, element),
+                    gaps: [(0, 0), (1, 3)][round % 2],
+                    ..Manner::default()
+                };
+                let data = Data::new(spec, 47, 3 + round as u32, element);
+                let (plan, got) = run(kernels, spec, &data, manner).unwrap();
+                let want = Expected::new(spec, &data, manner.upstream).unwrap();
+                let worst = want.compare(&got, manner.gradient());
+                assert!(worst.ratio <= 1.0 && got.status.is_none(), "{manner:?}: {worst:?}");
+                let tree = |program: &Program| matches!(program, Program::Grouped(key) if key.terms.tree && key.nodes > 0);
+                assert_eq!(plan.kernels().iter().any(|(program, _)| tree(program)), on_chip);
+                assert!(on_chip || plan.windows().0 > 1);
+                seen += 1;
+            }
+        }
+    }
+    println!("{seen} cases on the adapter");
 }
 
 /// Numbers may change; what kernels and tables are made of may not.

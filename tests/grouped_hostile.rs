@@ -299,14 +299,14 @@ fn what_does_not_fit() {
     long.labels = vec![vec![0]];
     limit(small.plan(&long, &longtail::gpu::PlanRequest::new(1, 900)), "grouped loss");
     limit(small.plan(two_groups(1.0), &longtail::gpu::PlanRequest::new(600, 7)), "bytes in one binding");
-    // A tree in place is held by its workgroup.
+    // One thread has no time for this many columns.
     let kernels = context().kernels();
-    let wide = GroupedLoss::realistic_taxonomic(&grouped::wide_taxonomy(), 0.2, 1).unwrap();
-    let request = longtail::gpu::PlanRequest::new(2, wide.columns())
-        .with_storage(Storage::InPlace)
-        .with_choice(RowChoice::stream(1, 1));
-    limit(kernels.plan(&wide, &request), "tree in place");
-    assert!(kernels.plan(&wide, &request.with_storage(Storage::Separate)).is_ok());
+    let groups = [(0..9000).collect::<Vec<u32>>(), (9000..9003).collect()];
+    let wide = GroupedLoss::realistic_taxonomic(&Taxonomy::two_levels(&groups).unwrap(), 0.2, 1).unwrap();
+    let request = longtail::gpu::PlanRequest::new(2, wide.columns()).with_storage(Storage::InPlace);
+    let one = request.clone().with_choice(RowChoice::stream(1, 1));
+    limit(kernels.plan(&wide, &one), "columns of a grouped loss for each thread");
+    assert!(kernels.plan(&wide, &request).is_ok());
     // Kinds of targets and reductions without a meaning.
     let soft = longtail::gpu::PlanRequest::new(2, 7).with_targets(longtail::TargetKind::Soft);
     assert!(matches!(kernels.plan(two_groups(1.0), &soft), Err(Error::Combination { .. })));
@@ -324,6 +324,6 @@ fn bytes_and_words() {
     assert_eq!(plan.bytes(), plan.buffers().iter().map(|(_, bytes)| bytes).sum());
     assert!(plan.buffers().iter().any(|(name, _)| *name == "longtail grouped tables"));
     let text = plan.describe();
-    assert!(text.contains("in at most 4 segments") && text.contains("grouped.gates"), "{text}");
+    assert!(text.contains("in at most 4 segments") && text.contains("grouped.rows.wg4.nodes64"), "{text}");
     assert!(plan.counts().is_none());
 }

@@ -10,8 +10,8 @@ mod module;
 use std::collections::HashMap;
 use std::mem::size_of;
 
+use longtail::gpu::Program;
 use longtail::gpu::grouped::{GroupedDriver, GroupedKey, GroupedNumbers};
-use longtail::gpu::{Program, Storage};
 use module::{check_block, check_kernel, declared_bytes, fields, needs_f16};
 
 /// What every kernel is asked, and memory as closely as these kernels keep it.
@@ -43,16 +43,16 @@ fn every_kernel_odd() {
     every_part(1);
 }
 
-/// Sizes of workgroups and columns that are held only enter through the header.
+/// Sizes of workgroups and trees only enter through the header.
 #[test]
 fn other_sizes() {
     for driver in GroupedDriver::ALL {
         let keys = grouped_keys::all();
         let mut key =
             *keys.iter().rfind(|key| key.driver == driver && !needs_f16(&Program::from(**key))).unwrap();
-        for (workgroup, held) in [(1, 64), (4, 8), (128, 12), (256, 4)] {
+        for (workgroup, nodes) in [(1, 64), (4, 128), (128, 192), (256, 1024)] {
             key.workgroup = workgroup;
-            key.held = if key.storage == Storage::InPlace { held } else { 0 };
+            key.nodes = if key.nodes > 0 { nodes } else { 0 };
             check(&key);
         }
     }
@@ -83,22 +83,20 @@ fn numbers_layout() {
         segments,
         labels,
         slots,
-        gate_words,
-        wide_columns,
+        level_count,
         starts,
         segment_flags,
         segment_slots,
-        above,
-        first_labels,
         column_segments,
         label_starts,
         label_columns,
         label_pairs,
         quotas,
-        leaves,
-        runs,
-        column_wide,
+        levels,
+        chunks,
         wide,
+        node_segments,
+        column_nodes,
         reduction,
         fixed_inverse,
         weight,

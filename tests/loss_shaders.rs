@@ -24,6 +24,7 @@ mod module;
 
 const BOTH: [bool; 2] = [false, true];
 const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
+const TEACHERS: [Element; 3] = [Element::F32, Element::F16, Element::Bf16];
 const KINDS: [TargetKind; 3] = [TargetKind::Hard, TargetKind::Mixed, TargetKind::Soft];
 
 /// Storage and element types that a kernel that writes the gradient may have.
@@ -52,13 +53,16 @@ fn all() -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     for (storage, logits, gradient, straddle) in written() {
         for adds in BOTH.into_iter().filter(|adds| !adds || storage != Storage::InPlace) {
-            for experts in BOTH {
+            for (experts, teacher) in
+                BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
+            {
                 let key = DistillationKey {
                     driver: DistillationDriver::Gradient,
                     targets: TargetKind::Hard,
                     storage,
                     logits,
                     gradient,
+                    teacher,
                     straddle,
                     workgroup: 64,
                     experts,

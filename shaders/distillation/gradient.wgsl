@@ -44,7 +44,7 @@ fn element_gradient(row: Row, j: u32, z: f32) -> f32 {
     factor = row_factor * table(TABLE_WEIGHT, u32(number));
   }
   let a = by_scale(z, numbers.inverse_temperature);
-  let b = by_scale(load_dense(row.dense + teacher_column), numbers.teacher_scale);
+  let b = by_scale(load_teacher(row.dense + teacher_column), numbers.teacher_scale);
   let s = expert.inverse_s * exp(a - expert.max_s);
   let q = expert.inverse_t * exp(b - expert.max_t);
   // Nothing counts of a row that is ignored, whatever its logits.

@@ -134,10 +134,11 @@ fn save_expert(expert: u32, row: u32, mass: Match) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let group = linear_workgroup(id, count);
   if (group >= window.rows) {
     return;
@@ -167,7 +168,7 @@ fn main(
         j = u32(table(TABLE_CLASS, m));
       }
       let z = load_logit(row.logits + j);
-      let t = load_dense(row.dense + m);
+      let t = load_teacher(row.dense + m);
       if (!EXPERTS) {
         note_student(&notes, z, j);
       }

@@ -3,16 +3,15 @@
 // rows_in[field * N + n], after the label.
 const FIELD_WEIGHT: u32 = 1u;
 
-// saved[field * N + n]: the outputs after the loss; the row's part of the reduced loss; the tree's part; the slots, the
-// gates and the sums of wide columns (row.wgsl).
+// saved[field * N + n]: the outputs after the loss; the row's part of the reduced loss; the tree's part; the slots
+// (row.wgsl).
 const SAVED_LOG_SUM_EXP: u32 = 1u;
 const SAVED_PROBABILITY: u32 = 2u;
 const SAVED_ARGMAX: u32 = 3u;
 const SAVED_REDUCED: u32 = SAVED_EXTRA;
-const SAVED_LEAF: u32 = SAVED_EXTRA + 1u;
-const SAVED_LEAF_REFERENCE: u32 = SAVED_EXTRA + 2u;
-const SAVED_LEAF_COEFFICIENT: u32 = SAVED_EXTRA + 3u;
-const SAVED_LEAF_REST: u32 = SAVED_EXTRA + 4u;
+const SAVED_LEAF_REFERENCE: u32 = SAVED_EXTRA + 1u;
+const SAVED_LEAF_COEFFICIENT: u32 = SAVED_EXTRA + 2u;
+const SAVED_LEAF_REST: u32 = SAVED_EXTRA + 3u;
 const SAVED_SLOTS: u32 = SAVED_EXTRA + 1u + TREE_FIELDS;
 
 // The fields of a slot: the segment in it (NONE without one), its target's column, and of the gradient the log-sum-exp,

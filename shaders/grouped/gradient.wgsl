@@ -1,54 +1,101 @@
-// The gradient of a row without a tree, column by column: each logit is read again and its gradient written.
-//
-// Dispatch: a workgroup for each row, after its statistics.
+// The gradient of a row without a tree, column by column: each logit of a segment that its label takes part in is read again,
+// and every gradient written. Between those segments it is 0.
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(local_invocation_index) thread: u32,
-  @builtin(workgroup_id) id: vec3<u32>,
-  @builtin(num_workgroups) count: vec3<u32>,
-) {
-  let index = linear_workgroup(id, count);
-  if (index >= window.rows) {
-    return;
+// The next slot of a row that lies in a segment, from a slot on.
+struct Run {
+  slot: u32,
+  begin: u32,
+  end: u32,
+  held: Held,
+}
+
+fn run_from(row: Row, first: u32) -> Run {
+  for (var slot = first; slot < spec.slots; slot++) {
+    let segment = load_saved(saved_slot(slot, SLOT_SEGMENT), row.rows);
+    if (segment != NONE) {
+      return Run(slot, segment_start(segment), segment_start(segment + 1u), held_in(row, slot));
+    }
   }
-  let row = open_row(index);
+  return Run(spec.slots, window.classes, window.classes, Held(NONE, NONE, 0.0, 0.0, 0.0));
+}
+
+// Four columns of a block that ends before column `end`, which may lie in several runs or in none. Leaves the last run that
+// it has looked at.
+fn mixed_gradient(row: Row, factor: f32, run: ptr<function, Run>, end: u32, j: vec4<u32>, z: Quad) -> Quad {
+  var g = vec4<f32>(select(0.0, factor, is_nan(factor)));
+  while ((*run).slot < spec.slots && (*run).begin < end) {
+    let here = (j >= vec4<u32>((*run).begin)) & (j < vec4<u32>((*run).end));
+    let held = (*run).held;
+    let own = vec4<f32>(
+      held_gradient(factor, held, j.x, z.a),
+      held_gradient(factor, held, j.y, z.b),
+      held_gradient(factor, held, j.z, z.c),
+      held_gradient(factor, held, j.w, z.d),
+    );
+    g = select(g, own, here);
+    if ((*run).end >= end) {
+      break;
+    }
+    *run = run_from(row, (*run).slot + 1u);
+  }
+  return Quad(g.x, g.y, g.z, g.w);
+}
+
+fn gradient_of_row(row: Row, thread: u32) {
   let factor = row_factor(row);
+  let nothing = select(0.0, factor, is_nan(factor));
   let blocks = blocks_of_piece(row, 0u);
+  var run = run_from(row, 0u);
   var block = blocks.whole_begin;
   while (block < blocks.whole_end) {
-    // The blocks from here on that lie in one segment as a whole share what a segment has.
-    let segment = segment_of(block * BLOCK - row.shift);
-    let run_end = min(blocks.whole_end, (segment_start(segment + 1u) + row.shift) / BLOCK);
-    let mixed = run_end <= block;
-    let held = held_at(row, segment);
-    for (; block < run_end; block++) {
+    let first = block * BLOCK - row.shift;
+    if (run.slot < spec.slots && run.end <= first) {
+      run = run_from(row, run.slot + 1u);
+      continue;
+    }
+    // The blocks from here on that lie as a whole in the run's segment, or before it.
+    let inside = run.begin <= first;
+    let end = min(blocks.whole_end, (select(run.begin, run.end, inside) + row.shift) / BLOCK);
+    let mixed = end <= block;
+    for (; inside && block < end; block++) {
       let z = load_block(row, block, thread);
       store_block(row, block, thread, Quad(
-        held_gradient(row, factor, held, column(row, block, thread, 0u), z.a),
-        held_gradient(row, factor, held, column(row, block, thread, 1u), z.b),
-        held_gradient(row, factor, held, column(row, block, thread, 2u), z.c),
-        held_gradient(row, factor, held, column(row, block, thread, 3u), z.d),
+        held_gradient(factor, run.held, column(row, block, thread, 0u), z.a),
+        held_gradient(factor, run.held, column(row, block, thread, 1u), z.b),
+        held_gradient(factor, run.held, column(row, block, thread, 2u), z.c),
+        held_gradient(factor, run.held, column(row, block, thread, 3u), z.d),
       ));
     }
+    for (; block < end; block++) {
+      store_block(row, block, thread, Quad(nothing, nothing, nothing, nothing));
+    }
     if (mixed) {
-      let z = load_block(row, block, thread);
-      var g = array<F, 4>(z.a, z.b, z.c, z.d);
-      for (var k = 0u; k < 4u; k++) {
-        g[k] = column_gradient(row, factor, column(row, block, thread, k), g[k]);
-      }
-      store_block(row, block, thread, Quad(g[0], g[1], g[2], g[3]));
+      let j = vec4<u32>(
+        column(row, block, thread, 0u),
+        column(row, block, thread, 1u),
+        column(row, block, thread, 2u),
+        column(row, block, thread, 3u),
+      );
+      store_block(row, block, thread, mixed_gradient(row, factor, &run, first + BLOCK, j, load_block(row, block, thread)));
       block++;
     }
   }
-  for (var step = 0u; step < EDGE_STEPS; step++) {
-    let j = edge_column(row, blocks, thread, step);
-    var g = array<F, WIDTH>();
-    for (var k = 0u; k < WIDTH; k++) {
-      let here = clamped(j + k);
-      g[k] = column_gradient(row, factor, here, load_logit(row.logits + here));
+  // The row's ends: the last one begins where the runs have got to.
+  for (var which = 0u; which < WIDTH; which++) {
+    let edge = edge_block(blocks, WIDTH - 1u - which);
+    if (edge != NO_BLOCK) {
+      if (which > 0u) {
+        run = run_from(row, 0u);
+      }
+      let j = vec4<u32>(
+        column(row, edge, thread, 0u),
+        column(row, edge, thread, 1u),
+        column(row, edge, thread, 2u),
+        column(row, edge, thread, 3u),
+      );
+      let end = (edge + 1u) * BLOCK - row.shift;
+      store_edge(row, edge, thread, mixed_gradient(row, factor, &run, end, j, load_edge(row, edge, thread)));
     }
-    store_inside(row, j, g);
   }
   // Those elements are in no word that this kernel writes.
   if (thread == 0u) {

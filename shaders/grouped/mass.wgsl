@@ -16,6 +16,14 @@ fn add_to(mass: ptr<function, Mass>, u: f32) {
   (*mass).max = max((*mass).max, u);
 }
 
+// Four columns, under one new maximum.
+fn add_four(mass: ptr<function, Mass>, u: vec4<f32>) {
+  let top = max(max(max(u.x, u.y), max(u.z, u.w)), (*mass).max);
+  let e = exp(u - vec4<f32>(top));
+  (*mass).sum = (*mass).sum * exp((*mass).max - top) + ((e.x + e.y) + (e.z + e.w));
+  (*mass).max = top;
+}
+
 fn merged(thread: u32, mine: Mass) -> Mass {
   var total = mine;
   workgroupBarrier();

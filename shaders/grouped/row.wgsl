@@ -26,14 +26,6 @@ fn saved_slot(slot: u32, field: u32) -> u32 {
   return SAVED_SLOTS + slot * SLOT_FIELDS + field;
 }
 
-fn saved_gates(word: u32) -> u32 {
-  return SAVED_SLOTS + spec.slots * SLOT_FIELDS + word;
-}
-
-fn saved_wide(column: u32) -> u32 {
-  return saved_gates(2u * spec.gate_words) + column;
-}
-
 fn saved_number(row: Row, field: u32) -> f32 {
   return bitcast<f32>(load_saved(field, row.rows));
 }

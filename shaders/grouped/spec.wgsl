@@ -6,26 +6,25 @@ struct Spec {
   labels: u32,
   // Slots of a row: segments that no label has both of may share one.
   slots: u32,
-  gate_words: u32,
-  wide_columns: u32,
-  // Where in `tables`: [G + 1] first columns, [G] flags, [G] slots, [G] nodes above, [G] lowest labels, [W] segments,
+  // Levels of the tree.
+  level_count: u32,
+  // Where in `tables`: [G + 1] first columns, [G] flags, [G] slots, [W] segments,
   // [C + 1] starts in the list of the labels' columns, that list, [C] segments that a label takes part in, [N + 1] quotas.
   starts: u32,
   segment_flags: u32,
   segment_slots: u32,
-  above: u32,
-  first_labels: u32,
   column_segments: u32,
   label_starts: u32,
   label_columns: u32,
   label_pairs: u32,
   quotas: u32,
-  // In a tree: the labels from left to right, [W, 2] the run of them below each column, [W] its number among the columns
-  // with wide runs, those columns.
-  leaves: u32,
-  runs: u32,
-  column_wide: u32,
+  // In a tree, with nodes numbered level by level: [D + 1, 3] levels, chunks, nodes with many columns (nodes.wgsl), [G] the
+  // segment of each node, [W] the node below each column.
+  levels: u32,
+  chunks: u32,
   wide: u32,
+  node_segments: u32,
+  column_nodes: u32,
   reduction: u32,
   fixed_inverse: f32,
   weight: f32,
@@ -40,9 +39,11 @@ struct Spec {
 
 @group(0) @binding(10) var<uniform> spec: Spec;
 
-// spec.flags: what the caller gives, and whether there is an ignored index.
+// spec.flags: what the caller gives, whether there is an ignored index, and whether a tree's nodes are in the order of
+// their segments.
 const FLAG_ROW_WEIGHTS: u32 = 1u;
 const FLAG_IGNORE_INDEX: u32 = 2u;
+const FLAG_IN_ORDER: u32 = 4u;
 
 const REDUCTION_FIXED: u32 = 0u;
 const REDUCTION_KEPT: u32 = 1u;

@@ -28,10 +28,11 @@ fn label_of(row: u32) -> i32 {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let group = linear_workgroup(id, count);
   let batch = select(0u, spec.segments, PER_SEGMENT);
   if (group > batch) {

@@ -52,6 +52,8 @@ pub struct PlanRequest {
     pub logits: Element,
     /// The element type of the gradient, in place the logits'. Default f32.
     pub gradient: Element,
+    /// The element type of a teacher's logits. Default that of the logits, as a teacher most often is of the student's kind.
+    pub teacher: Option<Element>,
     /// Elements between the starts of two rows of logits. Default K.
     pub logits_stride: usize,
     /// Elements between the starts of two rows of the gradient, in place the logits'. Default K.
@@ -97,6 +99,7 @@ impl PlanRequest {
             storage: Storage::Separate,
             logits: Element::F32,
             gradient: Element::F32,
+            teacher: None,
             logits_stride: classes,
             gradient_stride: classes,
             row_weights: false,
@@ -148,6 +151,18 @@ impl PlanRequest {
         self.logits = logits;
         self.gradient = gradient;
         self
+    }
+
+    /// Sets the element type of a teacher's logits (distillation).
+    #[must_use]
+    pub fn with_teacher(mut self, teacher: Element) -> Self {
+        self.teacher = Some(teacher);
+        self
+    }
+
+    /// The element type of a teacher's logits: what was set, else that of the logits.
+    pub fn teacher_element(&self) -> Element {
+        self.teacher.unwrap_or(self.logits)
     }
 
     /// Sets the distance between rows, in elements, at least K.

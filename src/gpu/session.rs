@@ -126,7 +126,7 @@ impl Session {
                     Blocks::new(kernels, "gates", Element::F32, columns, &blocks)
                 }),
                 teacher: teacher.map(|columns| {
-                    Blocks::new(kernels, "teacher logits", Element::F32, columns as u64, &blocks)
+                    Blocks::new(kernels, "teacher logits", request.teacher_element(), columns as u64, &blocks)
                 }),
                 gradient: loss
                     .needs_own_gradient()

@@ -149,8 +149,8 @@ pub struct Inputs<'a> {
     /// Gates `[N, K]`, f32, contiguous, where the spec's gates are given; for a grouped loss weights or gates of its
     /// segments, `[N, G]`.
     pub gates: Option<MatrixView<'a>>,
-    /// The teacher's logits `[N, M]`, f32, contiguous, for distillation: M is K, or the experts' classes one expert
-    /// after the other.
+    /// The teacher's logits `[N, M]`, of the plan's [element type](super::PlanRequest::teacher) for them, contiguous, for
+    /// distillation: M is K, or the experts' classes one expert after the other.
     pub teacher: Option<MatrixView<'a>>,
 }
 

@@ -133,7 +133,7 @@ impl GroupedLoss {
     /// The logits are those of the nodes' children, `[N, W]` ([`Taxonomy::columns`]); labels are the leaves.
     ///
     /// Source: Goodman 2001, arXiv cs/0108006; Morin and Bengio 2005 (AISTATS).
-    /// Cost: of a row, only the segments on the path are read, and only they have a gradient other than 0.
+    /// Cost: each logit is read once; those of the segments on the path once more, and only they have a gradient other than 0.
     pub fn hierarchical(taxonomy: &Taxonomy) -> Self {
         let (segments, labels) = taxonomy.layout();
         Self { segments, labels, reduction: GroupReduction::Rows(Reduction::Mean), ..Self::default() }
@@ -156,7 +156,7 @@ impl GroupedLoss {
     /// where every score is below -39.
     ///
     /// Paper: Wu et al. 2020, arXiv 2007.09898.
-    /// Cost: the row is read once for the nodes' softmax and once for the leaves' scores.
+    /// Cost: the row is read once for the nodes' softmax and the leaves' scores, and once for the gradient.
     ///
     /// # Errors
     /// [`Error::Parameter`] for the probability.

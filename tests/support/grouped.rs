@@ -41,6 +41,37 @@ pub fn wide_taxonomy() -> Taxonomy {
     Taxonomy::two_levels(&[near, far]).unwrap()
 }
 
+/// Nodes that are numbered down before across.
+pub fn deep_first() -> Taxonomy {
+    let nodes = vec![
+        vec![Child::Node(1), Child::Label(4), Child::Node(4)],
+        vec![Child::Node(2), Child::Node(3)],
+        vec![Child::Label(0), Child::Label(1), Child::Label(7)],
+        vec![Child::Label(2), Child::Label(3)],
+        vec![Child::Label(5), Child::Node(5)],
+        vec![Child::Label(6), Child::Label(8)],
+    ];
+    Taxonomy::new(nodes).unwrap()
+}
+
+/// A root with more nodes than a thread walks alone, leaves among them, and nodes of 1 to 40 leaves.
+pub fn many_nodes() -> Taxonomy {
+    let mut root = Vec::new();
+    let mut nodes = Vec::new();
+    let mut next = 0;
+    for node in 0..29u32 {
+        let leaves = [1, 2, 40, 3, 7][node as usize % 5];
+        root.push(Child::Node(node + 1));
+        nodes.push((next..next + leaves).map(Child::Label).collect());
+        next += leaves;
+        if node % 4 == 1 {
+            root.push(Child::Label(next));
+            next += 1;
+        }
+    }
+    Taxonomy::new(std::iter::once(root).chain(nodes).collect::<Vec<_>>()).unwrap()
+}
+
 fn tree(change: impl FnOnce(&mut longtail::grouped::TreeSampling)) -> GroupedLoss {
     let mut spec = GroupedLoss::realistic_taxonomic(&taxonomy(), 0.3, 0x1234_5678_9abc).unwrap().with_step(7);
     change(spec.tree.as_mut().unwrap());
@@ -105,6 +136,8 @@ pub fn subjects() -> Vec<Subject> {
         subject("tree, weights", tree(|tree| tree.weight = 0.5).with_weight(2.0)),
         subject("tree, own means", tree(|_| {}).with_reduction(GroupReduction::PerGroup)),
         subject("tree, wide", wide),
+        subject("tree, another order", GroupedLoss::realistic_taxonomic(&deep_first(), 0.3, 5).unwrap()),
+        subject("tree, many nodes", GroupedLoss::realistic_taxonomic(&many_nodes(), 0.3, 6).unwrap()),
     ]
 }
 

@@ -25,7 +25,7 @@ fn terms() -> Vec<GroupedTerms> {
 
 /// A key with the sizes taken out, which only enter through the header.
 pub fn plain(key: GroupedKey) -> GroupedKey {
-    GroupedKey { workgroup: 8, held: if key.held > 0 { 4 } else { 0 }, ..key }
+    GroupedKey { workgroup: 8, nodes: if key.nodes > 0 { 64 } else { 0 }, ..key }
 }
 
 pub fn all() -> Vec<GroupedKey> {
@@ -40,12 +40,6 @@ pub fn all() -> Vec<GroupedKey> {
         keys.push(new(GroupedDriver::Draw, counted));
     }
     for gradient in Cell::ALL {
-        for given in BOTH {
-            keys.push(GroupedKey {
-                gradient,
-                ..new(GroupedDriver::Gates, GroupedTerms { given, tree: true, ..bare })
-            });
-        }
         for (driver, of_sums) in
             [(GroupedDriver::LossSums, false), (GroupedDriver::Finish, false), (GroupedDriver::Finish, true)]
         {
@@ -57,29 +51,35 @@ pub fn all() -> Vec<GroupedKey> {
                 continue;
             }
             for terms in terms() {
-                for argmax in BOTH {
-                    let statistics = new(GroupedDriver::Statistics, terms);
-                    keys.push(GroupedKey { logits, gradient, argmax, ..statistics });
-                }
-            }
-            let of_tree = GroupedTerms { tree: true, ..bare };
-            keys.push(GroupedKey { logits, gradient, ..new(GroupedDriver::WideSums, of_tree) });
-            for storage in [Storage::Separate, Storage::Shared, Storage::InPlace] {
-                if storage == Storage::InPlace && logits != gradient {
-                    continue;
-                }
-                for (tree, upstream) in [(false, false), (false, true), (true, false), (true, true)] {
-                    let key = GroupedKey {
-                        logits,
-                        gradient,
-                        storage,
-                        upstream,
-                        held: if tree && storage == Storage::InPlace { 4 } else { 0 },
-                        ..new(GroupedDriver::Gradient, GroupedTerms { tree, ..bare })
-                    };
-                    keys.push(key);
-                    if logits.packed() && gradient.packed() && storage != Storage::InPlace {
-                        keys.push(GroupedKey { straddle: true, ..key });
+                let rooms: &[u32] = if terms.tree { &[0, 64] } else { &[0] };
+                for &nodes in rooms {
+                    for argmax in BOTH {
+                        let statistics = new(GroupedDriver::Statistics, terms);
+                        keys.push(GroupedKey { logits, gradient, argmax, nodes, ..statistics });
+                    }
+                    for storage in [Storage::Separate, Storage::Shared, Storage::InPlace] {
+                        if storage == Storage::InPlace && logits != gradient {
+                            continue;
+                        }
+                        let key = |driver, terms| GroupedKey {
+                            logits,
+                            gradient,
+                            storage,
+                            nodes,
+                            upstream: driver == GroupedDriver::Gradient,
+                            ..new(driver, terms)
+                        };
+                        let of_gradient =
+                            GroupedTerms { tree: terms.tree, given: terms.given && terms.tree, ..bare };
+                        let both =
+                            BOTH.map(|argmax| GroupedKey { argmax, ..key(GroupedDriver::Rows, terms) });
+                        for key in both.into_iter().chain([key(GroupedDriver::Gradient, of_gradient)]) {
+                            keys.push(key);
+                            let packed = logits.packed() && gradient.packed();
+                            if packed && !terms.tree && storage != Storage::InPlace {
+                                keys.push(GroupedKey { straddle: true, ..key });
+                            }
+                        }
                     }
                 }
             }

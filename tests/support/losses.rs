@@ -18,6 +18,8 @@ pub struct Problem {
     pub mixed: Option<(Vec<i32>, Vec<f32>)>,
     /// `[N, M]`, and M.
     pub teacher: Option<(Vec<f32>, usize)>,
+    /// What the teacher's logits are; absent: what the logits are.
+    pub teacher_element: Option<Element>,
     pub row_weights: Option<Vec<f32>>,
     pub upstream: Vec<f32>,
     /// What the gradient is added to.
@@ -45,6 +47,7 @@ impl Problem {
             labels,
             mixed: None,
             teacher: None,
+            teacher_element: None,
             row_weights: None,
             upstream,
             old: None,
@@ -72,8 +75,11 @@ impl Problem {
         self
     }
 
-    /// Logits as a buffer of `logits` holds them, the old gradient as one of `gradient`.
+    /// Logits and teacher as a buffer of `logits` holds them, the old gradient as one of `gradient`.
     pub fn rounded(mut self, logits: Element, gradient: Element) -> Self {
+        let teacher = self.teacher_element.unwrap_or(logits);
+        self.teacher =
+            self.teacher.map(|(values, columns)| (teacher.decode(&teacher.encode(&values)), columns));
         self.logits = logits.decode(&logits.encode(&self.logits));
         self.old = self.old.map(|old| gradient.decode(&gradient.encode(&old)));
         self
@@ -123,6 +129,7 @@ impl Problem {
         request.argmax = manner.argmax;
         request.choice = manner.choice;
         request.added_gradient = self.old.is_some();
+        request.teacher = self.teacher_element;
         request
     }
 
@@ -138,7 +145,12 @@ impl Problem {
         let mut batch = self.batch(&self.logits);
         batch.teacher = self.teacher.as_ref().map(|(values, _)| &values[..]);
         let old = self.old.as_deref();
-        pass_of(kernels, plan, &Given { old, ..Given::new(batch, &self.upstream) }, manner)
+        pass_of(
+            kernels,
+            plan,
+            &Given { old, teacher: self.teacher_element, ..Given::new(batch, &self.upstream) },
+            manner,
+        )
     }
 }
 

@@ -14,12 +14,14 @@ pub struct Given<'a> {
     pub old: Option<&'a [f32]>,
     /// Whether rows have a log-sum-exp and a probability.
     pub statistics: bool,
+    /// What the teacher's logits are; absent: what the logits are.
+    pub teacher: Option<Element>,
 }
 
 impl<'a> Given<'a> {
     /// A batch of a loss whose rows have a log-sum-exp, its gradient added to nothing.
     pub fn new(batch: Batch<'a>, upstream: &'a [f32]) -> Self {
-        Self { batch, upstream, old: None, statistics: true }
+        Self { batch, upstream, old: None, statistics: true, teacher: None }
     }
 }
 
@@ -32,7 +34,7 @@ enum Placed {
 
 /// Runs one batch through a plan. Panics if a byte is written that should not be.
 pub fn pass_of(kernels: &Kernels, plan: &Plan, given: &Given<'_>, manner: Manner) -> longtail::Result<Got> {
-    let Given { batch, upstream, old, statistics } = *given;
+    let Given { batch, upstream, old, statistics, teacher } = *given;
     let classes = batch.classes;
     let rows = batch.logits.len() / classes.max(1);
     let mut arena = Arena::new(manner.storage != Storage::Separate);
@@ -51,7 +53,8 @@ pub fn pass_of(kernels: &Kernels, plan: &Plan, given: &Given<'_>, manner: Manner
         other => panic!("no views for {other:?}"),
     };
     let gates = batch.gates.map(|values| matrix(&mut arena, Element::F32, values, 0));
-    let teacher = batch.teacher.map(|values| matrix(&mut arena, Element::F32, values, 0));
+    let element = teacher.unwrap_or(manner.elements.0);
+    let teacher = batch.teacher.map(|values| matrix(&mut arena, element, values, 0));
     let row_weights = batch.row_weights.map(|values| arena.add(&bits(values)));
     let norms = batch.feature_norms.map(|values| arena.add(&bits(values)));
     let upstream = match manner.upstream {

@@ -1,6 +1,7 @@
 //! The kernels of distillation.
 
 use crate::batch::TargetKind;
+use crate::element::Element;
 use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, name, shader, text};
 use crate::gpu::walk::saved_extra;
 
@@ -26,6 +27,8 @@ pub struct DistillationKey {
     pub logits: Cell,
     /// How the gradient is written.
     pub gradient: Cell,
+    /// What the teacher's logits are.
+    pub teacher: Element,
     /// Whether pairs of logits may lie across two words.
     pub straddle: bool,
     /// Threads per workgroup, a power of two.
@@ -52,7 +55,7 @@ impl DistillationKey {
             straddle: self.straddle,
             walks: self.writes(),
             lanes: 1,
-            dense: true,
+            dense: false,
             upstream: self.writes(),
         }
     }
@@ -72,6 +75,15 @@ impl DistillationKey {
             shader!("walk/row.wgsl"),
             shader!("distillation/numbers.wgsl"),
         ]);
+        files.push(match matrices.shared() {
+            true => shader!("distillation/bind_teacher_shared.wgsl"),
+            false => shader!("distillation/bind_teacher.wgsl"),
+        });
+        files.push(match self.teacher {
+            Element::F32 => shader!("distillation/teacher_whole.wgsl"),
+            Element::F16 => shader!("distillation/teacher_f16.wgsl"),
+            Element::Bf16 => shader!("distillation/teacher_bf16.wgsl"),
+        });
         match self.driver {
             DistillationDriver::Rows => files.push(shader!("distillation/rows.wgsl")),
             DistillationDriver::Gradient => {
@@ -99,11 +111,15 @@ impl DistillationKey {
             Binding { number: 3, name: "classes", access: Access::Read },
             Binding { number: 4, name: "saved", access: Access::ReadWrite },
         ];
-        self.matrices().push_bindings(&mut bindings);
+        let matrices = self.matrices();
+        matrices.push_bindings(&mut bindings);
+        let access = if matrices.shared() { Access::ReadWrite } else { Access::Read };
+        bindings.push(Binding { number: 7, name: "teacher", access });
         if self.driver == DistillationDriver::Rows {
             bindings.push(Binding { number: 9, name: "row_weights", access: Access::Read });
         }
         bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
+        bindings.sort_by_key(|binding| binding.number);
         bindings
     }
 
@@ -133,6 +149,8 @@ impl DistillationKey {
         };
         let start = format!("longtail.distillation.{driver}.wg{}", self.workgroup);
         let parts = [
+            (self.teacher == Element::F16, "teacher_f16"),
+            (self.teacher == Element::Bf16, "teacher_bf16"),
             (self.experts, "experts"),
             (self.targets == TargetKind::Mixed, "mixed"),
             (self.targets == TargetKind::Soft, "soft"),

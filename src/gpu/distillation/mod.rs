@@ -48,7 +48,7 @@ pub(crate) fn plan(
     walk::check_request(request)?;
     let mut extent = Extent::new(request)?;
     let teacher_columns = spec.teacher_columns(request.classes);
-    extent.dense = Matrix { stride: teacher_columns as u64, bytes: 4 };
+    extent.dense = Matrix { stride: teacher_columns as u64, bytes: request.teacher_element().bytes() };
     extent.dense_columns = Some(teacher_columns as u64);
     let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
     let (logits, gradient) = walk::cells(request, choice);
@@ -88,6 +88,7 @@ pub(crate) fn plan(
         storage: Storage::Separate,
         logits,
         gradient,
+        teacher: request.teacher_element(),
         straddle: false,
         workgroup: choice.workgroup,
         experts: spec.experts.is_some(),

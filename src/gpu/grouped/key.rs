@@ -18,14 +18,12 @@ pub enum GroupedDriver {
     Tally,
     /// The drawn rows of others, and the denominators.
     Draw,
-    /// The gates of a tree's nodes.
-    Gates,
     /// Losses, and what gradients need.
     Statistics,
-    /// Sums over the leaves below a tree's wide columns.
-    WideSums,
     /// The gradient.
     Gradient,
+    /// Both in one.
+    Rows,
     /// Sums for the reduced loss, of many rows.
     LossSums,
     /// The reduced loss and the status.
@@ -34,14 +32,13 @@ pub enum GroupedDriver {
 
 impl GroupedDriver {
     /// Every kernel.
-    pub const ALL: [GroupedDriver; 9] = [
+    pub const ALL: [GroupedDriver; 8] = [
         GroupedDriver::Prepare,
         GroupedDriver::Tally,
         GroupedDriver::Draw,
-        GroupedDriver::Gates,
         GroupedDriver::Statistics,
-        GroupedDriver::WideSums,
         GroupedDriver::Gradient,
+        GroupedDriver::Rows,
         GroupedDriver::LossSums,
         GroupedDriver::Finish,
     ];
@@ -51,10 +48,9 @@ impl GroupedDriver {
             GroupedDriver::Prepare => "prepare",
             GroupedDriver::Tally => "tally",
             GroupedDriver::Draw => "draw",
-            GroupedDriver::Gates => "gates",
             GroupedDriver::Statistics => "statistics",
-            GroupedDriver::WideSums => "wide_sums",
             GroupedDriver::Gradient => "gradient",
+            GroupedDriver::Rows => "rows",
             GroupedDriver::LossSums => "loss_sums",
             GroupedDriver::Finish => "finish",
         }
@@ -62,7 +58,16 @@ impl GroupedDriver {
 
     /// Whether the kernel reads the logits.
     fn over_logits(self) -> bool {
-        matches!(self, GroupedDriver::Statistics | GroupedDriver::WideSums | GroupedDriver::Gradient)
+        self.has_statistics() || self.writes()
+    }
+
+    fn has_statistics(self) -> bool {
+        matches!(self, GroupedDriver::Statistics | GroupedDriver::Rows)
+    }
+
+    /// Whether the kernel writes the gradient.
+    fn writes(self) -> bool {
+        matches!(self, GroupedDriver::Gradient | GroupedDriver::Rows)
     }
 }
 
@@ -106,8 +111,8 @@ pub struct GroupedKey {
     pub straddle: bool,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
-    /// Columns of the gradient that a thread holds until all are computed; 0 writes each at once.
-    pub held: u32,
+    /// Nodes of a tree that workgroup memory has room for; 0 leaves them to the tally's buffer.
+    pub nodes: u32,
     /// Whether the gradient is multiplied by an upstream one.
     pub upstream: bool,
     /// Whether the largest logit is found.
@@ -123,7 +128,7 @@ macro_rules! shader {
 }
 
 /// Fields of `saved` that a tree's part takes.
-const TREE_FIELDS: u64 = 4;
+const TREE_FIELDS: u64 = 3;
 /// Fields of `saved` of one slot of a row (`shaders/grouped/fields.wgsl`).
 pub(super) const SLOT_FIELDS: u64 = 5;
 
@@ -143,7 +148,7 @@ impl GroupedKey {
             gradient: Cell::F32,
             straddle: false,
             workgroup,
-            held: 0,
+            nodes: 0,
             upstream: false,
             argmax: false,
             of_sums: false,
@@ -155,27 +160,42 @@ impl GroupedKey {
         extra(self.gradient) + 1 + if self.terms.tree { TREE_FIELDS } else { 0 }
     }
 
-    /// Whether the caller's `[N, G]` weights are bound: to the kernels that look at rows and segments, or gates to the
-    /// one that makes bits of them.
+    /// Whether the caller's `[N, G]` matrix is bound: weights to the kernels that look at rows and segments, a tree's gates
+    /// to those that walk it.
     fn binds_dense(&self) -> bool {
         self.terms.given
             && match self.driver {
-                GroupedDriver::Gates => true,
-                GroupedDriver::Tally | GroupedDriver::Statistics => !self.terms.tree,
+                GroupedDriver::Tally => !self.terms.tree,
+                GroupedDriver::Gradient => self.terms.tree,
+                GroupedDriver::Statistics | GroupedDriver::Rows => true,
                 _ => false,
             }
     }
 
+    /// Whether what is drawn, or counted, is looked at over the logits.
+    fn draws_rows(&self) -> bool {
+        !(self.terms.tree && self.terms.given)
+    }
+
+    fn reads_tally(&self) -> bool {
+        self.driver.has_statistics() || self.walks_tree()
+    }
+
+    /// Whether it goes down and up a tree.
+    fn walks_tree(&self) -> bool {
+        self.driver.over_logits() && self.terms.tree
+    }
+
     /// How the kernel reaches the caller's matrices.
     pub(crate) fn matrices(&self) -> Matrices {
-        let writes = self.driver == GroupedDriver::Gradient;
+        let writes = self.driver.writes();
         Matrices {
             storage: self.storage,
             logits: self.driver.over_logits().then_some(self.logits),
             gradient: writes.then_some(self.gradient),
             may_replace: true,
             straddle: self.straddle,
-            walks: writes,
+            walks: writes && !self.terms.tree,
             lanes: 1,
             dense: self.driver.over_logits() && self.binds_dense(),
             upstream: writes && self.upstream,
@@ -202,12 +222,20 @@ impl GroupedKey {
         match self.driver {
             GroupedDriver::Tally => 12 * self.workgroup,
             GroupedDriver::Draw => 4 * 256 + 12,
-            // A mass, a scan, and four numbers of the row.
-            GroupedDriver::Statistics => 20 * self.workgroup + 16,
-            GroupedDriver::WideSums => 4 * self.workgroup,
+            driver if driver.over_logits() => self.row_bytes(),
             GroupedDriver::LossSums | GroupedDriver::Finish => 20 * self.workgroup,
             _ => 0,
         }
+    }
+
+    /// Those of the kernels over rows: the row's number, then a mass, a scan and four numbers of the row; in a tree the
+    /// nodes' numbers and three of a path, and a sum for each thread.
+    fn row_bytes(&self) -> u32 {
+        let statistics =
+            if self.driver.has_statistics() || self.terms.tree { 20 * self.workgroup + 16 } else { 0 };
+        let tree = if self.terms.tree { 4 * self.nodes + 20 } else { 0 };
+        let slopes = if self.terms.tree && self.driver.writes() { 4 * self.workgroup } else { 0 };
+        4 + statistics + tree + slopes
     }
 
     /// The bindings of group 0.
@@ -234,11 +262,6 @@ impl GroupedKey {
                 push(4, "all_labels", Read);
                 push(5, "tally", ReadWrite);
             }
-            GroupedDriver::Gates => {
-                push(1, "scalars", Read);
-                push(3, "tables", Read);
-                push(4, "saved", ReadWrite);
-            }
             GroupedDriver::LossSums | GroupedDriver::Finish => {
                 push(1, "scalars", ReadWrite);
                 if !self.of_sums {
@@ -252,7 +275,9 @@ impl GroupedKey {
                 }
             }
             _ => {
-                push(1, "scalars", Read);
+                if self.draws_rows() {
+                    push(1, "scalars", Read);
+                }
                 push(2, "rows_in", Read);
                 push(3, "tables", Read);
                 push(4, "saved", ReadWrite);
@@ -262,8 +287,9 @@ impl GroupedKey {
             push(7, "dense", Read);
         }
         self.matrices().push_bindings(&mut bindings);
-        if self.driver == GroupedDriver::Statistics {
-            bindings.push(Binding { number: 9, name: "tally", access: Read });
+        if self.reads_tally() {
+            let access = if self.walks_tree() && self.nodes == 0 { ReadWrite } else { Read };
+            bindings.push(Binding { number: 9, name: "tally", access });
         }
         if !matches!(self.driver, GroupedDriver::LossSums | GroupedDriver::Finish) {
             bindings.push(Binding { number: 10, name: "spec", access: Uniform });
@@ -278,7 +304,7 @@ impl GroupedKey {
         matrices.write_types(&mut text);
         let numbers = [
             ("WG", u64::from(self.workgroup)),
-            ("CHIP", u64::from(self.held.max(1).next_multiple_of(4))),
+            ("NODES", u64::from(self.nodes)),
             ("SAVED_EXTRA", extra(self.gradient)),
             ("TREE_FIELDS", if self.terms.tree { TREE_FIELDS } else { 0 }),
         ];
@@ -290,6 +316,8 @@ impl GroupedKey {
             ("PER_GROUP", terms.per_group),
             ("PER_SEGMENT", terms.per_segment()),
             ("HAS_TREE", terms.tree),
+            ("STATISTICS", self.driver.has_statistics()),
+            ("WRITES", self.driver.writes()),
             ("WANT_ARGMAX", self.argmax),
         ];
         let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
@@ -341,11 +369,6 @@ impl GroupedKey {
                 files.extend(weights);
                 files.push(shader!("tally.wgsl"));
             }
-            GroupedDriver::Gates => {
-                files.extend([shader!("draws.wgsl"), shader!("row_draws.wgsl"), shader!("bind_tables.wgsl")]);
-                files.extend(weights);
-                files.push(shader!("gates.wgsl"));
-            }
             _ => files.extend([
                 shader!("draws.wgsl"),
                 shader!("row_draws.wgsl"),
@@ -361,34 +384,64 @@ impl GroupedKey {
     fn row_files(&self, files: &mut Vec<File>) {
         files.push(shader!("bind_plan.wgsl"));
         self.matrices().push_files(files);
+        files.push(common!("prelude.wgsl"));
+        if self.draws_rows() {
+            files.extend([shader!("bind_scalars.wgsl"), shader!("draws.wgsl"), shader!("row_draws.wgsl")]);
+        } else {
+            files.push(shader!("no_row_draws.wgsl"));
+        }
         files.extend([
-            common!("prelude.wgsl"),
-            shader!("draws.wgsl"),
-            shader!("row_draws.wgsl"),
             shader!("bind_tables.wgsl"),
             shader!("tables.wgsl"),
             shader!("row.wgsl"),
-            shader!("leaves.wgsl"),
+            common!("opened_again.wgsl"),
         ]);
-        match self.driver {
-            GroupedDriver::Statistics => files.extend([
+        match self.terms.tree {
+            true => self.tree_files(files),
+            false => self.flat_files(files),
+        }
+    }
+
+    fn flat_files(&self, files: &mut Vec<File>) {
+        match self.driver.has_statistics() {
+            true => files.extend([
                 shader!("bind_tally.wgsl"),
                 shader!("mass.wgsl"),
                 shader!("scan.wgsl"),
+                shader!("close.wgsl"),
                 shader!("statistics.wgsl"),
             ]),
-            GroupedDriver::WideSums => {
-                files.extend([shader!("leaf_slope.wgsl"), shader!("wide_sums.wgsl")]);
-            }
-            _ => {
-                files.extend([shader!("leaf_slope.wgsl"), shader!("slope.wgsl")]);
-                files.push(match (self.terms.tree, self.held) {
-                    (false, _) => shader!("gradient.wgsl"),
-                    (true, 0) => shader!("gradient_tree.wgsl"),
-                    (true, _) => shader!("gradient_held.wgsl"),
-                });
-            }
+            false => files.push(shader!("no_statistics.wgsl")),
         }
+        match self.driver.writes() {
+            true => files.extend([shader!("slope.wgsl"), shader!("edges.wgsl"), shader!("gradient.wgsl")]),
+            false => files.push(shader!("no_gradient_of_row.wgsl")),
+        }
+        files.push(shader!("flat.wgsl"));
+    }
+
+    fn tree_files(&self, files: &mut Vec<File>) {
+        files.extend(match self.nodes {
+            0 => [shader!("bind_tally_shared.wgsl"), shader!("scores_in_tally.wgsl")],
+            _ => [shader!("bind_tally.wgsl"), shader!("scores_on_chip.wgsl")],
+        });
+        files.extend([
+            if self.binds_dense() { shader!("gates_given.wgsl") } else { shader!("gates_drawn.wgsl") },
+            shader!("mass.wgsl"),
+            shader!("scan.wgsl"),
+            shader!("close.wgsl"),
+            shader!("nodes.wgsl"),
+            shader!("descend.wgsl"),
+        ]);
+        match (self.driver.writes(), self.gradient.packed()) {
+            (false, _) => files.push(shader!("no_ascend.wgsl")),
+            (true, packed) => files.extend([
+                shader!("slope.wgsl"),
+                if packed { shader!("half_words.wgsl") } else { shader!("no_half_words.wgsl") },
+                shader!("ascend.wgsl"),
+            ]),
+        }
+        files.push(shader!("tree.wgsl"));
     }
 
     /// The kernel's text: neutral WGSL, entry point `main`.
@@ -403,10 +456,10 @@ impl GroupedKey {
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let terms = &self.terms;
-        let held = format!("held{}", self.held);
+        let nodes = format!("nodes{}", self.nodes);
         let start = format!("longtail.grouped.{}.wg{}", self.driver.name(), self.workgroup);
         let parts = [
-            (self.held > 0, held.as_str()),
+            (self.nodes > 0, nodes.as_str()),
             (terms.others, "others"),
             (terms.drawn, "drawn"),
             (terms.given, "given"),

@@ -1,23 +1,21 @@
 //! How rows of a grouped loss are laid over threads.
 
+use super::key::{GroupedDriver, GroupedKey, GroupedTerms};
+use super::tables::Tables;
 use crate::gpu::choice::RowChoice;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::check_choice;
 use crate::gpu::request::PlanRequest;
-use crate::gpu::shader::Storage;
 use crate::{Error, Result};
 
 /// The most iterations that a loop of a kernel has.
 const LONGEST_LOOP: u64 = 8192;
-/// The most columns that a thread holds.
-const MOST_HELD: u64 = 64;
-
 /// The layout of a plan's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RowLayout {
     pub choice: RowChoice,
-    /// Columns of the gradient that a thread holds until all are computed; 0 writes each at once.
-    pub held: u32,
+    /// Nodes of a tree that workgroup memory has room for; 0 where it has not enough.
+    pub nodes: u32,
 }
 
 /// Chooses, or takes what the request asks for.
@@ -29,17 +27,24 @@ pub(super) fn row_layout(
     kernels: &Kernels,
     request: &PlanRequest,
     columns: u64,
-    tree: bool,
+    terms: GroupedTerms,
+    tables: &Tables,
 ) -> Result<RowLayout> {
-    let most = u64::from(kernels.adapter.max_workgroup.max(1));
-    // A column of a tree depends on others: in place all are computed before one is written. A pair of columns may stick
-    // out of a row that starts in the middle of a word.
-    let holds = tree && request.storage == Storage::InPlace;
-    let longest = if holds { MOST_HELD } else { LONGEST_LOOP };
-    let needed = (columns + 1).div_ceil(longest).next_power_of_two();
+    let most = kernels.adapter.max_workgroup.max(1);
+    // The longest walk of a thread. A pair of columns may stick out of a row that starts in the middle of a word.
+    let steps = |workgroup: u32| match terms.tree {
+        true => tables.tree_steps(workgroup),
+        false => (columns + 1).div_ceil(u64::from(workgroup)),
+    };
     let choice = match request.choice {
         Some(choice) => choice,
-        None => RowChoice::stream(1, preferred(kernels, columns).max(narrow(needed).min(narrow(most)))),
+        None => {
+            let mut workgroup = preferred(kernels, columns);
+            while steps(workgroup) > LONGEST_LOOP && 2 * workgroup <= most {
+                workgroup *= 2;
+            }
+            RowChoice::stream(1, workgroup)
+        }
     };
     check_choice(choice, narrow(columns), 1)?;
     if choice.lanes != 1 || choice.split != 1 || choice.chip != 0 {
@@ -49,19 +54,24 @@ pub(super) fn row_layout(
             expected: "one whole row, streamed",
         });
     }
-    if u64::from(choice.workgroup) < needed {
+    let needed = steps(choice.workgroup);
+    if needed > LONGEST_LOOP {
         return Err(Error::Limit {
-            what: if holds { "columns of a tree in place" } else { "columns of a grouped loss" }.into(),
-            needed: columns,
-            allowed: longest * u64::from(choice.workgroup) - 1,
-            cure: if holds { "give the gradient a buffer of its own" } else { "use wider workgroups" },
+            what: "columns of a grouped loss for each thread".into(),
+            needed,
+            allowed: LONGEST_LOOP,
+            cure: "use wider workgroups",
         });
     }
-    let held = match holds {
-        true => narrow((columns + 1).div_ceil(u64::from(choice.workgroup)).next_multiple_of(4)),
-        false => 0,
-    };
-    Ok(RowLayout { choice, held })
+    Ok(RowLayout { choice, nodes: nodes_on_chip(kernels, choice.workgroup, terms, tables.segments) })
+}
+
+/// In steps, so that few kernels serve all trees.
+fn nodes_on_chip(kernels: &Kernels, workgroup: u32, terms: GroupedTerms, segments: u32) -> u32 {
+    let nodes = segments.next_multiple_of(64);
+    let key = GroupedKey { nodes, ..GroupedKey::new(GroupedDriver::Rows, terms, workgroup) };
+    let fits = segments < 1 << 24 && key.workgroup_bytes() <= kernels.adapter.max_workgroup_bytes;
+    if terms.tree && fits { nodes } else { 0 }
 }
 
 /// As wide as the processor's vectors there; on a GPU some columns for each thread.

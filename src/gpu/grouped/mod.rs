@@ -23,25 +23,23 @@
 //! | prepare | checks labels; the step's key |
 //! | tally | rows that count, for each segment and for the batch |
 //! | draw | which others count, by radix selection over the generator's keys; the denominators |
-//! | gates | in a tree: a bit for each node of a row, drawn or given |
-//! | statistics | the row's loss; the log-sum-exp of each segment that its label takes part in, and of the kept leaves |
-//! | wide_sums | in a tree: sums over the leaves below columns that have more than 64 |
-//! | gradient | each column from its segment's log-sum-exp and the leaves below it |
+//! | rows | the row's loss, from the log-sum-exp of each segment that its label takes part in, and of a tree's kept leaves; then the gradient |
+//! | statistics, gradient | the same in two, for a backward pass |
 //!
 //! # Cost
-//! Each logit is read once for the row's statistics (in the segments that the row's label takes part in once more, where
-//! those are not all), and once by the gradient, which is written once. With S the segments that a label can take part in (a tree's depth;
-//! else G), a plan keeps 20 S bytes a row, in a tree G/4 bytes and 4 for each column with more than 64 leaves besides, and
-//! the tables of segments and labels: nothing of size N x W. A leaf's score is a walk down its path, so a tree's gradient
-//! takes the leaves times the square of the depth in operations.
+//! Each logit is read once for the row's statistics and once for the gradient, which is written once; of segments that the
+//! label takes no part in, without a tree, only the first. A tree is walked down and up, level by level: a backward pass of its
+//! own reads the columns of inner nodes a third time. With S the segments that a label can take part in (a tree's depth; else G),
+//! a plan keeps 20 S bytes a row and the tables of segments and labels: nothing of size N x W. A tree's nodes take 4 bytes each
+//! of workgroup memory; trees of more nodes than fit it keep them in a buffer for about a million nodes, in windows of as many
+//! rows. Short rows (some 100 columns) cost what a row costs in itself: `docs/performance.md`.
 //!
 //! The draw is exact: the rows are those of [`random::sample_rows`](crate::random::sample_rows) with the segment as the
 //! stream, the quota's product is rounded on the host in f64. Rows count from the request's first row.
 //!
 //! # Limits
 //! Rows are whole: one that is longer than a binding is an [`Error::Limit`], as are tables (4 bytes for each column, label,
-//! label's column, and with a draw each row) that are. In place, a tree's gradient is held by a workgroup until all of it is
-//! computed: W is at most 63 or 64 for each of the widest workgroup's threads. Shards of the classes, shared counts and class
+//! label's column, and with a draw each row) that are. Shards of the classes, shared counts and class
 //! scales belong to the softmax family. A choice of the row kernel can set the workgroup and f16 of the device's own.
 //! An update may change weights, ratios, ceilings, seeds and reductions, but not which terms there are, own means of groups
 //! among them.
@@ -65,7 +63,7 @@ use crate::loss::Loss;
 use crate::{Error, GroupedLoss, Result};
 use key::SLOT_FIELDS;
 use layout::row_layout;
-use numbers::{gate_words, terms};
+use numbers::terms;
 use steps::{Manner, Steps};
 use tables::Tables;
 
@@ -75,6 +73,8 @@ const ROW_FIELDS: u64 = 2;
 const TALLY_FIELDS: u64 = 8;
 /// The most iterations that a loop of a kernel has.
 const LONGEST_LOOP: u64 = 8192;
+/// Words for the nodes of a window's rows, about, where workgroup memory has no room for those of one.
+const SCRATCH: u64 = 1 << 20;
 
 const TABLES: &str = "longtail grouped tables";
 const TALLY: &str = "longtail grouped tally";
@@ -103,13 +103,15 @@ pub(crate) fn plan(
     let terms = terms(spec);
     let tables = Tables::new(spec, request.rows)?;
     let extent = Extent::new(request)?.with_dense(u64::from(tables.segments)).with_labels(spec.labels.len());
-    let rows = row_layout(kernels, request, extent.width(), terms.tree)?;
-    check_sizes(kernels, &tables, &terms, &extent)?;
+    let rows = row_layout(kernels, request, extent.width(), terms, &tables)?;
+    // Room for the nodes of a window's rows.
+    let scratch = if terms.tree && rows.nodes == 0 { u64::from(tables.segments) } else { 0 };
+    check_sizes(kernels, &tables, &terms, &extent, scratch)?;
     let keys = steps::Keys { request, terms, rows, straddle: extent.straddles() };
-    let saved_fields = keys.key(GroupedDriver::Gradient).fixed_fields()
-        + SLOT_FIELDS * u64::from(tables.slots)
-        + 2 * u64::from(gate_words(spec, &tables))
-        + u64::from(tables.wide_columns);
+    let saved_fields =
+        keys.key(GroupedDriver::Gradient).fixed_fields() + SLOT_FIELDS * u64::from(tables.slots);
+    let room = (kernels.max_binding() / 4).saturating_sub(tally_words(&tables)).min(SCRATCH);
+    let most_rows = room.checked_div(scratch).map_or(0, |rows| rows.max(1));
     let needs = Needs {
         dense: terms.given,
         class_bytes: 0,
@@ -117,7 +119,7 @@ pub(crate) fn plan(
         saved_fields,
         slot_fields: 0,
         rows_in_a_loop: true,
-        ..Needs::default()
+        most_rows,
     };
     let cut = extent.cut(kernels, rows.choice, &needs)?;
     if cut.split {
@@ -130,7 +132,7 @@ pub(crate) fn plan(
         });
     }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let manner = Manner { many_rows, segments: tables.segments, wide_columns: tables.wide_columns };
+    let manner = Manner { many_rows, segments: tables.segments };
     let steps = Steps::new(kernels, &keys, &extent, manner)?;
     let kept = Kept {
         row_fields: ROW_FIELDS,
@@ -139,9 +141,10 @@ pub(crate) fn plan(
         spec: std::mem::size_of::<GroupedNumbers>() as u64,
         many_rows,
     };
+    let widest = cut.windows.iter().map(|window| u64::from(window.rows)).max().unwrap_or(0);
+    let tally_bytes = 4 * (tally_words(&tables) + scratch * widest);
     let memory = Memory::new(kernels, &cut, kept)?;
     let core = Core::new(kernels, request, rows.choice, extent, cut, memory)?;
-    let tally_bytes = 4 * TALLY_FIELDS * (u64::from(tables.segments) + 1);
     let buffer = |label, size| kernels.scoped(label, || Ok(storage(kernels, label, size)));
     let passes = GroupedPasses {
         terms,
@@ -169,10 +172,20 @@ fn check_request(request: &PlanRequest) -> Result<()> {
     Ok(())
 }
 
+fn tally_words(tables: &Tables) -> u64 {
+    TALLY_FIELDS * (u64::from(tables.segments) + 1)
+}
+
 /// What is bound as a whole, and what loops go through.
-fn check_sizes(kernels: &Kernels, tables: &Tables, terms: &GroupedTerms, extent: &Extent) -> Result<()> {
+fn check_sizes(
+    kernels: &Kernels,
+    tables: &Tables,
+    terms: &GroupedTerms,
+    extent: &Extent,
+    scratch: u64,
+) -> Result<()> {
     let labels = if terms.drawn { 4 * extent.rows } else { 0 };
-    let tally = 4 * TALLY_FIELDS * (u64::from(tables.segments) + 1);
+    let tally = 4 * (tally_words(tables) + scratch);
     let bound = [
         (
             "a grouped loss's tables",
@@ -222,13 +235,7 @@ impl Passes for GroupedPasses {
 
     fn rows(&self, recorder: &mut Recorder<'_>) {
         let steps = &self.steps;
-        if let Some(step) = &steps.gates {
-            recorder.over_windows(step);
-        }
-        recorder.over_windows(&steps.statistics);
-        if let Some(step) = &steps.wide_sums {
-            recorder.over_windows(step);
-        }
+        recorder.over_windows(&steps.rows);
         if self.fused {
             self.gradient(recorder);
         }
@@ -297,7 +304,9 @@ impl Passes for GroupedPasses {
 
 impl GroupedPasses {
     fn gradient(&self, recorder: &mut Recorder<'_>) {
-        recorder.over_elements(&self.steps.gradient);
+        if let Some(step) = &self.steps.gradient {
+            recorder.over_elements(step);
+        }
         if let Some(step) = &self.steps.stitch {
             recorder.over_elements(step);
         }

@@ -14,22 +14,20 @@ pub struct GroupedNumbers {
     pub segments: u32,
     pub labels: u32,
     pub slots: u32,
-    pub gate_words: u32,
-    pub wide_columns: u32,
+    pub level_count: u32,
     pub starts: u32,
     pub segment_flags: u32,
     pub segment_slots: u32,
-    pub above: u32,
-    pub first_labels: u32,
     pub column_segments: u32,
     pub label_starts: u32,
     pub label_columns: u32,
     pub label_pairs: u32,
     pub quotas: u32,
-    pub leaves: u32,
-    pub runs: u32,
-    pub column_wide: u32,
+    pub levels: u32,
+    pub chunks: u32,
     pub wide: u32,
+    pub node_segments: u32,
+    pub column_nodes: u32,
     pub reduction: u32,
     pub fixed_inverse: f32,
     pub weight: f32,
@@ -45,6 +43,7 @@ pub struct GroupedNumbers {
 /// Bits of [`GroupedNumbers::flags`], as in `shaders/grouped/spec.wgsl`.
 const ROW_WEIGHTS: u32 = 1;
 const IGNORE_INDEX: u32 = 2;
+const IN_ORDER: u32 = 4;
 
 /// Kinds of reductions, as there.
 const FIXED: u32 = 0;
@@ -63,11 +62,6 @@ pub(super) fn terms(spec: &GroupedLoss) -> GroupedTerms {
         per_group: spec.reduction == GroupReduction::PerGroup,
         tree: spec.tree.is_some(),
     }
-}
-
-/// Words of a tree's gates as bits, twice `[G]`.
-pub(super) fn gate_words(spec: &GroupedLoss, tables: &Tables) -> u32 {
-    if spec.tree.is_some() { tables.segments.div_ceil(32) } else { 0 }
 }
 
 /// Narrows a checked number; `check` has made sure that it is finite in f32.
@@ -101,22 +95,20 @@ impl GroupedNumbers {
             segments: tables.segments,
             labels: tables.labels,
             slots: tables.slots,
-            gate_words: gate_words(spec, tables),
-            wide_columns: tables.wide_columns,
+            level_count: u32::try_from(tables.levels.len()).unwrap_or(u32::MAX),
             starts: places.starts,
             segment_flags: places.segment_flags,
             segment_slots: places.segment_slots,
-            above: places.above,
-            first_labels: places.first_labels,
             column_segments: places.column_segments,
             label_starts: places.label_starts,
             label_columns: places.label_columns,
             label_pairs: places.label_pairs,
             quotas: places.quotas,
-            leaves: places.leaves,
-            runs: places.runs,
-            column_wide: places.column_wide,
+            levels: places.levels,
+            chunks: places.chunks,
             wide: places.wide,
+            node_segments: places.node_segments,
+            column_nodes: places.column_nodes,
             reduction,
             fixed_inverse,
             weight: narrow(spec.weight),
@@ -126,7 +118,9 @@ impl GroupedNumbers {
             seed_low: (seed & 0xffff_ffff) as u32,
             seed_high: (seed >> 32) as u32,
             ignore_index: spec.ignore_index.unwrap_or(0),
-            flags: flag(row_weights, ROW_WEIGHTS) | flag(spec.ignore_index.is_some(), IGNORE_INDEX),
+            flags: flag(row_weights, ROW_WEIGHTS)
+                | flag(spec.ignore_index.is_some(), IGNORE_INDEX)
+                | flag(tables.in_order, IN_ORDER),
         }
     }
 }

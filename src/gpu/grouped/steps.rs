@@ -15,10 +15,9 @@ pub(super) struct Steps {
     pub prepare: Step,
     pub tally: Step,
     pub draw: Step,
-    pub gates: Option<Step>,
-    pub statistics: Step,
-    pub wide_sums: Option<Step>,
-    pub gradient: Step,
+    /// Losses, in a fused plan gradients too.
+    pub rows: Step,
+    pub gradient: Option<Step>,
     pub stitch: Option<Step>,
     pub loss_sums: Option<Step>,
     pub finish: Step,
@@ -38,7 +37,6 @@ pub(super) struct Keys<'a> {
 pub(super) struct Manner {
     pub many_rows: bool,
     pub segments: u32,
-    pub wide_columns: u32,
 }
 
 impl Keys<'_> {
@@ -68,21 +66,27 @@ impl Keys<'_> {
             GroupedDriver::Draw => {
                 small(GroupedTerms { tree: false, given: terms.given && !terms.tree, ..terms })
             }
-            GroupedDriver::Gates => of_saved(GroupedTerms { given: terms.given, tree: true, ..bare }),
             GroupedDriver::LossSums | GroupedDriver::Finish => of_saved(bare),
-            GroupedDriver::Statistics => GroupedKey { argmax: self.request.argmax, ..of_rows(terms) },
-            GroupedDriver::WideSums => of_rows(GroupedTerms { tree: true, ..bare }),
-            GroupedDriver::Gradient => {
+            GroupedDriver::Statistics => {
+                self.of_tree(GroupedKey { argmax: self.request.argmax, ..of_rows(terms) })
+            }
+            GroupedDriver::Gradient | GroupedDriver::Rows => {
+                let fused = driver == GroupedDriver::Rows;
+                let of_gradient = GroupedTerms { tree: terms.tree, given: terms.given && terms.tree, ..bare };
                 let key = GroupedKey {
                     storage: self.request.storage,
-                    held: self.rows.held,
-                    upstream: self.request.mode == Mode::ForwardBackward,
-                    ..of_rows(GroupedTerms { tree: terms.tree, ..bare })
+                    argmax: fused && self.request.argmax,
+                    upstream: !fused,
+                    ..of_rows(if fused { terms } else { of_gradient })
                 };
-                let straddle = self.straddle && logits.packed() && key.matrices().pairs_follow_gradient();
-                GroupedKey { straddle, ..key }
+                let follows = key.matrices().pairs_follow_gradient() && !terms.tree;
+                self.of_tree(GroupedKey { straddle: self.straddle && logits.packed() && follows, ..key })
             }
         }
+    }
+
+    fn of_tree(&self, key: GroupedKey) -> GroupedKey {
+        GroupedKey { nodes: if self.terms.tree { self.rows.nodes } else { 0 }, ..key }
     }
 }
 
@@ -95,6 +99,8 @@ impl Steps {
         let segments = if keys.terms.per_segment() { manner.segments } else { 0 };
         let step = |driver, launch| Step::new(kernels, keys.key(driver), launch);
         let optional = |wanted: bool, driver, launch| wanted.then(|| step(driver, launch)).transpose();
+        let fused = keys.request.mode == Mode::LossAndGrad;
+        let rows = if fused { GroupedDriver::Rows } else { GroupedDriver::Statistics };
         let gradient = keys.key(GroupedDriver::Gradient);
         let in_place = keys.request.storage == Storage::InPlace;
         let stitch = KernelKey {
@@ -104,15 +110,12 @@ impl Steps {
             ..KernelKey::new(Driver::Stitch, TargetKind::Hard, SMALL_WORKGROUP)
         };
         let finish = GroupedKey { of_sums: manner.many_rows, ..keys.key(GroupedDriver::Finish) };
-        let wide = manner.wide_columns;
         Ok(Self {
             prepare: step(GroupedDriver::Prepare, Launch::RowThreads)?,
             tally: step(GroupedDriver::Tally, Launch::Groups(segments + 1))?,
             draw: step(GroupedDriver::Draw, Launch::Groups(segments + 1))?,
-            gates: optional(keys.terms.tree, GroupedDriver::Gates, Launch::RowThreads)?,
-            statistics: step(GroupedDriver::Statistics, Launch::Rows)?,
-            wide_sums: optional(wide > 0, GroupedDriver::WideSums, Launch::RowsBy(wide))?,
-            gradient: Step::new(kernels, gradient, Launch::Rows)?,
+            rows: step(rows, Launch::Rows)?,
+            gradient: (!fused).then(|| Step::new(kernels, gradient, Launch::Rows)).transpose()?,
             stitch: extent
                 .has_edges(gradient.gradient.packed())
                 .then(|| Step::new(kernels, stitch, Launch::RowThreads))
@@ -124,9 +127,8 @@ impl Steps {
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<&Step> {
-        let begin = [Some(&self.prepare), Some(&self.tally), Some(&self.draw), self.gates.as_ref()];
-        let rows =
-            [Some(&self.statistics), self.wide_sums.as_ref(), Some(&self.gradient), self.stitch.as_ref()];
+        let begin = [Some(&self.prepare), Some(&self.tally), Some(&self.draw)];
+        let rows = [Some(&self.rows), self.gradient.as_ref(), self.stitch.as_ref()];
         let end = [self.loss_sums.as_ref(), Some(&self.finish)];
         begin.into_iter().chain(rows).chain(end).flatten().collect()
     }

@@ -6,8 +6,10 @@ use crate::grouped::Layout;
 use crate::random::{DrawSource, quota};
 use crate::{GroupedLoss, Result};
 
-/// Leaves below a column up to which a thread sums them up alone.
-const LONGEST_RUN: usize = 64;
+/// Columns of a node up to which a thread walks them alone.
+const FEW: u32 = 16;
+/// Columns of a chunk: as many as make eight chunks of a level, between these.
+const CHUNK: std::ops::RangeInclusive<u32> = 16..=32;
 /// `NONE` of `shaders/grouped/spec.wgsl`.
 const NONE: u32 = u32::MAX;
 /// Flags of a segment, as there.
@@ -20,17 +22,16 @@ pub(super) struct Places {
     pub starts: u32,
     pub segment_flags: u32,
     pub segment_slots: u32,
-    pub above: u32,
-    pub first_labels: u32,
     pub column_segments: u32,
     pub label_starts: u32,
     pub label_columns: u32,
     pub label_pairs: u32,
     pub quotas: u32,
-    pub leaves: u32,
-    pub runs: u32,
-    pub column_wide: u32,
+    pub levels: u32,
+    pub chunks: u32,
     pub wide: u32,
+    pub node_segments: u32,
+    pub column_nodes: u32,
 }
 
 /// The tables of a loss that has passed its check, one after another.
@@ -42,8 +43,10 @@ pub(super) struct Tables {
     pub labels: u32,
     /// Slots of a row: segments that no label has both of may share one.
     pub slots: u32,
-    /// Columns with more than [`LONGEST_RUN`] leaves below.
-    pub wide_columns: u32,
+    /// Of tree sampling, the columns of each level's chunks and of its nodes with many.
+    pub levels: Vec<Sizes>,
+    /// Whether a tree's nodes are numbered as their segments.
+    pub in_order: bool,
 }
 
 /// A label or a column as a word.
@@ -77,21 +80,19 @@ impl Tables {
             let last = label_starts.last().copied().unwrap_or(0);
             label_starts.push(last + word(spec.columns_of(label).count()));
         }
-        let index = |place: &Option<usize>| place.map_or(NONE, word);
         let places = Places {
             starts: add(layout.starts.iter().copied().map(word).collect()),
             segment_flags: add(spec.segments.iter().map(flags).collect()),
             segment_slots: add(slots.clone()),
-            above: add(layout.above.iter().map(index).collect()),
-            first_labels: add(layout.first_label.iter().map(index).collect()),
             column_segments: add(layout.segment_of.iter().copied().map(word).collect()),
             label_starts: add(label_starts),
             label_columns: add((0..spec.labels.len()).flat_map(columns).collect()),
             label_pairs: add(pairs(spec, &layout)),
-            leaves: add(tree.leaves),
-            runs: add(tree.runs),
-            column_wide: add(tree.column_wide),
-            wide: add(tree.wide.clone()),
+            levels: add(tree.levels),
+            chunks: add(tree.chunks),
+            wide: add(tree.wide),
+            node_segments: add(tree.node_segments),
+            column_nodes: add(tree.column_nodes),
             quotas: add(quotas(spec, rows)),
         };
         Ok(Self {
@@ -100,8 +101,22 @@ impl Tables {
             segments: word(spec.segments.len()),
             labels: word(spec.labels.len()),
             slots: slots.into_iter().max().map_or(1, |slot| slot + 1),
-            wide_columns: word(tree.wide.len()),
+            levels: tree.sizes,
+            in_order: tree.in_order,
         })
+    }
+
+    /// Steps of a thread's walk down a tree, or up: its longest loops, one after the other.
+    pub(super) fn tree_steps(&self, workgroup: u32) -> u64 {
+        let of_wide = |columns: &u32| (u64::from(*columns) + 1).div_ceil(2 * u64::from(workgroup)) * 3;
+        let turn = usize::try_from(workgroup).unwrap_or(1).max(1);
+        let longest = |chunks: &[u32]| chunks.iter().max().map_or(0, |columns| u64::from(*columns) + 1);
+        let of_level = |level: &Sizes| {
+            let nodes = u64::from(level.nodes).div_ceil(u64::from(workgroup));
+            let wide: u64 = level.wide.iter().map(of_wide).sum();
+            nodes + wide + level.chunks.chunks(turn).map(longest).sum::<u64>()
+        };
+        self.levels.iter().map(of_level).sum()
     }
 
     /// Whether another loss has the same segments, labels and tree; its quotas may differ.
@@ -152,22 +167,39 @@ fn quotas(spec: &GroupedLoss, rows: usize) -> Vec<u32> {
     }
 }
 
-/// The leaves of a tree from left to right.
-#[derive(Debug, Default)]
-struct Tree {
-    /// `[C]`: the labels in that order.
-    leaves: Vec<u32>,
-    /// `[W, 2]`: the run of them below each column.
-    runs: Vec<u32>,
-    /// `[W]`: the column's number among the wide ones.
-    column_wide: Vec<u32>,
-    /// Those columns.
+/// How much there is of a tree's level.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sizes {
+    nodes: u32,
+    chunks: Vec<u32>,
     wide: Vec<u32>,
 }
 
+/// A tree level by level, as `shaders/grouped/nodes.wgsl` walks it.
+#[derive(Debug, Default)]
+struct Tree {
+    /// `[D + 1, 5]`: each level's first node; its first chunk, and the first with a node below; the same of its nodes with
+    /// many columns.
+    levels: Vec<u32>,
+    /// `[.., 6]`: first column, first node, first node below, where nodes begin, where nodes are below, columns.
+    chunks: Vec<u32>,
+    /// `[.., 3]`: node, first column, end.
+    wide: Vec<u32>,
+    /// `[G]`: the segment of each node.
+    node_segments: Vec<u32>,
+    /// `[W]`: the node below each column.
+    column_nodes: Vec<u32>,
+    sizes: Vec<Sizes>,
+    in_order: bool,
+}
+
+/// Words of a chunk and of a node with many columns, as there.
+const CHUNK_WORDS: usize = 6;
+const WIDE_WORDS: usize = 3;
+
 impl Tree {
     fn new(spec: &GroupedLoss, layout: &Layout) -> Self {
-        // The node below each column.
+        // The segment below each column.
         let mut below = vec![None; layout.width()];
         for (segment, part) in spec.segments.iter().enumerate() {
             let column = part.parent.and_then(|column| usize::try_from(column).ok());
@@ -175,59 +207,107 @@ impl Tree {
                 *place = Some(segment);
             }
         }
-        let node = |column: usize| below.get(column).copied().flatten();
-        // Nodes come after those above them: sizes from the last one up, places from the first one down.
-        let mut sizes = vec![0usize; spec.segments.len()];
-        let mut widths = vec![1usize; layout.width()];
-        for segment in (0..spec.segments.len()).rev() {
-            let mut size = 0;
-            for column in layout.span(segment) {
-                let width = node(column).and_then(|node| sizes.get(node)).copied().unwrap_or(1);
-                size += width;
-                if let Some(place) = widths.get_mut(column) {
-                    *place = width;
+        let mut tree = Self { column_nodes: vec![NONE; layout.width()], in_order: true, ..Self::default() };
+        let mut level = vec![0];
+        while !level.is_empty() {
+            level = tree.add_level(layout, &below, &level);
+        }
+        tree.begin_level(0, 0);
+        tree
+    }
+
+    /// Where a level begins, with chunks and wide nodes of leaves alone before the others.
+    fn begin_level(&mut self, leaf_chunks: usize, leaf_wide: usize) {
+        let (chunks, wide) = (self.chunks.len() / CHUNK_WORDS, self.wide.len() / WIDE_WORDS);
+        let words = [self.node_segments.len(), chunks, chunks + leaf_chunks, wide, wide + leaf_wide];
+        self.levels.extend(words.map(word));
+    }
+
+    /// Adds the nodes with these segments; those of the next level.
+    fn add_level(&mut self, layout: &Layout, below: &[Option<usize>], level: &[usize]) -> Vec<usize> {
+        let columns: usize = level.iter().map(|segment| layout.span(*segment).len()).sum();
+        let most = word(columns.div_ceil(8)).clamp(*CHUNK.start(), *CHUNK.end());
+        let first = self.node_segments.len();
+        let mut next = Vec::new();
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut wide = Vec::new();
+        // Whether the last chunk may get more.
+        let mut open = false;
+        for (number, &segment) in (first..).zip(level) {
+            let span = layout.span(segment);
+            let (begin, size) = (word(span.start), word(span.len()));
+            let child = first + level.len() + next.len();
+            let mut inner = 0u32;
+            for (place, column) in span.clone().enumerate() {
+                let Some(segment) = below.get(column).copied().flatten() else { continue };
+                if let Some(node) = self.column_nodes.get_mut(column) {
+                    *node = word(first + level.len() + next.len());
+                }
+                next.push(segment);
+                // Only nodes with few columns are asked where.
+                inner |= 1u32.checked_shl(word(place)).unwrap_or(1);
+            }
+            if size > FEW {
+                open = false;
+                wide.push((inner != 0, [word(number), begin, word(span.end)]));
+                continue;
+            }
+            match chunks.last_mut().filter(|chunk| open && chunk.takes(begin, size, inner, most)) {
+                Some(chunk) => chunk.add(size, inner),
+                None => {
+                    let (node, child) = (word(number), word(child));
+                    let mut chunk = Chunk { first: begin, node, child, ..Chunk::default() };
+                    chunk.add(size, inner);
+                    chunks.push(chunk);
+                    open = true;
                 }
             }
-            if let Some(place) = sizes.get_mut(segment) {
-                *place = size;
-            }
         }
-        let mut runs = vec![0u32; 2 * layout.width()];
-        let mut begins = vec![0usize; spec.segments.len()];
-        let mut begin_of_column = vec![0usize; layout.width()];
-        for segment in 0..spec.segments.len() {
-            let mut next = begins.get(segment).copied().unwrap_or(0);
-            for column in layout.span(segment) {
-                let width = widths.get(column).copied().unwrap_or(0);
-                if let Some(run) = runs.get_mut(2 * column..2 * column + 2) {
-                    run.copy_from_slice(&[word(next), word(next + width)]);
-                }
-                if let Some(place) = begin_of_column.get_mut(column) {
-                    *place = next;
-                }
-                if let Some(place) = node(column).and_then(|node| begins.get_mut(node)) {
-                    *place = next;
-                }
-                next += width;
-            }
-        }
-        let mut leaves = vec![0u32; spec.labels.len()];
-        for label in 0..spec.labels.len() {
-            let place = spec.columns_of(label).last().and_then(|column| begin_of_column.get(column));
-            if let Some(place) = place.and_then(|place| leaves.get_mut(*place)) {
-                *place = word(label);
-            }
-        }
-        let wide: Vec<usize> = (0..layout.width())
-            .filter(|column| widths.get(*column).is_some_and(|width| *width > LONGEST_RUN))
-            .collect();
-        let mut column_wide = vec![NONE; layout.width()];
-        for (number, column) in wide.iter().enumerate() {
-            if let Some(place) = column_wide.get_mut(*column) {
-                *place = word(number);
-            }
-        }
-        Self { leaves, runs, column_wide, wide: wide.into_iter().map(word).collect() }
+        // The order is kept otherwise.
+        chunks.sort_by_key(|chunk| chunk.inner != 0);
+        wide.sort_by_key(|(inner, _)| *inner);
+        let leaf_chunks = chunks.iter().filter(|chunk| chunk.inner == 0).count();
+        self.begin_level(leaf_chunks, wide.iter().filter(|(inner, _)| !inner).count());
+        self.in_order &= (first..).zip(level).all(|(number, segment)| number == *segment);
+        self.node_segments.extend(level.iter().copied().map(word));
+        self.sizes.push(Sizes {
+            nodes: word(level.len()),
+            chunks: chunks.iter().map(|chunk| chunk.columns).collect(),
+            wide: wide.iter().map(|(_, [_, begin, end])| end - begin).collect(),
+        });
+        chunks.iter().for_each(|chunk| self.chunks.extend(chunk.words()));
+        self.wide.extend(wide.iter().flat_map(|(_, words)| words));
+        next
+    }
+}
+
+/// Nodes whose columns follow each other, for one thread.
+#[derive(Debug, Default)]
+struct Chunk {
+    first: u32,
+    node: u32,
+    child: u32,
+    begins: u32,
+    inner: u32,
+    columns: u32,
+}
+
+impl Chunk {
+    /// Whether a node goes with these: its columns follow, and it has nodes below if they have.
+    fn takes(&self, begin: u32, size: u32, inner: u32, most: u32) -> bool {
+        let alike = (self.inner == 0) == (inner == 0);
+        alike && begin == self.first + self.columns && self.columns + size <= most
+    }
+
+    fn words(&self) -> [u32; CHUNK_WORDS] {
+        let Self { first, node, child, begins, inner, columns } = *self;
+        [first, node, child, begins, inner, columns]
+    }
+
+    fn add(&mut self, size: u32, inner: u32) {
+        self.begins |= 1 << self.columns;
+        self.inner |= inner << self.columns;
+        self.columns += size;
     }
 }
 
@@ -253,17 +333,45 @@ mod tests {
     }
 
     #[test]
-    fn leaves_from_left_to_right() {
+    fn nodes_level_by_level() {
         let tables = Tables::new(&tree(), 4).unwrap();
-        assert_eq!(table(&tables, tables.places.leaves, 6), [3, 0, 2, 1, 5, 4]);
-        // Columns: [n1, 2, n2 | 3, 0 | 1, n3 | 5, 4].
-        let runs = [[0, 2], [2, 3], [3, 6], [0, 1], [1, 2], [3, 4], [4, 6], [4, 5], [5, 6]].concat();
-        assert_eq!(table(&tables, tables.places.runs, 18), runs);
+        // Columns: [n1, 2, n2 | 3, 0 | 1, n3 | 5, 4]; bits from the lowest.
+        // In a level those of leaves alone come first.
+        let chunks =
+            [[0, 0, 1, 0b1, 0b101, 3], [3, 1, 3, 0b1, 0, 2], [5, 2, 3, 0b1, 0b10, 2], [7, 3, 4, 0b1, 0, 2]];
+        assert_eq!(table(&tables, tables.places.chunks, 24), chunks.concat());
+        let levels = [[0, 0, 0, 0, 0], [1, 1, 2, 0, 0], [3, 3, 4, 0, 0], [4, 4, 4, 0, 0]];
+        assert_eq!(table(&tables, tables.places.levels, 20), levels.concat());
+        let column_nodes = [1, NONE, 2, NONE, NONE, NONE, 3, NONE, NONE];
+        assert_eq!(table(&tables, tables.places.column_nodes, 9), column_nodes);
+        assert_eq!(table(&tables, tables.places.node_segments, 4), [0, 1, 2, 3]);
         assert_eq!(table(&tables, tables.places.segment_slots, 4), [0, 1, 1, 2]);
-        assert_eq!(table(&tables, tables.places.above, 4), [NONE, 0, 0, 2]);
-        assert_eq!(table(&tables, tables.places.first_labels, 4), [0, 0, 1, 4]);
         assert_eq!(table(&tables, tables.places.label_pairs, 6), [2, 2, 1, 2, 3, 3]);
-        assert_eq!((tables.slots, tables.wide_columns), (3, 0));
+        assert_eq!((tables.slots, tables.levels.len(), tables.in_order), (3, 3, true));
+        // In each level a step for its nodes, then its one chunk.
+        assert_eq!(tables.tree_steps(8), (1 + 4) + (1 + 3) + (1 + 3));
+        assert_eq!(tables.tree_steps(1), (1 + 4) + (2 + 3 + 3) + (1 + 3));
+    }
+
+    /// Whatever order the caller numbers nodes in.
+    #[test]
+    fn nodes_of_another_order() {
+        let nodes = vec![
+            vec![Child::Node(2), Child::Node(1)],
+            vec![Child::Label(0), Child::Label(1)],
+            vec![Child::Node(3), Child::Node(4)],
+            vec![Child::Label(2)],
+            vec![Child::Label(3)],
+        ];
+        let spec = GroupedLoss::realistic_taxonomic(&Taxonomy::new(nodes).unwrap(), 0.5, 0).unwrap();
+        let tables = Tables::new(&spec, 4).unwrap();
+        // Columns: [n2, n1 | 0, 1 | n3, n4 | 2 | 3]: node 1 is segment 2, whose columns come after those of node 2, whose
+        // leaves come first.
+        let chunks =
+            [[0, 0, 1, 0b1, 0b11, 2], [2, 2, 5, 0b1, 0, 2], [4, 1, 3, 0b1, 0b11, 2], [6, 3, 5, 0b11, 0, 2]];
+        assert_eq!(table(&tables, tables.places.chunks, 24), chunks.concat());
+        assert_eq!(table(&tables, tables.places.node_segments, 5), [0, 2, 1, 3, 4]);
+        assert!(!tables.in_order);
     }
 
     #[test]
@@ -282,12 +390,16 @@ mod tests {
     }
 
     #[test]
-    fn wide_columns_are_those_with_many_leaves() {
-        let groups = [(0..65).collect::<Vec<u32>>(), (65..129).collect()];
+    fn wide_nodes_are_those_with_many_columns() {
+        let groups = [(0..65).collect::<Vec<u32>>(), (65..81).collect(), (81..97).collect()];
         let taxonomy = Taxonomy::two_levels(&groups).unwrap();
         let tables = Tables::new(&GroupedLoss::realistic_taxonomic(&taxonomy, 0.5, 0).unwrap(), 1).unwrap();
-        assert_eq!(tables.wide_columns, 1);
-        assert_eq!(table(&tables, tables.places.column_wide, 3), [0, NONE, NONE]);
-        assert_eq!(table(&tables, tables.places.wide, 1), [0]);
+        let levels = [[0, 0, 0, 0, 0], [1, 1, 3, 0, 1], [4, 3, 3, 1, 1]];
+        assert_eq!(table(&tables, tables.places.levels, 15), levels.concat());
+        assert_eq!(table(&tables, tables.places.wide, 3), [1, 3, 68]);
+        // Chunks of 16 columns: 97 are eight of less.
+        assert_eq!(table(&tables, tables.places.chunks + 6, 6), [68, 2, 4, 1, 0, 16]);
+        // The root; then five turns of eight pairs for 66 columns, and 16 for a thread.
+        assert_eq!(tables.tree_steps(8), (1 + 4) + (1 + 3 * 5 + 17));
     }
 }

@@ -9,7 +9,6 @@ use super::passes::Passes;
 use super::step::Step;
 use super::views::Bound;
 use super::windows::Part;
-use crate::gpu::program::Program;
 use crate::gpu::shader::Access;
 use crate::gpu::view::{MatrixView, View};
 
@@ -195,10 +194,8 @@ impl<'a> Recorder<'a> {
             "logits" => matrix(bound.logits, window.logits),
             "gradient" if step.of_classes => window.classes_of(bound.class_scale?, 4),
             "gradient" => matrix(bound.gradient, window.gradient),
-            "dense" => match step.program {
-                Program::Distillation(_) => matrix(bound.teacher, window.dense),
-                _ => matrix(bound.dense.or(bound.gates), window.dense),
-            },
+            "dense" => matrix(bound.dense.or(bound.gates), window.dense),
+            "teacher" => matrix(bound.teacher, window.dense),
             "gates" => matrix(bound.gates, window.dense),
             "statistics" => bound.statistics?.binding(),
             // One number for the whole batch, or one for each row.

@@ -35,8 +35,6 @@ pub(crate) enum Launch {
     Sums,
     /// So many workgroups.
     Groups(u32),
-    /// So many workgroups for each row.
-    RowsBy(u32),
     /// A workgroup for each run of `columns` classes.
     Columns { columns: u32 },
 }
@@ -83,7 +81,6 @@ impl Step {
             Launch::Pieces { lanes } => row_groups(lanes) * u64::from(window.pieces),
             Launch::Sums => sums_of(rows),
             Launch::Groups(groups) => u64::from(groups),
-            Launch::RowsBy(groups) => rows * u64::from(groups),
             Launch::Columns { columns } => u64::from(window.width().div_ceil(columns.max(1)).max(1)),
         }
     }

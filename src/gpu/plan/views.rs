@@ -116,7 +116,8 @@ impl Plan {
         let planned = "for a loss without a teacher";
         wanted("teacher logits", needed_by, teacher.is_some(), wants.teacher.is_some(), planned)?;
         if let Some(teacher) = &teacher {
-            let matrix = Matrix { stride: columns, bytes: 4 };
+            let bytes = self.core.request.teacher_element().bytes();
+            let matrix = Matrix { stride: columns, bytes };
             let blocks = &self.core.extent.blocks;
             self.check_blocks("teacher logits", teacher, matrix, columns, blocks)?;
         }

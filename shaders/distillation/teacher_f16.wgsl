@@ -1,0 +1,7 @@
+// A teacher in f16, two in a word.
+alias TeacherWord = u32;
+
+fn load_teacher(i: u32) -> f32 {
+  let pair = unpack2x16float(teacher[i >> 1u]);
+  return select(pair.x, pair.y, (i & 1u) == 1u);
+}

@@ -1,0 +1,3 @@
+// A pass without a gradient.
+fn gradient_of_row(row: Row, thread: u32) {
+}
