@@ -125,7 +125,11 @@ fn other_sizes() {
     }
     for key in keys.iter().filter(|key| key.driver == SigmoidDriver::DownColumns).step_by(40) {
         for (workgroup, walk) in [(1, 8), (8, 8), (8, 1), (16, 4), (64, 1)] {
-            check_kernel(&Program::from(SigmoidKey { workgroup, walk, ..*key }));
+            let key = SigmoidKey { workgroup, walk, ..*key };
+            // A plan takes fewer rows where they do not fit.
+            if key.workgroup_bytes() <= 16 * 1024 {
+                check_kernel(&Program::from(key));
+            }
         }
     }
 }
