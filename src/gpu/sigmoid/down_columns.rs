@@ -49,6 +49,7 @@ pub(super) fn narrowed(
 
 /// Bytes of the parts of the largest window: two f32 for each class and workgroup of rows. Where the window's matrices and
 /// the accumulated gradients (16 bytes a class) can be bound, these can: a second workgroup comes with more than 16 rows.
+/// O(K), since rows that are summed come in windows of at most [`LONGEST_LOOP`].
 pub(super) fn bytes(extent: &Extent, cut: &Cut, walk: u32) -> u64 {
     let rows_of_step = u64::from(DOWN_ROWS * walk.max(1)) * extent.row_step();
     let walkers = |rows: u32| extent.row_step() * u64::from(rows).div_ceil(rows_of_step);
