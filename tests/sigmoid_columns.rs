@@ -87,6 +87,16 @@ fn numbers_of_rows_and_columns() {
     tally.end("down the columns");
 }
 
+/// A thread of a workgroup of its own has every column of 128 rows, eight times 9,001 steps: more than a kernel's loops may
+/// have. So rows come in pieces that nobody asked for.
+#[test]
+fn long_columns_and_long_rows() {
+    let mut tally = Tally::default();
+    let choice = Some(RowChoice::stream(128, 1));
+    check(&mut tally, 2, &[129], 9001, Manner { choice, ..Manner::default() });
+    tally.end("long rows down the columns");
+}
+
 /// Pairs in a word: odd and even rows and strides, so that a row's ends share their words, or lie apart; the device's own
 /// f16; pairs of logits across two words.
 #[test]

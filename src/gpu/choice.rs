@@ -318,6 +318,29 @@ mod tests {
         }
     }
 
+    /// Sums over columns go down them where groups of sixteen rows leave little over, in no more threads than there are.
+    #[test]
+    fn sums_go_down_the_columns() {
+        let processor = AdapterClass { software: true, busy: 8, ..large_gpu() };
+        let small = AdapterClass { max_workgroup: 32, ..large_gpu() };
+        for (adapter, rows, classes, lanes, workgroup, split) in [
+            (processor, 512, 1204, 64, 8, 1),
+            (processor, 1024, 1231, 128, 8, 1),
+            (processor, 40, 5, 16, 8, 1),
+            (processor, 16, 100_000, 16, 8, 8),
+            (processor, 20, 1204, 4, 8, 2),
+            (large_gpu(), 512, 1204, 16, 64, 4),
+            (large_gpu(), 8192, 1204, 128, 64, 4),
+            (small, 512, 1204, 16, 32, 9),
+        ] {
+            let choice = choose_elementwise(adapter, rows, classes, [Element::F32; 2], true);
+            let found = (choice.lanes, choice.workgroup, choice.split);
+            assert_eq!(found, (lanes, workgroup, split), "{rows} x {classes} {adapter:?}");
+            let other = choose_elementwise(adapter, rows, classes, [Element::F32; 2], false);
+            assert_eq!(other.lanes, 4, "{rows} x {classes}");
+        }
+    }
+
     /// Where a row fits on chip it stays there: one read of each logit.
     #[test]
     fn rows_stay_on_chip_on_a_large_gpu() {
