@@ -12,6 +12,10 @@ fn any_lane(b: B) -> bool {
   return b;
 }
 
+fn sum_of_lanes(x: F) -> f32 {
+  return x;
+}
+
 fn bits_of(x: F) -> U {
   return bitcast<u32>(x);
 }

@@ -13,6 +13,10 @@ fn any_lane(b: B) -> bool {
   return any(b);
 }
 
+fn sum_of_lanes(x: F) -> f32 {
+  return (x.x + x.y) + (x.z + x.w);
+}
+
 fn bits_of(x: F) -> U {
   return bitcast<vec4<u32>>(x);
 }

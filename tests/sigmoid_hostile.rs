@@ -32,10 +32,12 @@ fn go(spec: &SigmoidLoss, data: &Data, manner: Manner) -> Got {
     run(context().kernels(), spec, data, manner).unwrap().1
 }
 
-fn manners() -> [Manner; 4] {
+fn manners() -> [Manner; 5] {
     let one = Some(RowChoice::stream(1, 4).with_split(2));
     let four = Some(RowChoice::stream(4, 8));
+    let down = Some(RowChoice::stream(32, 4).with_split(2));
     [
+        Manner { choice: down, ..Manner::default() },
         Manner { choice: four, ..Manner::default() },
         Manner { choice: one, ..Manner::default() },
         Manner { mode: Mode::ForwardBackward, choice: four, ..Manner::default() },

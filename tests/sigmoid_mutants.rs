@@ -56,6 +56,10 @@ const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(3
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
 const FOUR: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..PLAIN };
 const FOUR_HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..FOUR };
+// A workgroup's second sixteen rows are three, and nine with pairs of columns in a word.
+const DOWN: Manner = Manner { choice: Some(RowChoice::stream(32, 4)), ..PLAIN };
+const DOWN_HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..DOWN };
+const DOWN_SPLIT: Manner = Manner { choice: Some(RowChoice::stream(16, 2).with_split(3)), ..PLAIN };
 const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..PLAIN };
 
 fn mutant(
@@ -160,8 +164,38 @@ fn mutants() -> Vec<Mutant> {
         mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
         // Sums over rows, written or made again.
         mutant("gradient balance", Hard, PLAIN, "1.0 / inverse, inverse != 0.0", "1.0, inverse != 0.0"),
-        mutant("gradient balance", MultiHot, BACKWARD, "row += WG / COLUMNS", "row += WG"),
+        mutant("gradient balance", MultiHot, BACKWARD, "item += WG / COLUMNS", "item += WG"),
         mutant("gradient balance", Hard, PLAIN, "gradient < vec4<f32>(0.0)", "gradient > vec4<f32>(0.0)"),
+        // Down the columns.
+        mutant("gradient balance", Hard, DOWN, "select(gradient_parts[at], 0.0, first)", "0.0"),
+        mutant("gradient balance", Hard, DOWN, "select(gradient_parts[place], 0.0, first)", "0.0"),
+        mutant("gradient balance", Hard, DOWN, "select(F(0.0), row.weight, row.live)", "row.weight"),
+        mutant("gradient balance", Hard, DOWN, "any_lane(share.positive != F(0.0))", "false"),
+        mutant(
+            "gradient balance",
+            MultiHot,
+            DOWN,
+            "one.t * size, (1.0 - one.t) * size",
+            "one.t * size, size",
+        ),
+        mutant("gradient balance", Hard, DOWN, "let more = at + window.classes;", "let more = at;"),
+        mutant("gradient balance", Hard, DOWN_SPLIT, "j + 2u * n * window.classes", "j"),
+        mutant("gradient balance", Hard, DOWN, "loss += own_loss[at];", "loss = own_loss[at];"),
+        mutant("gradient balance", Hard, DOWN, "more.best = own_best[at];", ""),
+        mutant("gradient balance", Hard, DOWN_SPLIT, "let start = piece *", "let start = 0u *"),
+        mutant("gradient balance", Hard, DOWN_HALF, "walker % step + number * step", "number"),
+        mutant("gradient balance", Hard, DOWN_HALF, "begin = max(start, shift)", "begin = start"),
+        mutant("gradient balance", Hard, DOWN_HALF, "leave(walker, edge_column_of(side), share, true);", ""),
+        mutant(
+            "gradient balance",
+            Hard,
+            DOWN_HALF,
+            "both_shares(share, edge_share[side * EDGE_GROUPS + number])",
+            "share",
+        ),
+        mutant("gradient balance", Hard, DOWN_HALF, "loss = edge_loss[number];", ""),
+        mutant("gradient balance", Hard, DOWN_HALF, "scan.best = edge_best[number];", ""),
+        mutant("gradient balance", Hard, DOWN_HALF, "SAVED_EDGES + side, row.rows", "SAVED_EDGES, row.rows"),
         // The link.
         mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
         mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),

@@ -123,6 +123,15 @@ fn other_sizes() {
             check_kernel(&Program::from(SigmoidKey { workgroup, ..key }));
         }
     }
+    for key in keys.iter().filter(|key| key.driver == SigmoidDriver::DownColumns).step_by(40) {
+        for (workgroup, walk) in [(1, 8), (8, 8), (8, 1), (16, 4), (64, 1)] {
+            let key = SigmoidKey { workgroup, walk, ..*key };
+            // A plan takes fewer rows where they do not fit.
+            if key.workgroup_bytes() <= 16 * 1024 {
+                check_kernel(&Program::from(key));
+            }
+        }
+    }
 }
 
 /// Different keys have different labels and, but for what a kernel has no use for, different texts; the same key has

@@ -11,6 +11,10 @@ fn shares_of(n: u32, j: vec4<u32>) -> Shares {
   return shares(slopes, targets);
 }
 
+fn items() -> u32 {
+  return window.rows;
+}
+
 fn unscaled() -> f32 {
   return 1.0;
 }

@@ -64,8 +64,9 @@ fn main(
   let here = min(j, vec4<u32>(window.classes - 1u));
   var positive = vec4<f32>(0.0);
   var negative = vec4<f32>(0.0);
-  for (var row = thread / COLUMNS; row < window.rows; row += WG / COLUMNS) {
-    let own = shares_of(row, here);
+  let last = items();
+  for (var item = thread / COLUMNS; item < last; item += WG / COLUMNS) {
+    let own = shares_of(item, here);
     positive += own.positive;
     negative += own.negative;
   }

@@ -6,6 +6,7 @@
 struct Element {
   loss: F,
   slope: F,
+  t: F,
 }
 
 fn element(row: Row, column: Column, j: u32, z: F) -> Element {
@@ -74,7 +75,8 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   }
   let w = weight_of(row, column, j, t, v);
   // A weight of 0 switches even an infinite loss off.
-  return Element(select(w * cost, F(0.0), w == F(0.0)), select(w * slope * side * spec.scale, F(0.0), w == F(0.0)));
+  let off = w == F(0.0);
+  return Element(select(w * cost, F(0.0), off), select(w * slope * side * spec.scale, F(0.0), off), t);
 }
 
 // x^gamma, 0^0 = 1. The logarithm of x is looked at only where targets are whole.
@@ -86,4 +88,10 @@ fn power_of(x: F, log_x: F, gamma: f32) -> F {
     return exp(max(gamma * log_x, F(-200.0)));
   }
   return select(exp(gamma * log(max(x, F(1e-38)))), F(0.0), x <= F(1e-38));
+}
+
+// A logit that is NaN or +inf has no gradient.
+fn gradient_of(one: Element, z: F, factor: F) -> F {
+  let bad = ((bits_of(z) & U(0x7fffffffu)) > U(0x7f800000u)) | (signed_bits_of(z) >= I(0x7f800000));
+  return select(factor * one.slope, F(bitcast<f32>(window.nan)), bad);
 }

@@ -3,12 +3,6 @@
 //
 // Dispatch: a workgroup for each piece of each group of LANES rows.
 
-// A logit that is NaN or +inf has no gradient.
-fn gradient_of(one: Element, z: F, factor: F) -> F {
-  let bad = ((bits_of(z) & U(0x7fffffffu)) > U(0x7f800000u)) | (signed_bits_of(z) >= I(0x7f800000));
-  return select(factor * one.slope, F(bitcast<f32>(window.nan)), bad);
-}
-
 // The first and the last element of a row whose word it does not own, for `stitch`.
 fn save_edges(row: Row, factor: F) {
   if (row.shift == 1u) {

@@ -5,13 +5,6 @@ var<workgroup> tree_bad: array<U, WG>;
 var<workgroup> tree_best: array<F, WG_INDEX>;
 var<workgroup> tree_index: array<U, WG_INDEX>;
 
-struct Result {
-  loss: F,
-  bad: B,
-  best: F,
-  index: U,
-}
-
 fn merged_over_workgroup(thread: u32, loss: F, scan: Scan) -> Result {
   workgroupBarrier();
   tree_sum[thread] = loss;
@@ -43,22 +36,4 @@ fn merged_over_workgroup(thread: u32, loss: F, scan: Scan) -> Result {
     out.index = select(tree_index[0], U(0u), tree_index[0] == U(0xffffffffu));
   }
   return out;
-}
-
-// A row's result, or a piece's in its slot. One thread does this.
-fn store_result(row: Row, piece: u32, out: Result) {
-  if (SPLIT) {
-    let slot = SAVED_EXTRA + (window.first_slot + piece) * SLOT_FIELDS;
-    store_saved(slot + SLOT_LOSS, row.rows, bits_of(out.loss), row.live);
-    store_saved(slot + SLOT_BAD, row.rows, select(U(0u), U(1u), out.bad), row.live);
-    if (WANT_ARGMAX) {
-      store_saved(slot + SLOT_BEST, row.rows, bits_of(out.best), row.live);
-      store_saved(slot + SLOT_INDEX, row.rows, out.index + U(window.first_class), row.live);
-    }
-    return;
-  }
-  store_saved(SAVED_LOSS, row.rows, select(bits_of(out.loss), U(window.nan), out.bad), row.live);
-  if (WANT_ARGMAX) {
-    store_saved(SAVED_ARGMAX, row.rows, out.index, row.live);
-  }
 }

@@ -14,6 +14,10 @@ fn shares_of(n: u32, j: vec4<u32>) -> Shares {
   return shares(gradient, select(vec4<f32>(0.0), vec4<f32>(1.0), gradient < vec4<f32>(0.0)));
 }
 
+fn items() -> u32 {
+  return window.rows;
+}
+
 // Without a denominator nothing has a gradient.
 fn unscaled() -> f32 {
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);

@@ -8,7 +8,8 @@ use crate::element::Element;
 /// [`PlanRequest::with_choice`](super::PlanRequest::with_choice).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowChoice {
-    /// Rows per workgroup, each thread working on all of them: 1 or 4. Four share what belongs to a class.
+    /// Rows per workgroup, each thread working on all of them: 1 or 4. Four share what belongs to a class. Losses that look
+    /// at every element by itself can also go down the columns, in workgroups of 16, 32, 64 or 128 rows.
     pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
@@ -154,6 +155,7 @@ pub(crate) fn choose_elementwise(
     rows: u32,
     classes: u32,
     elements: [Element; 2],
+    sums_columns: bool,
 ) -> RowChoice {
     let lanes = if rows >= 4 { 4 } else { 1 };
     // On the processor as wide as its vectors; on a GPU four rows of four columns for each of 256 threads.
@@ -167,7 +169,34 @@ pub(crate) fn choose_elementwise(
     let split = wanted.min(classes / block).clamp(1, 64);
     let halves = elements.contains(&Element::F16);
     let native_f16 = adapter.software && adapter.f16 && halves && classes <= SHORTEST;
-    RowChoice { split, native_f16, ..RowChoice::stream(lanes, workgroup.max(1)) }
+    let choice = RowChoice { split, native_f16, ..RowChoice::stream(lanes, workgroup.max(1)) };
+    // Without sums over a column there is nothing to gain (binary cross-entropy takes as long either way), and the last
+    // sixteen rows are worked on as a whole.
+    let padded = rows.next_multiple_of(DOWN_ROWS);
+    if sums_columns && 4 * u64::from(padded) <= 5 * u64::from(rows) {
+        return down_columns(adapter, choice, rows, classes);
+    }
+    choice
+}
+
+/// Rows of a column that a thread takes at once, where it goes down the columns.
+pub(crate) const DOWN_ROWS: u32 = 16;
+
+/// The layout for sums over columns. Neighbouring threads have neighbouring columns; a workgroup goes on to further rows
+/// as long as there are others left for the rest of the device: the further, the fewer sums it leaves.
+fn down_columns(adapter: AdapterClass, choice: RowChoice, rows: u32, classes: u32) -> RowChoice {
+    let widest = if adapter.software { 8 } else { 64.min(adapter.max_workgroup) };
+    let workgroup = widest.min(classes.next_power_of_two()).max(1);
+    let pieces = if adapter.software { 1 } else { (classes / (4 * workgroup)).clamp(1, 64) };
+    let groups = |walk: u32| u64::from(rows.div_ceil(DOWN_ROWS * walk)) * u64::from(pieces);
+    let mut walk = 8;
+    while walk > 1 && groups(walk) < u64::from(adapter.busy) {
+        walk /= 2;
+    }
+    // Few rows of many classes: as many pieces as keep the processor busy.
+    let few = u64::from(adapter.busy).div_ceil(groups(walk).max(1)).min(u64::from(classes / (4 * workgroup)));
+    let split = pieces.max(u32::try_from(few).unwrap_or(1));
+    RowChoice { lanes: DOWN_ROWS * walk, workgroup, split, ..choice }
 }
 
 /// What a plan asks of its row kernel.
@@ -286,6 +315,29 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Sums over columns go down them where groups of sixteen rows leave little over, in no more threads than there are.
+    #[test]
+    fn sums_go_down_the_columns() {
+        let processor = AdapterClass { software: true, busy: 8, ..large_gpu() };
+        let small = AdapterClass { max_workgroup: 32, ..large_gpu() };
+        for (adapter, rows, classes, lanes, workgroup, split) in [
+            (processor, 512, 1204, 64, 8, 1),
+            (processor, 1024, 1231, 128, 8, 1),
+            (processor, 40, 5, 16, 8, 1),
+            (processor, 16, 100_000, 16, 8, 8),
+            (processor, 20, 1204, 4, 8, 2),
+            (large_gpu(), 512, 1204, 16, 64, 4),
+            (large_gpu(), 8192, 1204, 128, 64, 4),
+            (small, 512, 1204, 16, 32, 9),
+        ] {
+            let choice = choose_elementwise(adapter, rows, classes, [Element::F32; 2], true);
+            let found = (choice.lanes, choice.workgroup, choice.split);
+            assert_eq!(found, (lanes, workgroup, split), "{rows} x {classes} {adapter:?}");
+            let other = choose_elementwise(adapter, rows, classes, [Element::F32; 2], false);
+            assert_eq!(other.lanes, 4, "{rows} x {classes}");
         }
     }
 

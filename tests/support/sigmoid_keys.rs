@@ -17,6 +17,16 @@ fn has_table(key: &SigmoidKey) -> bool {
     key.driver.over_logits() || key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot
 }
 
+/// Whether every device binds as many storage buffers: four of the plan, logits, gradient, targets, gates or weights, and
+/// the parts of accumulated gradients.
+fn bindable(key: &SigmoidKey) -> bool {
+    let gates = key.terms.gate_given || key.terms.weights_given || key.terms.suppression && !key.terms.draws;
+    let accumulates = key.driver == SigmoidDriver::DownColumns && key.terms.balance;
+    let dense = key.targets == TargetKind::MultiHot;
+    let apart = key.writes && key.storage != Storage::InPlace;
+    5 + [gates, accumulates, dense, apart].iter().filter(|bound| **bound).count() <= 8
+}
+
 type Switch = fn(&mut SigmoidTerms);
 
 /// Each term with what it cannot be without.
@@ -129,7 +139,7 @@ pub fn all() -> Vec<SigmoidKey> {
         }
     }
     let mut seen = HashSet::new();
-    keys.retain(|key| seen.insert(*key));
+    keys.retain(|key| bindable(key) && seen.insert(*key));
     keys
 }
 
@@ -155,13 +165,19 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
         }
         SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::Close => Vec::new(),
         SigmoidDriver::WrittenSums => vec![key(64), key(256)],
+        SigmoidDriver::PartSums if hard => vec![SigmoidKey { walk: 1, ..key(64) }],
+        SigmoidDriver::PartSums => Vec::new(),
         SigmoidDriver::ColumnSums => Cell::ALL.map(|logits| SigmoidKey { logits, ..key(64) }).to_vec(),
         SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink => of_rows(key(64)),
+        SigmoidDriver::DownColumns => {
+            let forms = of_rows(key(64)).into_iter().filter(|key| key.lanes == 4 && key.sums);
+            forms.map(|key| SigmoidKey { walk: 1, ..key }).collect()
+        }
     }
 }
 
 fn of_rows(key: SigmoidKey) -> Vec<SigmoidKey> {
-    let splits: &[bool] = if key.driver == SigmoidDriver::Rows { &BOTH } else { &[false] };
+    let splits: &[bool] = if key.driver != SigmoidDriver::SoftmaxLink { &BOTH } else { &[false] };
     let mut forms = Vec::new();
     for (logits, gradient) in cells() {
         for lanes in [1, 4] {
@@ -202,15 +218,22 @@ impl Known {
     }
 
     pub fn has(&self, key: &SigmoidKey) -> bool {
-        let rows = matches!(key.driver, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink);
-        let sums = matches!(key.driver, SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums);
+        let rows = matches!(
+            key.driver,
+            SigmoidDriver::Rows | SigmoidDriver::DownColumns | SigmoidDriver::SoftmaxLink
+        );
+        let sums = matches!(
+            key.driver,
+            SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums | SigmoidDriver::PartSums
+        );
         let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
         let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
         // Any kernel that looks at the table may have it as a uniform block.
         let terms = SigmoidTerms::default();
-        let form = SigmoidKey { terms, workgroup, class_vectors: 0, held: 0, ..*key };
+        let form = SigmoidKey { terms, workgroup, class_vectors: 0, held: 0, walk: key.walk.min(1), ..*key };
         self.0.contains(&form)
+            && bindable(key)
             && (key.class_vectors == 0 || has_table(key))
             && (key.held == 0 || link)
             // Other kernels have a part of their plan's terms.

@@ -20,8 +20,12 @@ pub enum SigmoidDriver {
     ColumnSums,
     /// Accumulates gradients that have been written.
     WrittenSums,
+    /// Adds up what [`DownColumns`](Self::DownColumns) has accumulated.
+    PartSums,
     /// Loss and gradient, element by element.
     Rows,
+    /// The same, and accumulated gradients, by threads that have a column of many rows.
+    DownColumns,
     /// The same with the softmax link.
     SoftmaxLink,
     /// From the pieces' losses to a row's.
@@ -32,7 +36,7 @@ pub enum SigmoidDriver {
 
 impl SigmoidDriver {
     /// Every kernel.
-    pub const ALL: [SigmoidDriver; 11] = [
+    pub const ALL: [SigmoidDriver; 13] = [
         SigmoidDriver::Prepare,
         SigmoidDriver::Draw,
         SigmoidDriver::Settle,
@@ -40,7 +44,9 @@ impl SigmoidDriver {
         SigmoidDriver::Refresh,
         SigmoidDriver::ColumnSums,
         SigmoidDriver::WrittenSums,
+        SigmoidDriver::PartSums,
         SigmoidDriver::Rows,
+        SigmoidDriver::DownColumns,
         SigmoidDriver::SoftmaxLink,
         SigmoidDriver::Close,
         SigmoidDriver::Factor,
@@ -55,7 +61,9 @@ impl SigmoidDriver {
             SigmoidDriver::Refresh => "refresh",
             SigmoidDriver::ColumnSums => "column_sums",
             SigmoidDriver::WrittenSums => "written_sums",
+            SigmoidDriver::PartSums => "part_sums",
             SigmoidDriver::Rows => "rows",
+            SigmoidDriver::DownColumns => "down_columns",
             SigmoidDriver::SoftmaxLink => "softmax_link",
             SigmoidDriver::Close => "close",
             SigmoidDriver::Factor => "factor",
@@ -64,11 +72,11 @@ impl SigmoidDriver {
 
     /// Whether the kernel reads the logits.
     pub fn over_logits(self) -> bool {
-        matches!(self, SigmoidDriver::ColumnSums | SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink)
+        self.walks_columns() || self == SigmoidDriver::ColumnSums
     }
 
     fn walks_columns(self) -> bool {
-        matches!(self, SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink)
+        matches!(self, SigmoidDriver::Rows | SigmoidDriver::DownColumns | SigmoidDriver::SoftmaxLink)
     }
 }
 
@@ -177,6 +185,9 @@ pub struct SigmoidKey {
     /// Columns of each row that a thread holds on chip ([`SigmoidDriver::SoftmaxLink`]), a multiple of 4; 0 reads rows
     /// again.
     pub held: u32,
+    /// How often a workgroup goes on to the next sixteen rows ([`SigmoidDriver::DownColumns`] and
+    /// [`SigmoidDriver::PartSums`]), 1 to 8; else 0.
+    pub walk: u32,
 }
 
 impl SigmoidKey {
@@ -199,6 +210,7 @@ impl SigmoidKey {
             factor_of_rows: false,
             class_vectors: 0,
             held: 0,
+            walk: 0,
         }
     }
 
@@ -210,6 +222,11 @@ impl SigmoidKey {
     /// goes down columns has no row to load it for.
     pub(super) fn positive_of_row(&self) -> bool {
         self.terms.balance && !self.multi_hot() && self.driver.walks_columns()
+    }
+
+    /// Whether the kernel leaves what its rows add to accumulated gradients.
+    pub(super) fn accumulates(&self) -> bool {
+        self.terms.balance && self.driver == SigmoidDriver::DownColumns
     }
 
     /// How the kernel reaches the caller's matrices.
@@ -254,11 +271,20 @@ impl SigmoidKey {
         let results = lane * (2 * self.workgroup + 2 * if self.argmax { self.workgroup } else { 1 });
         match self.driver {
             SigmoidDriver::Rows => results,
+            SigmoidDriver::DownColumns => {
+                let groups = 4 * self.walk;
+                let argmax = 2 * if self.argmax { self.workgroup } else { 1 };
+                // Those of the columns left over, with what they add to both sums.
+                let (edges, share) = (if self.width() == 2 { groups } else { 1 }, 4 * lane);
+                lane * (groups * (self.workgroup + argmax) + self.workgroup) + edges * (4 * lane + share)
+            }
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup + 4,
             SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
             SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
             SigmoidDriver::Totals => 8 * self.workgroup,
-            SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums => 32 * self.workgroup,
+            SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums | SigmoidDriver::PartSums => {
+                32 * self.workgroup
+            }
             _ => 0,
         }
     }
@@ -272,6 +298,7 @@ impl SigmoidKey {
         let storage = if cells { self.storage } else { Storage::Separate };
         let start = format!("longtail.sigmoid.{}.x{}.wg{}", self.driver.name(), self.lanes, self.workgroup);
         let (uniform, held) = (format!("uniform{}", self.class_vectors), format!("held{}", self.held));
+        let walk = format!("walk{}", self.walk);
         let parts = [
             (terms.bias, "bias"),
             (terms.bias_on_background, "bias_on_background"),
@@ -302,6 +329,7 @@ impl SigmoidKey {
             (self.factor_of_rows, "upstream"),
             (self.class_vectors > 0, uniform.as_str()),
             (self.held > 0, held.as_str()),
+            (self.walk > 0, walk.as_str()),
         ];
         name(start, (logits, self.gradient, self.straddle), &parts, storage)
     }
@@ -347,13 +375,20 @@ impl SigmoidKey {
                     push(7, "dense", Read);
                 }
             }
+            SigmoidDriver::PartSums => {
+                push(5, "gradient_parts", Read);
+                push(6, "gradient_sums", ReadWrite);
+            }
             SigmoidDriver::Close => push(4, "saved", ReadWrite),
             SigmoidDriver::Factor => {
                 push(1, "scalars", Read);
                 push(2, "rows_out", ReadWrite);
                 push(8, "upstream", Read);
             }
-            SigmoidDriver::ColumnSums | SigmoidDriver::Rows | SigmoidDriver::SoftmaxLink => {
+            SigmoidDriver::ColumnSums
+            | SigmoidDriver::Rows
+            | SigmoidDriver::DownColumns
+            | SigmoidDriver::SoftmaxLink => {
                 push(1, "scalars", Read);
                 push(2, "rows_in", Read);
                 push(3, "classes", Read);
@@ -367,6 +402,9 @@ impl SigmoidKey {
             let mut push = |number, name, access| bindings.push(Binding { number, name, access });
             if self.driver == SigmoidDriver::ColumnSums {
                 push(6, "gradient_sums", ReadWrite);
+            }
+            if self.accumulates() {
+                push(8, "gradient_parts", ReadWrite);
             }
             if self.terms.takes_gates() {
                 push(9, "gates", input);

@@ -1,21 +1,24 @@
 //! The sigmoid family's plans.
 
+mod down_columns;
 pub(crate) mod key;
+mod quotas;
 mod spec;
 mod steps;
 mod sums;
 mod table;
 mod text;
+mod whole_rows;
 
 pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
 pub use spec::SigmoidNumbers;
 pub use sums::DeviceGradientSums;
 
-use super::choice::{RowChoice, choose_elementwise};
+use super::choice::{DOWN_ROWS, RowChoice, choose_elementwise};
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, LONGEST_LOOP, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window,
-    check_choice, narrow, storage,
+    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window, check_choice,
+    narrow,
 };
 use super::request::PlanRequest;
 use super::shader::{Cell, SAVED_OUTPUTS};
@@ -25,8 +28,10 @@ use crate::loss::Loss;
 use crate::random::quota;
 use crate::sigmoid::{Link, SigmoidLoss, WeightNorm};
 use crate::{Error, Reduction, Result};
+use quotas::{QUOTAS, quota_buffer};
 use spec::{GROUPS, inner_terms, table as class_table};
 use steps::{Made, Steps};
+use whole_rows::{held, of_whole_rows};
 
 /// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
 const ROW_FIELDS: u64 = 9;
@@ -45,6 +50,8 @@ pub(crate) struct SigmoidPasses {
     link: Link,
     steps: Steps,
     sums: Option<DeviceGradientSums>,
+    /// What each workgroup of rows adds to them, of one window.
+    parts: Option<wgpu::Buffer>,
     /// The class table of software adapters.
     class_block: Option<wgpu::Buffer>,
     /// `[3, N + 1]`: how many background rows are drawn for a group, by how many there are.
@@ -75,32 +82,44 @@ pub(crate) fn plan(
             narrow(extent.rows),
             narrow(extent.width()),
             [request.logits, request.gradient],
+            // Not where a window has few rows.
+            terms.balance && 4 * 64 * extent.width() <= kernels.max_binding(),
         ),
     };
     let choice = match whole_rows {
         true => {
-            RowChoice { chip: 0, split: 1, workgroup: of_whole_rows(kernels, choice, &extent)?, ..choice }
+            let lanes = if down_columns::walk(choice) > 0 { 4 } else { choice.lanes };
+            let workgroup = of_whole_rows(kernels, choice, &extent)?;
+            RowChoice { chip: 0, split: 1, lanes, workgroup, ..choice }
         }
         false => RowChoice { chip: 0, ..choice },
     };
     let logits = Cell::new(request.logits, choice.native_f16);
     let gradient = Cell::new(request.gradient, choice.native_f16);
-    let rows = SigmoidKey {
+    let key = |choice: RowChoice| SigmoidKey {
         terms,
         storage: request.storage,
         logits,
         gradient,
         straddle: extent.straddles() && logits.packed() && gradient.packed(),
-        lanes: choice.lanes,
+        lanes: if down_columns::walk(choice) > 0 { 4 } else { choice.lanes },
+        walk: down_columns::walk(choice),
         argmax: request.argmax,
         sums: true,
         ..SigmoidKey::new(
-            if whole_rows { SigmoidDriver::SoftmaxLink } else { SigmoidDriver::Rows },
+            match (whole_rows, down_columns::walk(choice)) {
+                (true, _) => SigmoidDriver::SoftmaxLink,
+                (false, 0) => SigmoidDriver::Rows,
+                (false, _) => SigmoidDriver::DownColumns,
+            },
             request.targets,
             choice.workgroup,
         )
     };
-    check_choice(choice, narrow(extent.width()), SigmoidKey { writes: true, ..rows }.width())?;
+    let written = |choice| SigmoidKey { writes: true, ..key(choice) };
+    let choice = down_columns::narrowed(kernels, choice, extent.width(), written);
+    let rows = key(choice);
+    check_choice(RowChoice { lanes: rows.lanes, ..choice }, narrow(extent.width()), written(choice).width())?;
     let columns = terms.columns().len() as u64;
     let extra = saved_extra(rows.gradient);
     let needs = Needs {
@@ -142,6 +161,10 @@ pub(crate) fn plan(
         vectors => Some(table::block(kernels, vectors)?),
     };
     let sums = sums_for(kernels, spec, request)?;
+    let parts = match rows.accumulates() {
+        true => Some(down_columns::parts(kernels, &extent, &cut, rows.walk)?),
+        false => None,
+    };
     let quotas = match terms.draws {
         true => Some(quota_buffer(kernels, extent.rows)?),
         false => None,
@@ -152,6 +175,7 @@ pub(crate) fn plan(
         link: spec.link,
         steps,
         sums,
+        parts,
         class_block,
         quotas,
         totals: true,
@@ -162,39 +186,6 @@ pub(crate) fn plan(
 
 /// The smallest reciprocal denominator whose gradients keep their digits in f32.
 const SMALLEST_INVERSE: f32 = 1e-15;
-
-/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes them one by one, in
-/// three loops.
-fn of_whole_rows(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> Result<u32> {
-    let columns = |workgroup: u32| (extent.width() + 1).div_ceil(u64::from(workgroup.max(1)));
-    let mut workgroup = choice.workgroup;
-    while columns(workgroup) > 2 * LONGEST_LOOP && workgroup < kernels.adapter.max_workgroup {
-        workgroup *= 2;
-    }
-    let fits = columns(workgroup) <= 2 * LONGEST_LOOP && workgroup <= kernels.adapter.max_workgroup;
-    match fits {
-        true => Ok(workgroup),
-        false => Err(Error::Limit {
-            what: "columns of a row under the softmax link".into(),
-            needed: extent.width(),
-            allowed: 2 * LONGEST_LOOP * u64::from(kernels.adapter.max_workgroup),
-            cure: "use the sigmoid link, or a loss of the softmax family",
-        }),
-    }
-}
-
-/// Columns of each row that a thread of the softmax link holds on chip, 0 where a row is too long for that: as many as
-/// the softmax family's kernels do.
-fn held(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> u32 {
-    // A pair of columns may stick out of a row that starts in the middle of a word.
-    let columns = 4 * (extent.width() + 1).div_ceil(4 * u64::from(choice.workgroup.max(1)));
-    let most = match (kernels.adapter.software, choice.lanes) {
-        (true, _) => 320,
-        (false, 4) => 16,
-        (false, _) => 32,
-    };
-    if columns <= most { narrow(columns) } else { 0 }
-}
 
 /// What plans of this family do not do.
 fn refuse(spec: &SigmoidLoss, request: &PlanRequest) -> Result<()> {
@@ -239,33 +230,6 @@ fn sums_for(
     }
 }
 
-/// Rows of a batch with drawn background rows.
-const MOST_DRAWN: u64 = 65_536;
-
-const QUOTAS: &str = "longtail quotas";
-
-fn quota_buffer(kernels: &Kernels, rows: u64) -> Result<wgpu::Buffer> {
-    // One workgroup looks at all of them, some twenty times for each group.
-    if rows > MOST_DRAWN {
-        return Err(Error::Limit {
-            what: "rows of which background rows are drawn".into(),
-            needed: rows,
-            allowed: MOST_DRAWN,
-            cure: "use fewer rows in a batch, or draw them yourself (DrawSource::Given)",
-        });
-    }
-    let (needed, allowed) = (4 * GROUPS.len() as u64 * (rows + 1), kernels.max_binding());
-    if needed > allowed {
-        return Err(Error::Limit {
-            what: "the quotas of drawn rows (bytes in one binding)".into(),
-            needed,
-            allowed,
-            cure: "use fewer rows in a batch",
-        });
-    }
-    kernels.scoped("quotas", || Ok(storage(kernels, QUOTAS, needed)))
-}
-
 impl Passes for SigmoidPasses {
     fn steps(&self) -> Vec<&Step> {
         let steps = &self.steps;
@@ -277,6 +241,7 @@ impl Passes for SigmoidPasses {
             Some(&steps.totals).filter(|_| self.totals),
             steps.column_sums.as_ref().filter(|_| !self.sums_of_written),
             Some(&steps.rows),
+            steps.part_sums.as_ref(),
             steps.written_sums.as_ref().filter(|_| self.sums_of_written),
             steps.close.as_ref(),
             steps.loss_sums.as_ref(),
@@ -321,7 +286,8 @@ impl Passes for SigmoidPasses {
             recorder.over_elements(step);
         }
         let stitch = steps.stitch.as_ref().filter(|_| steps.backward.is_none());
-        recorder.over_elements_in_turn(std::iter::once(&steps.rows).chain(stitch));
+        // Each window before the next takes the place of its parts.
+        recorder.over_elements_in_turn(std::iter::once(&steps.rows).chain(stitch).chain(&steps.part_sums));
         if let Some(step) = steps.written_sums.as_ref().filter(|_| self.sums_of_written) {
             recorder.over_elements(step);
         }
@@ -406,6 +372,7 @@ impl Passes for SigmoidPasses {
             "gradient_sums" => {
                 window.classes_of(View::whole(&self.sums.as_ref()?.buffer), DeviceGradientSums::BYTES)
             }
+            "gradient_parts" => View::whole(self.parts.as_ref()?).binding(),
             "written" => bound.gradient.or(bound.logits)?.part(window.block, window.gradient),
             // As storage without what rounds it up: a binding of storage may be shorter than a uniform block.
             "classes" => {
@@ -422,7 +389,11 @@ impl Passes for SigmoidPasses {
     fn buffers(&self) -> Vec<(&'static str, u64)> {
         let sums = self.sums.iter().map(|sums| (DeviceGradientSums::LABEL, sums.bytes()));
         let block = self.class_block.iter().map(|buffer| (table::CLASS_TABLE, buffer.size()));
-        sums.chain(block).chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size()))).collect()
+        let parts = self.parts.iter().map(|buffer| (down_columns::PARTS, buffer.size()));
+        sums.chain(parts)
+            .chain(block)
+            .chain(self.quotas.iter().map(|buffer| (QUOTAS, buffer.size())))
+            .collect()
     }
 
     fn manner(&self, core: &Core) -> String {
@@ -435,6 +406,11 @@ impl Passes for SigmoidPasses {
                     held => format!("held on chip, {held} columns per thread"),
                 };
                 format!("rows {manner}, {lanes} per workgroup of {workgroup} threads")
+            }
+            Link::Sigmoid if lanes >= DOWN_ROWS => {
+                format!(
+                    "down the columns in {pieces} pieces, {lanes} rows per workgroup of {workgroup} threads"
+                )
             }
             Link::Sigmoid => {
                 format!("rows in {pieces} pieces, {lanes} per workgroup of {workgroup} threads")

@@ -29,6 +29,7 @@ pub(super) struct Steps {
     pub totals: Step,
     pub column_sums: Option<Step>,
     pub written_sums: Option<Step>,
+    pub part_sums: Option<Step>,
     pub rows: Step,
     pub close: Option<Step>,
     pub loss_sums: Option<Step>,
@@ -72,9 +73,11 @@ impl Steps {
         };
         let fused = request.mode == Mode::LossAndGrad;
         let pieces = match rows.driver {
-            SigmoidDriver::Rows => Launch::Pieces { lanes: rows.lanes },
-            _ => Launch::RowGroups { lanes: rows.lanes },
+            SigmoidDriver::SoftmaxLink => Launch::RowGroups { lanes: rows.lanes },
+            _ => Launch::Pieces { lanes: rows.lanes },
         };
+        let down_columns = rows.driver == SigmoidDriver::DownColumns;
+        let forward_pieces = if down_columns { Launch::Pieces { lanes: 16 * rows.walk } } else { pieces };
         let forward = SigmoidKey { writes: fused, ..rows };
         let forward = match fused {
             true => forward,
@@ -87,6 +90,9 @@ impl Steps {
             argmax: false,
             factor_of_rows: true,
             split: false,
+            // Nothing is accumulated any more.
+            driver: if down_columns { SigmoidDriver::Rows } else { rows.driver },
+            walk: 0,
             ..rows
         };
         let column_sums = SigmoidKey {
@@ -100,9 +106,14 @@ impl Steps {
             argmax: false,
             sums: false,
             writes: false,
+            walk: 0,
             ..rows
         };
         let written_sums = SigmoidKey::new(SigmoidDriver::WrittenSums, rows.targets, column_sums.workgroup);
+        let part_sums = SigmoidKey {
+            walk: rows.walk,
+            ..SigmoidKey::new(SigmoidDriver::PartSums, TargetKind::Hard, column_sums.workgroup)
+        };
         let by_columns = Launch::Classes { each: 4 * column_sums.columns() };
         let close = SigmoidKey {
             argmax: rows.argmax,
@@ -156,13 +167,14 @@ impl Steps {
             draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
             settle: optional(settle, settled, Launch::RowThreads)?,
             totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
-            column_sums: optional(terms.balance, column_sums, by_columns)?,
+            column_sums: optional(terms.balance && !down_columns, column_sums, by_columns)?,
             written_sums: optional(
-                terms.balance && fused && rows.gradient == Cell::F32,
+                terms.balance && !down_columns && fused && rows.gradient == Cell::F32,
                 written_sums,
                 by_columns,
             )?,
-            rows: Step::new(kernels, forward, pieces)?,
+            part_sums: optional(terms.balance && down_columns, part_sums, by_columns)?,
+            rows: Step::new(kernels, forward, forward_pieces)?,
             close: optional(rows.split, close, Launch::RowThreads)?,
             loss_sums: match many_rows {
                 true => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),

@@ -28,6 +28,7 @@ impl SigmoidKey {
             ("COLUMNS", u64::from(self.columns())),
             ("CLASS_VECTORS", u64::from(self.class_vectors)),
             ("HELD", u64::from(self.held.max(1))),
+            ("WALK", u64::from(self.walk.max(1))),
             ("SAVED_EXTRA", super::saved_extra(self.gradient)),
             ("COLUMN_BIAS", place(Column::Bias)),
             ("COLUMN_MARGIN", place(Column::Margin)),
@@ -69,6 +70,7 @@ impl SigmoidKey {
             ("WANT_ARGMAX", self.argmax),
             ("SUMS", self.sums),
             ("WRITE_GRADIENT", self.writes),
+            ("ACCUMULATES", self.accumulates()),
             ("FACTOR_OF_ROWS", self.factor_of_rows),
         ];
         let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
@@ -114,6 +116,11 @@ impl SigmoidKey {
                     false => shader!("bind_no_dense.wgsl"),
                 });
                 files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
+            }
+            SigmoidDriver::PartSums => {
+                // What has been accumulated already knows which targets it is of.
+                files.push(shader!("bind_no_dense.wgsl"));
+                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/part_sums.wgsl")]);
             }
             SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
             _ => files.push(shader!("sigmoid/factor.wgsl")),
@@ -162,12 +169,24 @@ impl SigmoidKey {
             SigmoidDriver::SoftmaxLink => {
                 files.extend([
                     shader!("opened_again.wgsl"),
+                    shader!("sigmoid/result.wgsl"),
                     shader!("sigmoid/sum.wgsl"),
                     shader!("sigmoid/softmax_link.wgsl"),
                 ]);
             }
+            SigmoidDriver::DownColumns => files.extend([
+                shader!("sigmoid/element.wgsl"),
+                match self.accumulates() {
+                    true => shader!("sigmoid/shares.wgsl"),
+                    false => shader!("sigmoid/no_shares.wgsl"),
+                },
+                shader!("sigmoid/result.wgsl"),
+                shader!("sigmoid/down_edges.wgsl"),
+                shader!("sigmoid/down_columns.wgsl"),
+            ]),
             _ => files.extend([
                 shader!("sigmoid/element.wgsl"),
+                shader!("sigmoid/result.wgsl"),
                 shader!("sigmoid/sum.wgsl"),
                 shader!("sigmoid/rows.wgsl"),
             ]),
