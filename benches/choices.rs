@@ -35,7 +35,10 @@ fn layouts(rows: usize, classes: usize, software: bool) -> Vec<RowChoice> {
             if lanes == 4 && rows < 4 {
                 continue;
             }
-            all.push(RowChoice::stream(lanes, workgroup));
+            all.extend([
+                RowChoice::stream(lanes, workgroup),
+                RowChoice::stream(lanes, workgroup).with_kernels_apart(),
+            ]);
             let chip = (classes as u32 + 1).div_ceil(workgroup);
             if chip <= if software { 152 } else { 32 } {
                 all.push(RowChoice::on_chip(lanes, workgroup, chip));
@@ -49,9 +52,10 @@ fn layouts(rows: usize, classes: usize, software: bool) -> Vec<RowChoice> {
 }
 
 fn name(choice: RowChoice) -> String {
-    let RowChoice { lanes, workgroup, chip, split, native_f16 } = choice;
+    let RowChoice { lanes, workgroup, chip, split, native_f16, apart } = choice;
     let native = if native_f16 { ".native" } else { "" };
-    format!("x{lanes}.wg{workgroup}.chip{chip}.split{split}{native}")
+    let apart = if apart { ".apart" } else { "" };
+    format!("x{lanes}.wg{workgroup}.chip{chip}.split{split}{native}{apart}")
 }
 
 /// Two layouts that are the same kernels.

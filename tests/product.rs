@@ -23,9 +23,10 @@ use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
 use tally::Tally;
 
 /// Whole rows streamed and on chip, of one and four rows, and rows that workgroups share.
-const CHOICES: [RowChoice; 8] = [
+const CHOICES: [RowChoice; 9] = [
     RowChoice::stream(1, 8),
     RowChoice::stream(4, 8),
+    RowChoice::stream(4, 8).with_kernels_apart(),
     RowChoice::stream(1, 64),
     RowChoice::on_chip(1, 8, 8),
     RowChoice::on_chip(4, 8, 8),

@@ -20,23 +20,33 @@ pub struct RowChoice {
     pub split: u32,
     /// Whether f16 is read and written as such (the device feature `SHADER_F16`), or two in a 32-bit word.
     pub native_f16: bool,
+    /// Whether streamed rows have a kernel for the loss and one for the gradient, where both are asked for at once, or one for
+    /// both. Each reads the logits once; the softmax family alone has the choice.
+    pub apart: bool,
 }
 
 impl RowChoice {
     /// Whole rows: `lanes` of them in a workgroup of `workgroup` threads, streamed.
     pub const fn stream(lanes: u32, workgroup: u32) -> Self {
-        Self { lanes, workgroup, chip: 0, split: 1, native_f16: false }
+        Self { lanes, workgroup, chip: 0, split: 1, native_f16: false, apart: false }
     }
 
     /// Whole rows, `chip` columns of each held in every thread.
     pub const fn on_chip(lanes: u32, workgroup: u32, chip: u32) -> Self {
-        Self { lanes, workgroup, chip, split: 1, native_f16: false }
+        Self { lanes, workgroup, chip, split: 1, native_f16: false, apart: false }
     }
 
     /// Rows that `split` workgroups share.
     #[must_use]
     pub const fn with_split(mut self, split: u32) -> Self {
         self.split = split;
+        self
+    }
+
+    /// Loss and gradient by a kernel each.
+    #[must_use]
+    pub const fn with_kernels_apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 
@@ -78,8 +88,13 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
     // faster on the software adapter. On longer rows two in a word are as fast or faster there.
     let halves = [request.logits, request.gradient].contains(&Element::F16);
     let native_f16 = adapter.software && adapter.f16 && halves && classes <= SHORTEST;
-    RowChoice { split: split(adapter, choice, &request.terms, rows, classes), native_f16, ..choice }
+    // Behind a barrier a processor walks a row more slowly: a kernel without one is worth a dispatch on long rows.
+    let apart = adapter.software && choice.chip == 0 && classes >= APART;
+    RowChoice { split: split(adapter, choice, &request.terms, rows, classes), native_f16, apart, ..choice }
 }
+
+/// Columns of the shortest row whose gradient is worth a kernel of its own on a processor.
+const APART: u32 = 2048;
 
 /// Columns of the longest row that is too short for the processor's vectors in pairs.
 const SHORTEST: u32 = 16;
@@ -339,6 +354,20 @@ mod tests {
             let other = choose_elementwise(adapter, rows, classes, [Element::F32; 2], false);
             assert_eq!(other.lanes, 4, "{rows} x {classes}");
         }
+    }
+
+    /// On a processor long rows have a kernel for the loss and one for the gradient; on a GPU one for both.
+    #[test]
+    fn kernels_are_apart_on_a_processor() {
+        let processor = AdapterClass { software: true, busy: 8, ..large_gpu() };
+        let request = request(InnerTerms::default(), false);
+        for classes in [2, 1203, 2047, 2048, 128_256] {
+            assert_eq!(choose(processor, &request, 256, classes).apart, classes >= 2048, "{classes}");
+            assert!(!choose(large_gpu(), &request, 256, classes).apart, "{classes}");
+        }
+        let seesaw = InnerTerms { compensation: true, floor: true, ..InnerTerms::default() };
+        let held = choose(processor, &RowRequest { terms: seesaw, ..request }, 256, 2048);
+        assert!(held.chip > 0 && !held.apart, "{held:?}");
     }
 
     /// Where a row fits on chip it stays there: one read of each logit.

@@ -238,6 +238,7 @@ impl Passes for SoftmaxPasses {
         }
         let manner = match (&self.steps.rows, chip) {
             (RowSteps::Split(_), _) => format!("shared by {} workgroups each", core.cut.slots.max(split)),
+            (RowSteps::Whole(_), 0) if core.choice.apart => "streamed by a kernel for each pass".to_owned(),
             (RowSteps::Whole(_), 0) => "streamed".to_owned(),
             (RowSteps::Whole(_), chip) => format!("held on chip, {chip} columns per thread"),
         };

@@ -110,7 +110,8 @@ impl Steps {
             ..small(driver)
         };
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
-        let fused = request.mode == Mode::LossAndGrad && !request.class_scale_gradient && !manner.split;
+        let apart = request.class_scale_gradient || choice.apart || manner.split;
+        let fused = request.mode == Mode::LossAndGrad && !apart;
         let row_steps = match manner.split {
             false => RowSteps::Whole(step(rows.row_key(choice, fused, !fused))?),
             true => RowSteps::Split(Box::new(SplitSteps::new(kernels, rows, choice, request)?)),
