@@ -63,6 +63,7 @@ impl SigmoidKey {
             ("WEIGHTS_GIVEN", terms.weights_given),
             ("HAS_FOCAL", terms.focal),
             ("FOCAL_SQUARE", terms.focal_square),
+            ("WEIGHTS_BY_COLUMN", terms.weights_by_column()),
             ("MULTI_HOT", self.multi_hot()),
             ("SPLIT", self.split),
             ("HOLDS", self.held > 0),
@@ -164,6 +165,10 @@ impl SigmoidKey {
                     shader!("opened_again.wgsl"),
                     shader!("sigmoid/sum.wgsl"),
                     shader!("sigmoid/softmax_link.wgsl"),
+                    match self.multi_hot() {
+                        true => shader!("sigmoid/link_walk.wgsl"),
+                        false => shader!("sigmoid/link_series.wgsl"),
+                    },
                 ]);
             }
             _ => files.extend([
