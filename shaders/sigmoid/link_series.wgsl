@@ -9,8 +9,9 @@
 // rare, walks its classes again.
 //
 // Errors: up to LIMIT the polynomials, the best ones that begin with 1, are off by 1.6 and 0.3 units of 2^-24, relatively,
-// and by less for smaller p. The clamp of p (1 - p) makes p^2 1e12 of the d p of a class below 1e-12, here it is p: W 2.5e-13
-// more at most. All such classes have to add up to a unit of 2^-24 of the label's d p to be seen: that is as much as its W.
+// and by less for smaller p. By the clamp of p (1 - p), d p of a class below 1e-12 is W p^2 1e12, and the sum of squares
+// gives it for a thread that has no others. Beside likelier classes it is W p here: W 2.5e-13 more at most. To be seen that
+// has to add up to the last digit of the others' terms; the label's alone is W, unless it is as unlikely.
 
 const LIMIT: f32 = 0.125;
 
@@ -190,7 +191,7 @@ fn collected_part(mine: Collected, row: Row, thread: u32, share: Share) -> Part 
   loss = p * (sums.one + p * loss);
   var total = 0.957730125 * sums.four + p * 1.377356777 * sums.five;
   total = 0.999976532 * sums.two + p * (1.001800618 * sums.three + p * total);
-  total = p * (sums.one + p * total);
+  total = select(p * (sums.one + p * total), p * (p * 1e12) * sums.two, p <= F(1e-12));
   let top = link(F(0.0), top_w, mine.top.u, share);
   let label = link(F(1.0), label_w, mine.label.u, share);
   return Part(
