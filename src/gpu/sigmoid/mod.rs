@@ -163,8 +163,8 @@ pub(crate) fn plan(
 /// The smallest reciprocal denominator whose gradients keep their digits in f32.
 const SMALLEST_INVERSE: f32 = 1e-15;
 
-/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes them one by one, in
-/// three loops.
+/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes four at a time, in two
+/// or three loops.
 fn of_whole_rows(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> Result<u32> {
     let columns = |workgroup: u32| (extent.width() + 1).div_ceil(u64::from(workgroup.max(1)));
     let mut workgroup = choice.workgroup;
@@ -431,7 +431,8 @@ impl Passes for SigmoidPasses {
         match self.link {
             Link::Softmax => {
                 let manner = match self.made.rows.held {
-                    0 => "in three passes".to_owned(),
+                    0 if self.made.rows.targets == TargetKind::Hard => "read twice".to_owned(),
+                    0 => "read three times".to_owned(),
                     held => format!("held on chip, {held} columns per thread"),
                 };
                 format!("rows {manner}, {lanes} per workgroup of {workgroup} threads")
