@@ -17,7 +17,9 @@ mod tolerance;
 
 use TargetKind::{Hard, MultiHot};
 use gpu::{Manner, Up, context, kernels_with};
+use inputs::Data;
 use longtail::gpu::{Kernels, Mode, RowChoice, Storage};
+use longtail::sigmoid::Link;
 use longtail::{Element, Reduction, TargetKind};
 use sigmoid_cases::{data, named};
 use sigmoid_tally::{compare, run};
@@ -198,9 +200,27 @@ fn mutants() -> Vec<Mutant> {
         mutant("gradient balance", Hard, DOWN_HALF, "SAVED_EDGES + side, row.rows", "SAVED_EDGES, row.rows"),
         // The link.
         mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
-        mutant("softmax link", Hard, PLAIN, "one.p * (one.d - total)", "one.p * one.d"),
+        mutant("softmax link", Hard, PLAIN, "one.p * (one.d - slope.total)", "one.p * one.d"),
         mutant("softmax link", Hard, PLAIN, "held[4u * block + 2u] = u.c;", "held[4u * block + 2u] = u.b;"),
         mutant("softmax link", Hard, PLAIN, "kept_group = group;", "kept_group = 0u;"),
+        mutant("softmax link", Hard, PLAIN, "const LIMIT: f32 = 0.125;", "const LIMIT: f32 = 0.5;"),
+        mutant("softmax link", Hard, PLAIN, "p > F(LIMIT),", "B(false),"),
+        mutant("softmax link", Hard, PLAIN, "two * two, two * two * raised)", "two * two, F(0.0))"),
+        mutant("softmax link", Hard, PLAIN, "0.333623143", "0.3"),
+        mutant("softmax link", Hard, PLAIN, "1.001800618", "0.9"),
+        mutant("softmax link with terms", Hard, PLAIN, "w * (two * raised)", "w * two"),
+        mutant("softmax link with terms", Hard, PLAIN, "select(a.w, b.w, swap)", "a.w"),
+        mutant("softmax link with terms", Hard, PLAIN, "var label_w = mine.label.w;", "var label_w = top_w;"),
+        mutant(
+            "softmax link",
+            Hard,
+            PLAIN,
+            "link(F(0.0), top_w, mine.top.u",
+            "link(F(0.0), top_w, mine.second",
+        ),
+        mutant("softmax link", Hard, PLAIN, "(place == U(thread))", "(place != U(thread))"),
+        mutant("softmax link", Hard, PLAIN, "exp((*mine).began - (*mine).second)", "F(1.0)"),
+        mutant("softmax link", Hard, PLAIN, "sums.three * (squared * by)", "sums.three * by"),
         mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
         // Pieces, edges, upstream.
         mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),
@@ -232,6 +252,24 @@ fn mutants() -> Vec<Mutant> {
     ]
 }
 
+/// Rows for the softmax link, of which a thread has every eighth class: nine classes of 1/9, five of them one thread's; three
+/// of about 1/3, two of them one thread's; classes that rise; a thread whose last class is its second.
+fn linked(data: &mut Data, columns: usize) {
+    data.labels[11..15].fill(3);
+    if let Some(weights) = &mut data.row_weights {
+        weights[11..15].fill(1.0);
+    }
+    let of: [fn(usize) -> f32; 4] = [
+        |class| if class % 8 == 0 || class % 8 == 3 && class < 32 { 5.0 } else { -5.0 },
+        |class| if [1, 9, 10].contains(&class) { 3.0 } else { -3.0 },
+        |class| 0.1 * class as f32,
+        |class| if class % 8 > 0 { -1.1 } else { [0.5, 0.0, 0.0, 0.0, 0.4][class / 8 % 5] },
+    ];
+    for (row, of) in data.logits.chunks_exact_mut(columns).skip(11).zip(of) {
+        row.iter_mut().enumerate().for_each(|(class, z)| *z = of(class));
+    }
+}
+
 /// The worst ratio to a tolerance over two small batches; the text of all kernels that ran. A panic (a byte written that
 /// no pass may write) counts as noticed.
 fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
@@ -243,6 +281,9 @@ fn conforms(kernels: &Kernels, mutant: &Mutant) -> (f64, String) {
         // Two logits that are the largest, one of them the row's first.
         (data.logits[columns * 9], data.logits[columns * 9 + 13]) = (40.0, 40.0);
         data.logits[columns * 10 + columns - 1] = 45.0;
+        if spec.link == Link::Softmax {
+            linked(&mut data, columns);
+        }
         let data = data.rounded_to(mutant.manner.elements.0);
         let quiet = std::panic::catch_unwind(AssertUnwindSafe(|| run(kernels, &spec, &data, mutant.manner)));
         let Ok(result) = quiet else { return (f64::INFINITY, text) };

@@ -1,5 +1,7 @@
-// The softmax link: LANES whole rows per workgroup, in three passes: the mass, then loss and sum_k d_k p_k, then with
-// WRITE_GRADIENT the gradient. Rows that fit on chip are read once, with HOLDS; longer ones in each pass.
+// The softmax link: LANES whole rows per workgroup. A walk along the row for its mass, and with WRITE_GRADIENT one for the
+// gradient. Loss and sum_k d_k p_k come from what the first walk has collected, or from a walk of their own in threads for
+// which that is not enough: what is collected is in link_series.wgsl (one label) and link_walk.wgsl (multi-hot targets).
+// Rows that fit on chip are read once, with HOLDS; longer ones in each walk.
 //
 //   p = softmax(u),   e = -t max(log p, -100) - (1 - t) max(log(1 - p), -100)
 //   d = W (p - t) / max(p (1 - p), 1e-12),   d/du_j = p_j (d_j - sum_k d_k p_k)
@@ -108,28 +110,38 @@ struct Link {
   p: F,
 }
 
-fn link(row: Row, column: Column, j: u32, u: F, share: Share) -> Link {
-  let t = target_of(row, j);
+fn link(t: F, w: F, u: F, share: Share) -> Link {
   let masked = u <= F(NEG_MAX);
   let log_p = select(u - share.max - share.log_sum, F(-200.0), masked);
   let p = select(exp(u - share.max) * share.inverse_sum, F(0.0), masked);
   // Only the largest class can have more than half; of the others, log(1 - p) = -log(1 + p / (1 - p)).
-  let top = (u >= share.max) & (share.rest < F(0.5));
+  let top = u >= share.max;
   let rest = select(1.0 - p, share.rest, top);
   // log(1 + x) of x = p / rest by its series in x / (x + 2).
-  let log_rest = select(-log1p_series(p / (p + 2.0 * max(rest, F(0.5)))), share.log_rest, top);
-  let w = weight_of(row, column, j, t, u);
+  let log_rest = select(-log1p_series(p / (p + 2.0 * max(rest, F(0.5)))), share.log_rest, top & (share.rest < F(0.5)));
   let positive = min(-log_p, F(100.0));
   let negative = min(-log_rest, F(100.0));
+  var difference = (1.0 - t) * p - t * rest;
+  if (!MULTI_HOT) {
+    difference = select(p, -rest, t > F(0.0));
+  }
   var out: Link;
   out.p = p;
   out.loss = select(w * (t * positive + (1.0 - t) * negative), F(0.0), w == F(0.0));
-  out.d = select(w * ((1.0 - t) * p - t * rest) / max(p * rest, F(1e-12)), F(0.0), w == F(0.0));
+  out.d = w * difference / max(p * rest, F(1e-12));
   return out;
 }
 
 fn link_of(row: Row, j: u32, u: F, share: Share) -> Link {
-  return link(row, load_column(j), j, u, share);
+  let t = target_of(row, j);
+  return link(t, weight_of(row, load_column(j), j, t, u), u, share);
+}
+
+// A thread's part of a row's loss and of sum_k d_k p_k, and whether it has to walk its classes for them.
+struct Part {
+  loss: F,
+  total: F,
+  again: B,
 }
 
 // What a thread holds on chip: u of its whole blocks. Edges are few, and read again.
@@ -162,37 +174,45 @@ fn u_of(row: Row, j: u32, z: F) -> F {
   return link_u(row, load_column(j), j, z);
 }
 
-// What makes a gradient of a class's part: the factor, NaN for rows without one, and sum_k d_k p_k.
-fn link_gradient(row: Row, j: u32, u: F, share: Share, total: F, factor: F) -> F {
-  let one = link_of(row, j, u, share);
-  return factor * one.p * (one.d - total);
+// What makes a gradient of a class's part: sum_k d_k p_k, the factor, and whether the row has none.
+struct Slope {
+  share: Share,
+  total: F,
+  factor: F,
+  bad: B,
+}
+
+fn link_gradient(row: Row, j: u32, u: F, slope: Slope) -> F {
+  let one = link_of(row, j, u, slope.share);
+  // A selection at the end: of a product, llvmpipe computes the factors once more for each element that it stores.
+  return select(slope.factor * one.p * (one.d - slope.total), F(bitcast<f32>(window.nan)), slope.bad);
 }
 
 // The first and the last element of a row whose word it does not own, for `stitch`.
-fn save_link_edges(row: Row, share: Share, total: F, factor: F) {
+fn save_link_edges(row: Row, slope: Slope) {
   if (row.shift == 1u) {
-    let g = link_gradient(row, 0u, u_of(row, 0u, load_logits(row.logits, 0u)), share, total, factor);
+    let g = link_gradient(row, 0u, u_of(row, 0u, load_logits(row.logits, 0u)), slope);
     store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
   }
   if (((row.shift + window.classes) & 1u) == 1u) {
     let last = window.classes - 1u;
-    let g = link_gradient(row, last, u_of(row, last, load_logits(row.logits, last)), share, total, factor);
+    let g = link_gradient(row, last, u_of(row, last, load_logits(row.logits, last)), slope);
     store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
   }
 }
 
-fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, share: Share, total: F, factor: F) {
+fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, slope: Slope) {
   // Before anything is written: in place, these are read again later.
   if (GRADIENT_PACKED && thread == 0u) {
-    save_link_edges(row, share, total, factor);
+    save_link_edges(row, slope);
   }
   for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
     let u = block_u(row, block, thread);
     store_block(row, block, thread, Quad(
-      link_gradient(row, column(row, block, thread, 0u), u.a, share, total, factor),
-      link_gradient(row, column(row, block, thread, 1u), u.b, share, total, factor),
-      link_gradient(row, column(row, block, thread, 2u), u.c, share, total, factor),
-      link_gradient(row, column(row, block, thread, 3u), u.d, share, total, factor),
+      link_gradient(row, column(row, block, thread, 0u), u.a, slope),
+      link_gradient(row, column(row, block, thread, 1u), u.b, slope),
+      link_gradient(row, column(row, block, thread, 2u), u.c, slope),
+      link_gradient(row, column(row, block, thread, 3u), u.d, slope),
     ));
   }
   for (var step = 0u; step < EDGE_STEPS; step++) {
@@ -200,18 +220,30 @@ fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, share: Share, tota
     var g = array<F, WIDTH>();
     for (var k = 0u; k < WIDTH; k++) {
       let here = clamped(j + k);
-      g[k] = link_gradient(row, here, u_of(row, here, load_logits(row.logits, here)), share, total, factor);
+      g[k] = link_gradient(row, here, u_of(row, here, load_logits(row.logits, here)), slope);
     }
     store_inside(row, j, g);
   }
 }
 
+// u of an edge's column, masked outside of the row.
+fn edge_u(scan: ptr<function, Scan>, row: Row, j: u32, z: F) -> F {
+  let here = clamped(j);
+  let inside = is_inside(j);
+  scan_logit(scan, select(F(NEG_MAX), z, inside), here);
+  return select(F(NEG_MAX), u_of(row, here, z), inside);
+}
+
+// Blocks of a stretch.
+const STRETCH: u32 = 64u;
+
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let group = linear_workgroup(id, count);
   if (!is_group(group)) {
     return;
@@ -219,55 +251,72 @@ fn main(
   keep_group(thread, group);
   let row = open_row(group);
   let blocks = blocks_of_piece(row, 0u);
-  var mine = no_mass();
+  var mine = new_collected();
   var scan = new_scan();
-  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
-    let ja = column(row, block, thread, 0u);
-    let jb = column(row, block, thread, 1u);
-    let jc = column(row, block, thread, 2u);
-    let jd = column(row, block, thread, 3u);
-    let z = load_block(row, block, thread);
-    scan_logit(&scan, z.a, ja);
-    scan_logit(&scan, z.b, jb);
-    scan_logit(&scan, z.c, jc);
-    scan_logit(&scan, z.d, jd);
-    let u = Quad(u_of(row, ja, z.a), u_of(row, jb, z.b), u_of(row, jc, z.c), u_of(row, jd, z.d));
-    hold_block(block, u);
-    mine = with_class(with_class(with_class(with_class(mine, u.a), u.b), u.c), u.d);
+  var block = blocks.whole_begin;
+  while (block < blocks.whole_end) {
+    let stretch_end = min(block + STRETCH, blocks.whole_end);
+    for (; block < stretch_end; block++) {
+      let ja = column(row, block, thread, 0u);
+      let jb = column(row, block, thread, 1u);
+      let jc = column(row, block, thread, 2u);
+      let jd = column(row, block, thread, 3u);
+      let z = load_block(row, block, thread);
+      scan_logit(&scan, z.a, ja);
+      scan_logit(&scan, z.b, jb);
+      scan_logit(&scan, z.c, jc);
+      scan_logit(&scan, z.d, jd);
+      let u = Quad(u_of(row, ja, z.a), u_of(row, jb, z.b), u_of(row, jc, z.c), u_of(row, jd, z.d));
+      hold_block(block, u);
+      collect_block(&mine, row, block, thread, u);
+    }
+    end_stretch(&mine);
   }
   // Apart from the others, since the first edge lies before them.
   var edges = new_scan();
-  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
-    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
-    if (is_inside(j)) {
-      let z = load_logits(row.logits, j);
-      scan_logit(&edges, z, j);
-      mine = with_class(mine, u_of(row, j, z));
-    }
+  for (var which = 0u; which < WIDTH; which++) {
+    let block = edge_block(blocks, which);
+    // Without such a block all are outside.
+    let j = vec4<u32>(
+      column(row, block, thread, 0u),
+      column(row, block, thread, 1u),
+      column(row, block, thread, 2u),
+      column(row, block, thread, 3u),
+    );
+    let z = load_edge(row, block, thread);
+    let ua = edge_u(&edges, row, j.x, z.a);
+    let ub = edge_u(&edges, row, j.y, z.b);
+    let uc = edge_u(&edges, row, j.z, z.c);
+    let ud = edge_u(&edges, row, j.w, z.d);
+    collect_edge(&mine, row, j, Quad(ua, ub, uc, ud));
   }
-  let share = share_of(mass_over_workgroup(thread, mine));
-  var loss = F(0.0);
-  var part = F(0.0);
+  end_stretch(&mine);
+  let share = share_of(mass_over_workgroup(thread, collected_mass(mine)));
   let again = opened_again();
   let same = blocks_of_piece(again, 0u);
-  for (var block = same.whole_begin; block < same.whole_end; block++) {
+  let part = collected_part(mine, again, thread, share);
+  let walks = any_lane(part.again);
+  var loss = F(0.0);
+  var sum = F(0.0);
+  for (var block = select(same.whole_end, same.whole_begin, walks); block < same.whole_end; block++) {
     let u = block_u(again, block, thread);
     let a = link_of(again, column(again, block, thread, 0u), u.a, share);
     let b = link_of(again, column(again, block, thread, 1u), u.b, share);
     let c = link_of(again, column(again, block, thread, 2u), u.c, share);
     let d = link_of(again, column(again, block, thread, 3u), u.d, share);
     loss += (a.loss + b.loss) + (c.loss + d.loss);
-    part += (a.d * a.p + b.d * b.p) + (c.d * c.p + d.d * d.p);
+    sum += (a.d * a.p + b.d * b.p) + (c.d * c.p + d.d * d.p);
   }
-  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
+  for (var step = select(EDGE_STEPS * WIDTH, 0u, walks); step < EDGE_STEPS * WIDTH; step++) {
     let j = edge_column(again, same, thread, step / WIDTH) + step % WIDTH;
     if (is_inside(j)) {
       let one = link_of(again, j, u_of(again, j, load_logits(again.logits, j)), share);
       loss += one.loss;
-      part += one.d * one.p;
+      sum += one.d * one.p;
     }
   }
-  let total = sum_over_workgroup(thread, part);
+  loss = select(part.loss, loss, part.again);
+  let total = sum_over_workgroup(thread, select(part.total, sum, part.again));
   var out = merged_over_workgroup(thread, loss, merged_scan(scan, edges));
   // Rows that count and in which masks leave no class have no loss.
   out.bad = out.bad | (row.kept & (share.max <= F(NEG_MAX)));
@@ -275,8 +324,8 @@ fn main(
     store_result(row, 0u, out);
   }
   if (WRITE_GRADIENT) {
-    let factor = select(row_factor(row) * spec.scale, F(bitcast<f32>(window.nan)), out.bad);
+    let slope = Slope(share, total, row_factor(row) * spec.scale, out.bad);
     let last = opened_again();
-    store_link_gradient(last, blocks_of_piece(last, 0u), thread, share, total, factor);
+    store_link_gradient(last, blocks_of_piece(last, 0u), thread, slope);
   }
 }

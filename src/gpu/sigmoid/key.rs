@@ -143,6 +143,17 @@ impl SigmoidTerms {
         columns.into_iter().filter_map(|(present, column)| present.then_some(column)).collect()
     }
 
+    /// Whether a row's weights differ by column, but for positives and negatives.
+    pub(super) fn weights_by_column(&self) -> bool {
+        self.class_weights
+            || self.rebalance
+            || self.balance
+            || self.gate
+            || self.gate_given
+            || self.suppression
+            || self.weights_given
+    }
+
     /// Whether a matrix of gates or weights is bound.
     pub(super) fn takes_gates(&self) -> bool {
         self.gate_given || self.weights_given || self.suppression && !self.draws

@@ -64,6 +64,7 @@ impl SigmoidKey {
             ("WEIGHTS_GIVEN", terms.weights_given),
             ("HAS_FOCAL", terms.focal),
             ("FOCAL_SQUARE", terms.focal_square),
+            ("WEIGHTS_BY_COLUMN", terms.weights_by_column()),
             ("MULTI_HOT", self.multi_hot()),
             ("SPLIT", self.split),
             ("HOLDS", self.held > 0),
@@ -172,6 +173,10 @@ impl SigmoidKey {
                     shader!("sigmoid/result.wgsl"),
                     shader!("sigmoid/sum.wgsl"),
                     shader!("sigmoid/softmax_link.wgsl"),
+                    match self.multi_hot() {
+                        true => shader!("sigmoid/link_walk.wgsl"),
+                        false => shader!("sigmoid/link_series.wgsl"),
+                    },
                 ]);
             }
             SigmoidDriver::DownColumns => files.extend([

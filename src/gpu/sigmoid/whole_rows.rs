@@ -5,8 +5,8 @@ use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::{Extent, LONGEST_LOOP, narrow};
 use crate::{Error, Result};
 
-/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes them one by one, in
-/// three loops.
+/// Threads for whole rows of the softmax link, wide enough that none has too many columns: it takes four at a time, in two
+/// or three loops.
 pub(super) fn of_whole_rows(kernels: &Kernels, choice: RowChoice, extent: &Extent) -> Result<u32> {
     let columns = |workgroup: u32| (extent.width() + 1).div_ceil(u64::from(workgroup.max(1)));
     let mut workgroup = choice.workgroup;

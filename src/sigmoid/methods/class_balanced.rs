@@ -75,7 +75,7 @@ impl SigmoidLoss {
     /// clamped the loss is constant and its gradient is not.
     ///
     /// Weights, parameters, paper as [`class_balanced`](Self::class_balanced).
-    /// Cost: the row's softmax, and a second sum over the row for the gradient.
+    /// Cost: as softmax cross-entropy two reads of the logits at most, and sums of powers of the probabilities.
     ///
     /// # Errors
     /// Those of [`class_balanced`](Self::class_balanced).

@@ -1,0 +1,202 @@
+// One label under the softmax link: what a thread collects of its classes while it walks them for the mass, so that the
+// row's loss and sum_k d_k p_k need no walk of their own.
+//
+// Of a class that is not the label, of weight W,
+//   e = -W log(1 - p) = W (p + p^2 / 2 + p^3 / 3 + ...),   d p = W p / (1 - p) = W (p + p^2 + p^3 + ...).
+// With sums of W x^m, m = 1 to 5, of x = exp(u - second), which is p in other units, both are polynomials in those units,
+// for classes of p up to LIMIT. `second` is the thread's second largest u: its largest class may be likely, so it is left
+// out, as the label is, and their terms are computed one by one. A thread whose second class is above LIMIT too, which is
+// rare, walks its classes again.
+//
+// Errors: up to LIMIT the polynomials, the best ones that begin with 1, are off by 1.6 and 0.3 units of 2^-24, relatively,
+// and by less for smaller p. By the clamp of p (1 - p), d p of a class below 1e-12 is W p^2 1e12, and the sum of squares
+// gives it for a thread that has no others. Beside likelier classes it is W p here: W 2.5e-13 more at most. To be seen that
+// has to add up to the last digit of the others' terms; the label's alone is W, unless it is as unlikely.
+
+const LIMIT: f32 = 0.125;
+
+// 2^-25. Below it a square is less than the last digit of its class's sum; and fifth powers of what is not are normal
+// numbers, which processors compute fast.
+const SMALLEST_RAISED: f32 = 2.98023223876953125e-8;
+
+struct Entry {
+  u: F,
+  w: F,
+}
+
+// Sums of W x^m, and where weights differ by column of x.
+struct Powers {
+  mass: F,
+  one: F,
+  two: F,
+  three: F,
+  four: F,
+  five: F,
+}
+
+struct Collected {
+  top: Entry,
+  second: F,
+  // Of this stretch, and of those before it, in units of `second` as this one began.
+  powers: Powers,
+  before: Powers,
+  began: F,
+  // Of the thread that has the label's column; the weight where weights differ by column.
+  label: Entry,
+}
+
+fn no_powers() -> Powers {
+  return Powers(F(0.0), F(0.0), F(0.0), F(0.0), F(0.0), F(0.0));
+}
+
+fn new_collected() -> Collected {
+  let none = Entry(F(NEG_MAX), F(0.0));
+  return Collected(none, none.u, no_powers(), no_powers(), none.u, none);
+}
+
+fn sum_of(a: Powers, b: Powers) -> Powers {
+  var sum = Powers(F(0.0), a.one + b.one, a.two + b.two, a.three + b.three, a.four + b.four, a.five + b.five);
+  if (WEIGHTS_BY_COLUMN) {
+    sum.mass = a.mass + b.mass;
+  }
+  return sum;
+}
+
+// The same sums where every x is so much smaller.
+fn shrunk(sums: Powers, by: F) -> Powers {
+  let squared = by * by;
+  var out = Powers(
+    F(0.0),
+    sums.one * by,
+    sums.two * squared,
+    sums.three * (squared * by),
+    sums.four * (squared * squared),
+    sums.five * (squared * squared * by),
+  );
+  if (WEIGHTS_BY_COLUMN) {
+    out.mass = sums.mass * by;
+  }
+  return out;
+}
+
+fn powers_of(x: F, w: F) -> Powers {
+  let raised = select(x, F(0.0), x < F(SMALLEST_RAISED));
+  let two = raised * raised;
+  if (WEIGHTS_BY_COLUMN) {
+    return Powers(x, w * x, w * two, w * (two * raised), w * (two * two), w * (two * two * raised));
+  }
+  return Powers(F(0.0), x, two, two * raised, two * two, two * two * raised);
+}
+
+// A class as it enters the sums, masked if it is the label; that is kept.
+fn entry(mine: ptr<function, Collected>, row: Row, j: u32, u: F, inside: bool) -> Entry {
+  let labelled = (I(i32(j)) == row.label) & B(inside);
+  (*mine).label.u = select((*mine).label.u, u, labelled);
+  var w = F(1.0);
+  if (WEIGHTS_BY_COLUMN) {
+    let column = load_column(j);
+    w = weight_of(row, column, j, F(0.0), u);
+    (*mine).label.w = select((*mine).label.w, weight_of(row, column, j, F(1.0), u), labelled);
+  }
+  return Entry(select(u, F(NEG_MAX), labelled), w);
+}
+
+struct Ordered {
+  low: Entry,
+  high: Entry,
+}
+
+fn ordered(a: Entry, b: Entry) -> Ordered {
+  if (WEIGHTS_BY_COLUMN) {
+    let swap = a.u > b.u;
+    return Ordered(
+      Entry(select(a.u, b.u, swap), select(a.w, b.w, swap)),
+      Entry(select(b.u, a.u, swap), select(b.w, a.w, swap)),
+    );
+  }
+  return Ordered(Entry(min(a.u, b.u), a.w), Entry(max(a.u, b.u), a.w));
+}
+
+// Four more classes. All but the largest of them and of those before enter the sums.
+fn collect(mine: ptr<function, Collected>, a: Entry, b: Entry, c: Entry, d: Entry) {
+  let ab = ordered(a, b);
+  let cd = ordered(c, d);
+  let high = ordered(ab.high, cd.high);
+  let top = ordered(high.high, (*mine).top);
+  (*mine).top = top.high;
+  let second = max(max((*mine).second, top.low.u), max(max(ab.low.u, cd.low.u), high.low.u));
+  let before = shrunk((*mine).powers, exp((*mine).second - second));
+  (*mine).second = second;
+  let ab_powers = powers_of(exp(ab.low.u - second), ab.low.w);
+  let cd_powers = powers_of(exp(cd.low.u - second), cd.low.w);
+  let high_powers = powers_of(exp(high.low.u - second), high.low.w);
+  let top_powers = powers_of(exp(top.low.u - second), top.low.w);
+  (*mine).powers = sum_of(before, sum_of(sum_of(ab_powers, cd_powers), sum_of(high_powers, top_powers)));
+}
+
+fn collect_block(mine: ptr<function, Collected>, row: Row, block: u32, thread: u32, u: Quad) {
+  let a = entry(mine, row, column(row, block, thread, 0u), u.a, true);
+  let b = entry(mine, row, column(row, block, thread, 1u), u.b, true);
+  let c = entry(mine, row, column(row, block, thread, 2u), u.c, true);
+  let d = entry(mine, row, column(row, block, thread, 3u), u.d, true);
+  collect(mine, a, b, c, d);
+}
+
+// Classes outside of the row are masked already.
+fn collect_edge(mine: ptr<function, Collected>, row: Row, j: vec4<u32>, u: Quad) {
+  let a = entry(mine, row, clamped(j.x), u.a, is_inside(j.x));
+  let b = entry(mine, row, clamped(j.y), u.b, is_inside(j.y));
+  let c = entry(mine, row, clamped(j.z), u.c, is_inside(j.z));
+  let d = entry(mine, row, clamped(j.w), u.d, is_inside(j.w));
+  collect(mine, a, b, c, d);
+}
+
+// Sums of sums: a stretch of blocks is added up by itself, so that long rows lose fewer digits.
+fn end_stretch(mine: ptr<function, Collected>) {
+  (*mine).before = sum_of(shrunk((*mine).before, exp((*mine).began - (*mine).second)), (*mine).powers);
+  (*mine).powers = no_powers();
+  (*mine).began = (*mine).second;
+}
+
+// The mass of the thread's classes, the label among them.
+fn collected_mass(mine: Collected) -> Mass {
+  var others = mine.before.one;
+  if (WEIGHTS_BY_COLUMN) {
+    others = mine.before.mass;
+  }
+  // Nothing but masked classes: they counted as 1 each.
+  others = select(others, F(0.0), mine.second <= F(NEG_MAX));
+  return with_class(Mass(mine.top.u, mine.second, others), mine.label.u);
+}
+
+// Whether the label's column is the thread's.
+fn has_label(row: Row, thread: u32) -> B {
+  let place = ((U(max(row.label, I(0))) + row.shift) / WIDTH) % WG;
+  return (row.label >= I(0)) & (place == U(thread));
+}
+
+fn collected_part(mine: Collected, row: Row, thread: u32, share: Share) -> Part {
+  let p = select(exp(mine.second - share.max) * share.inverse_sum, F(0.0), mine.second <= F(NEG_MAX));
+  let sums = mine.before;
+  var w = F(1.0);
+  var top_w = mine.top.w;
+  var label_w = mine.label.w;
+  if (!WEIGHTS_BY_COLUMN) {
+    w = weight_of(row, load_column(0u), 0u, F(0.0), F(0.0));
+    top_w = w;
+    label_w = select(F(0.0), weight_of(row, load_column(0u), 0u, F(1.0), F(0.0)), has_label(row, thread));
+  }
+  var loss = 0.243197411 * sums.four + p * 0.261088564 * sums.five;
+  loss = 0.499996214 * sums.two + p * (0.333623143 * sums.three + p * loss);
+  loss = p * (sums.one + p * loss);
+  var total = 0.957730125 * sums.four + p * 1.377356777 * sums.five;
+  total = 0.999976532 * sums.two + p * (1.001800618 * sums.three + p * total);
+  total = select(p * (sums.one + p * total), p * (p * 1e12) * sums.two, p <= F(1e-12));
+  let top = link(F(0.0), top_w, mine.top.u, share);
+  let label = link(F(1.0), label_w, mine.label.u, share);
+  return Part(
+    w * loss + (top.loss + label.loss),
+    w * total + (top.d * top.p + label.d * label.p),
+    p > F(LIMIT),
+  );
+}
