@@ -239,10 +239,11 @@ const STRETCH: u32 = 64u;
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let group = linear_workgroup(id, count);
   if (!is_group(group)) {
     return;
