@@ -55,10 +55,11 @@ fn accumulate(j: u32, positive: f32, negative: f32) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let first = 4u * COLUMNS * linear_workgroup(id, count) + thread % COLUMNS;
   let j = vec4<u32>(first) + COLUMNS * vec4<u32>(0u, 1u, 2u, 3u);
   let here = min(j, vec4<u32>(window.classes - 1u));

@@ -90,10 +90,11 @@ fn bad_bit(number: u32, scan: Scan) -> U {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let index = linear_workgroup(id, count);
   let walker = index / window.pieces;
   let piece = index % window.pieces;

@@ -98,7 +98,8 @@ fn last_of(thread: u32, group: u32, quota: u32) -> vec2<u32> {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   var mine = 0u;
   for (var n = thread; n < window.batch_rows; n += WG) {
     mine += select(0u, 1u, is_background(n));

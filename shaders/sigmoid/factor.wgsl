@@ -8,11 +8,11 @@
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
-  let row = linear_workgroup(id, count) * WG + thread;
+  let row = linear_workgroup(id, count) * WG + local.x;
   if (row < window.rows) {
     let factor = upstream[min(row + window.row_shift, arrayLength(&upstream) - 1u)];
     rows_out[FIELD_FACTOR * window.rows + row] = bitcast<u32>(bitcast<f32>(scalars[SCALAR_INVERSE]) * factor);

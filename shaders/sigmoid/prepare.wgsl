@@ -32,11 +32,11 @@ fn checked_label(label: i32) -> i32 {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
-  let row = linear_workgroup(id, count) * WG + thread;
+  let row = linear_workgroup(id, count) * WG + local.x;
   if (row == 0u && (window.flags & FLAG_FIRST_WINDOW) != 0u) {
     start_pass();
   }

@@ -69,10 +69,11 @@ fn store_rows(row: u32, count: f32, rho: f32, least: f32, share: f32, margin: f3
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) number: vec3<u32>,
 ) {
+  let thread = local.x;
   let first = 4u * linear_workgroup(id, number);
   if (first == 0u && thread == 0u && (window.flags & FLAG_FIRST_WINDOW) != 0u) {
     start_pass();

@@ -20,10 +20,11 @@ fn save_edges(row: Row, factor: F) {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
+  let thread = local.x;
   let index = linear_workgroup(id, count);
   let group = index / window.pieces;
   let piece = index % window.pieces;

@@ -39,11 +39,11 @@ fn weight_of_positives(row: u32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(workgroup_id) id: vec3<u32>,
   @builtin(num_workgroups) count: vec3<u32>,
 ) {
-  let row = linear_workgroup(id, count) * WG + thread;
+  let row = linear_workgroup(id, count) * WG + local.x;
   if (row >= window.rows) {
     return;
   }

@@ -17,7 +17,8 @@ fn row_value(field: u32, row: u32) -> f32 {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_id) local: vec3<u32>) {
+  let thread = local.x;
   // The count, and the largest weight.
   var mine = vec2<f32>(0.0);
   for (var row = thread; row < window.rows; row += WG) {
