@@ -25,9 +25,9 @@ fn main(
     let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
     let z = load_logits(row.logits, j);
     let u = compensated(kept_logit(row, term, j, z), threshold);
-    let g = gradient_u(row, out, j, u, class_factor(row, term), term.weight);
+    let g = gradient_z(row, out, j, u, class_factor(row, term), term.weight);
     // A masked class gives nothing; 0 * -inf would.
-    sum += select(g * spec.scale * z, F(0.0), z < F(NEG_MAX));
+    sum += select(g * z, F(0.0), z < F(NEG_MAX));
   }
   store_gradient(j, sum);
 }

@@ -3,7 +3,11 @@
 fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
   let term = load_class(j);
   let u = compensated(kept_logit(row, term, j, z), threshold);
-  return term.scale * gradient_u(row, out, j, u, class_factor(row, term), term.weight);
+  let g = gradient_z(row, out, j, u, class_factor(row, term), term.weight);
+  if (HAS_CLASS_SCALE) {
+    return term.class_scale * g;
+  }
+  return g;
 }
 
 fn gradient_pass(row: Row, thread: u32, blocks: Blocks, out: RowLoss, threshold: F) {

@@ -68,12 +68,7 @@ fn label_logit(row: Row, label: I) -> F {
     bias = load_class_at(COLUMN_BIAS, j);
   }
   let z = label_column(row, j);
-  var v = z * scale;
-  if (HAS_BIAS) {
-    v += bias;
-  }
-  v = select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
-  return select(v, F(NEG_MAX), label < I(0));
+  return select(adjusted(z, scale, bias), F(NEG_MAX), label < I(0));
 }
 
 // v of the labels; NEG_MAX without one here.

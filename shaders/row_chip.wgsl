@@ -3,45 +3,49 @@
 //
 // Dispatch: a workgroup for each group of LANES rows; CHIP * WG >= K + shift.
 
-// The v of a column, NEG_MAX outside of the row: blocks of four are always whole.
+// The v of a column. Blocks of four are always whole: what lies outside of the row is masked.
 fn chip_v(row: Row, j: u32, z: F, scan: ptr<function, Scan>) -> F {
   let inside = clamped(j);
-  let here = is_inside(j);
-  scan_logit(scan, select(F(NEG_MAX), z, here), inside);
-  let term = load_class(inside);
-  return select(F(NEG_MAX), kept_logit(row, term, inside, z), here);
+  let here = select(F(-bitcast<f32>(window.infinity)), z, is_inside(j));
+  scan_logit(scan, here, inside);
+  return kept_logit(row, load_class(inside), inside, here);
 }
 
 fn chip_entry(row: Row, j: u32, u: F) -> Entry {
   let inside = clamped(j);
   let term = load_class(inside);
-  let out = is_label(row, j) | B(!is_inside(j));
+  let label = is_label(row, j);
   var tau = F(0.0);
   if (HAS_DENSE) {
-    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), out);
+    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), label | B(!is_inside(j)));
   }
-  return Entry(select(u, F(NEG_MAX), out), class_factor(row, term), tau);
+  return Entry(select(u, F(NEG_MAX), label), class_factor(row, term), tau);
 }
 
 // `held` is u, or with TWO_STEP a mass whose unit is `unit`.
 fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
   let inside = clamped(j);
-  var scale = spec.scale;
+  // Past the end there is no label: only where targets are loaded the column has to be one of the row. A register less
+  // for each column that is held.
+  let at = select(j, inside, HAS_DENSE);
   var weight = 1.0;
-  if (HAS_CLASS_SCALE) {
-    scale *= classes[COLUMN_CLASS_SCALE * window.classes + inside];
-  }
   if (HAS_CLASS_WEIGHTS) {
     weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
+  var g: F;
   if (TWO_STEP) {
-    return scale * with_targets(row, out, inside, unit * held, weight);
+    g = with_targets(row, out, at, unit * held, weight);
+  } else {
+    var factor = F(1.0);
+    if (HAS_FACTOR) {
+      factor = class_factor(row, load_class(inside));
+    }
+    g = gradient_z(row, out, at, held, factor, weight);
   }
-  var factor = F(1.0);
-  if (HAS_FACTOR) {
-    factor = class_factor(row, load_class(inside));
+  if (HAS_CLASS_SCALE) {
+    return classes[COLUMN_CLASS_SCALE * window.classes + inside] * g;
   }
-  return scale * gradient_u(row, out, inside, held, factor, weight);
+  return g;
 }
 
 fn chip_row(thread: u32, group: u32) {

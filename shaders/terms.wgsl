@@ -5,7 +5,8 @@
 
 // What a class brings to every row; loaded once for all lanes. Absent terms cost nothing.
 struct Class {
-  scale: f32,
+  scale: f32,        // the spec's, times the class's own
+  class_scale: f32,
   bias: f32,
   power: f32,
   weight: f32,
@@ -17,7 +18,8 @@ fn load_class(j: u32) -> Class {
   term.scale = spec.scale;
   term.weight = 1.0;
   if (HAS_CLASS_SCALE) {
-    term.scale = spec.scale * classes[COLUMN_CLASS_SCALE * window.classes + j];
+    term.class_scale = classes[COLUMN_CLASS_SCALE * window.classes + j];
+    term.scale = spec.scale * term.class_scale;
   }
   if (HAS_BIAS) {
     term.bias = classes[COLUMN_BIAS * window.classes + j];
@@ -40,7 +42,12 @@ fn adjusted(z: F, scale: F, bias: F) -> F {
   if (HAS_BIAS) {
     v += bias;
   }
-  return select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
+  let held = clamp(v, F(NEG_MAX), F(POS_MAX));
+  if (HAS_CLASS_SCALE) {
+    return select(held, F(NEG_MAX), z < F(NEG_MAX));
+  }
+  // The spec's scale is above 0: -inf comes out as -inf. A class's own may be 0 or below.
+  return held;
 }
 
 // Seesaw's M_yj = min(1, (n_j / n_y)^p) from the class's n_j^p and the row's n_y^-p, both about a middle count so

@@ -31,18 +31,20 @@ fn load_coefficients(row: Row) -> RowLoss {
   return out;
 }
 
-// Folds the denominator and the upstream gradient into the coefficients.
+// Folds what no element needs to know into the coefficients of dL/du: the denominator and the upstream gradient, the
+// spec's scale, so that they are those of dL/d(class_scale_j z_j), and that nothing is known of a bad row.
 fn scaled(out: RowLoss, factor: F) -> RowLoss {
   var scaled = out;
-  scaled.coefficient = out.coefficient * factor;
-  scaled.dense = out.dense * factor;
-  scaled.first = out.first * factor;
-  scaled.second = out.second * factor;
+  let all = select(factor * spec.scale, F(bitcast<f32>(window.nan)), out.bad);
+  scaled.coefficient = out.coefficient * all;
+  scaled.dense = out.dense * all;
+  scaled.first = out.first * all;
+  scaled.second = out.second * all;
   return scaled;
 }
 
-// dL/du_j.
-fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F {
+// dL/d(class_scale_j z_j), from scaled coefficients.
+fn gradient_z(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F {
   var g = out.coefficient * exp(u - out.reference);
   if (HAS_FACTOR) {
     g *= factor;
@@ -50,7 +52,7 @@ fn gradient_u(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F
   return with_targets(row, out, j, g, weight);
 }
 
-// dL/du_j from its softmax part.
+// The same from its softmax part.
 fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32) -> F {
   var g = softmax_part;
   if (HAS_DENSE) {
@@ -62,5 +64,5 @@ fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32) ->
   if (MIXED_TARGETS) {
     g = select(g, out.second, I(i32(j)) == row.second);
   }
-  return select(g, F(bitcast<f32>(window.nan)), out.bad);
+  return g;
 }

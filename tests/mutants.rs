@@ -79,13 +79,13 @@ fn mutants() -> Vec<Mutant> {
     vec![
         // The scale.
         mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
-        mutant("ldam", STREAM, "term.scale * gradient_u", "gradient_u"),
-        mutant("temperature + z-loss", CHIP, "return scale * gradient_u", "return gradient_u"),
+        mutant("ldam", STREAM, "factor * spec.scale", "factor"),
+        mutant("temperature + z-loss", CHIP, "factor * spec.scale", "factor"),
         mutant(
             "class_dependent_temperature",
             STREAM,
-            "spec.scale * classes[COLUMN_CLASS_SCALE",
-            "0.999 * spec.scale * classes[COLUMN_CLASS_SCALE",
+            "spec.scale * term.class_scale",
+            "0.999 * spec.scale * term.class_scale",
         ),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
@@ -182,7 +182,7 @@ fn mutants() -> Vec<Mutant> {
         // Backward passes.
         mutant("cross_entropy", BACKWARD, "upstream[min(row + window.row_shift,", "upstream[min(0u,"),
         mutant("seesaw", BACKWARD, "float_of_bits(load_saved(SAVED_THRESHOLD, row.rows))", "F(0.0)"),
-        mutant("learnable_scaling", SCALES, "g * spec.scale * z", "g * z * 0.999"),
+        mutant("learnable_scaling", SCALES, "select(g * z,", "select(g * z * 0.999,"),
         // Two elements in a word.
         mutant("cross_entropy", HALF, "select(pair.x, pair.y, (i & 1u) == 1u)", "pair.x"),
         mutant("cross_entropy", HALF, "low | (edge(0u, row) << 16u)", "low"),

@@ -8,17 +8,14 @@ fn load_c(row: u32, column: u32) -> vec4<f32> {
 // Four consecutive elements of a row, those before `end`.
 fn write_c(row: u32, column: u32, end: u32, value: vec4<f32>) {
   let at = params.c_origin + row * params.c_stride + column;
-  // Rounded before they are converted: a conversion may round otherwise.
-  let low = vec2<f16>(decode_16(encode_16(value.xy)));
-  let high = vec2<f16>(decode_16(encode_16(value.zw)));
-  c[at] = low.x;
+  c[at] = f16(nearest_half(value.x));
   if (column + 1u < end) {
-    c[at + 1u] = low.y;
+    c[at + 1u] = f16(nearest_half(value.y));
   }
   if (column + 2u < end) {
-    c[at + 2u] = high.x;
+    c[at + 2u] = f16(nearest_half(value.z));
   }
   if (column + 3u < end) {
-    c[at + 3u] = high.y;
+    c[at + 3u] = f16(nearest_half(value.w));
   }
 }

@@ -73,8 +73,11 @@ pub(crate) struct AdapterClass {
 
 /// The choice for a shape: what is preferred on the adapter, narrowed until it fits the device's limits.
 pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, classes: u32) -> RowChoice {
-    let preferred =
-        if adapter.software { on_processor(request, rows, classes) } else { on_gpu(adapter, rows, classes) };
+    let held = held_columns(request, classes);
+    let preferred = match adapter.software {
+        true => on_processor(request, rows, classes, held),
+        false => on_gpu(adapter, rows, held),
+    };
     let fits = |choice: RowChoice| {
         let key = request.row_key(choice, true, true);
         key.workgroup_bytes() <= adapter.max_workgroup_bytes && choice.workgroup <= adapter.max_workgroup
@@ -82,7 +85,7 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
     let mut choice = preferred;
     while !fits(choice) && choice.workgroup > 1 {
         choice.workgroup /= 2;
-        choice.chip = on_chip(choice, classes);
+        choice.chip = on_chip(choice, held);
     }
     // The shortest rows leave words half filled, and there is nothing to share in a word: the device's own f16 reads them
     // faster on the software adapter. On longer rows two in a word are as fast or faster there.
@@ -99,37 +102,46 @@ const APART: u32 = 2048;
 /// Columns of the longest row that is too short for the processor's vectors in pairs.
 const SHORTEST: u32 = 16;
 
+/// Columns that a row on chip takes: one more than it has where a pair of columns may stick out of a row that starts in
+/// the middle of a word.
+fn held_columns(request: &RowRequest, classes: u32) -> u32 {
+    let pairs = [request.logits, request.gradient].iter().any(|&element| element != Element::F32);
+    classes.saturating_add(u32::from(pairs))
+}
+
 /// The reasons, with their measurements, are in `docs/performance.md`.
-fn on_processor(request: &RowRequest, rows: u32, classes: u32) -> RowChoice {
+fn on_processor(request: &RowRequest, rows: u32, classes: u32, held: u32) -> RowChoice {
     // A workgroup as wide as the processor's vectors: no barrier ever waits. Half of that for rows that do not fill it.
     let workgroup = if classes < SHORTEST { 4 } else { 8 };
     // Memory on chip is as dear as any other there: it pays where it saves a third pass (seesaw's floor), and on
     // short rows, where the blocks of the streaming kernel do not fill.
     let longest = if request.terms.two_step() { 2560 } else { 256 };
-    // A pair of columns may stick out of a row that starts in the middle of a word.
-    let pairs = [request.logits, request.gradient].iter().any(|&element| element != Element::F32);
-    let chip = if classes <= longest { (classes + u32::from(pairs)).div_ceil(workgroup) } else { 0 };
+    let chip = if classes <= longest { held.div_ceil(workgroup) } else { 0 };
     RowChoice { chip, ..RowChoice::stream(if rows >= 4 { 4 } else { 1 }, workgroup) }
 }
 
-/// From register counts; not measured yet.
-fn on_gpu(adapter: AdapterClass, rows: u32, classes: u32) -> RowChoice {
-    // Four rows share class columns, where enough rows are left to fill the device and they stay on chip.
-    let lanes = if rows >= 2048 && classes <= 4096 { 4 } else { 1 };
-    // A thread should hold about 8 columns of four rows, or 16 of one.
-    let columns = if lanes == 4 { 8 } else { 16 };
-    let widest = if lanes == 4 { 256 } else { 1024 };
-    let workgroup =
-        classes.div_ceil(columns).next_power_of_two().clamp(32, widest.min(adapter.max_workgroup.max(32)));
+/// From what a GPU's compiler makes of the kernels (`docs/performance.md`): registers, and instructions for each logit. No
+/// GPU has timed it yet.
+fn on_gpu(adapter: AdapterClass, rows: u32, held: u32) -> RowChoice {
+    // What a row costs besides its columns is shared by four where columns are few and rows are left to fill the device.
+    let lanes = if rows >= 2048 && held <= 512 { 4 } else { 1 };
+    // The more columns a thread has, the less the row's end costs; 32 leave enough registers for eight warps a row.
+    let columns = if lanes == 4 { 8 } else { MOST_HELD };
+    let least = if lanes == 4 || held <= 128 { 32 } else { 64 };
+    let widest = 1024.min(adapter.max_workgroup.max(32));
+    let workgroup = held.div_ceil(columns).next_power_of_two().clamp(least.min(widest), widest);
     let choice = RowChoice::stream(lanes, workgroup);
-    RowChoice { chip: on_chip(choice, classes), ..choice }
+    RowChoice { chip: on_chip(choice, held), ..choice }
 }
 
-/// Columns per thread that registers hold, 0 where a row is too long for that: powers of two, so that few kernels
-/// serve all shapes.
-fn on_chip(choice: RowChoice, classes: u32) -> u32 {
-    let chip = classes.div_ceil(choice.workgroup.max(1)).next_power_of_two();
-    let most = if choice.lanes == 4 { 16 } else { 32 };
+/// Columns per thread that a GPU's registers hold of one row.
+const MOST_HELD: u32 = 32;
+
+/// Columns per thread, 0 where a row is too long for the registers: by fours, as the kernels take them, so that no thread
+/// works on columns that are not there.
+fn on_chip(choice: RowChoice, held: u32) -> u32 {
+    let chip = held.div_ceil(choice.workgroup.max(1)).next_multiple_of(4);
+    let most = if choice.lanes == 4 { MOST_HELD / 2 } else { MOST_HELD };
     if chip <= most { chip } else { 0 }
 }
 
@@ -319,13 +331,20 @@ mod tests {
             for terms in [InnerTerms::default(), all] {
                 let request = request(terms, true);
                 for rows in [1, 4, 5000] {
-                    for classes in [1, 2, 31, 100, 1203, 2049, 4097, 32_768, 1_000_000] {
+                    for classes in [1, 2, 31, 100, 128, 1024, 1203, 2048, 2049, 4097, 32_768, 1_000_000] {
                         let choice = choose(adapter, &request, rows, classes);
                         let key = request.row_key(choice, true, true);
                         assert!(key.workgroup_bytes() <= max_workgroup_bytes, "{adapter:?} {choice:?}");
                         assert!(choice.workgroup <= max_workgroup, "{adapter:?} {choice:?}");
                         assert!(choice.workgroup.is_power_of_two(), "{choice:?}");
-                        assert!(choice.chip == 0 || choice.chip * choice.workgroup >= classes, "{choice:?}");
+                        // Also with a column more, where pairs start in the middle of a word.
+                        let chip = choice.chip.next_multiple_of(4);
+                        assert!(chip == 0 || chip * choice.workgroup >= classes, "{choice:?}");
+                        for element in [Element::F16, Element::Bf16] {
+                            let pairs = RowRequest { gradient: element, ..request };
+                            let choice = choose(adapter, &pairs, rows, classes);
+                            super::super::plan::check_choice(choice, classes, 2).unwrap();
+                        }
                         assert!((1..=classes).contains(&choice.split), "{choice:?}");
                     }
                 }

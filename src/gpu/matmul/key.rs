@@ -240,7 +240,6 @@ impl MatmulKey {
             ("B_PARTS", self.b_parts),
             ("A_BF16", self.a.is_bf16()),
             ("B_BF16", self.b.is_bf16()),
-            ("C_BF16", self.c.is_bf16()),
             ("HAS_OFFSETS", self.row_offsets || self.column_offsets),
             ("HAS_ROW_SUMS", self.row_sums),
         ];

@@ -30,6 +30,8 @@ macro_rules! shader {
 }
 pub(super) use shader;
 
+use crate::gpu::shader::shader as root_shader;
+
 impl Words {
     /// What an element of the binding is in WGSL.
     pub(in crate::gpu) fn alias(self) -> &'static str {
@@ -82,8 +84,17 @@ impl Words {
             Words::F16Native => shader!("store_native.wgsl"),
             Words::F16 | Words::Bf16 => shader!("store_16.wgsl"),
         }];
-        if !matches!(self, Words::F32 | Words::F32x4) {
-            files.push(shader!("encode_16.wgsl"));
+        match self {
+            Words::F32 | Words::F32x4 => {}
+            Words::F16Native => files.push(root_shader!("half.wgsl")),
+            Words::F16 | Words::F16x4 => files.extend([
+                root_shader!("half.wgsl"),
+                root_shader!("packed_f16.wgsl"),
+                shader!("encode_f16.wgsl"),
+            ]),
+            Words::Bf16 | Words::Bf16x4 => {
+                files.extend([root_shader!("packed_bf16.wgsl"), shader!("encode_bf16.wgsl")]);
+            }
         }
         files.push(shader!("store.wgsl"));
         files

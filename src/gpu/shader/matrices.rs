@@ -91,7 +91,7 @@ impl Matrices {
     /// Bindings, elements, rows of a thread and columns of a row.
     pub(crate) fn push_files(&self, files: &mut Vec<File>) {
         if self.writes(Cell::PackedF16) {
-            files.push(shader!("packed_f16.wgsl"));
+            files.extend([shader!("half.wgsl"), shader!("packed_f16.wgsl")]);
         }
         if self.reads(Cell::PackedBf16) || self.writes(Cell::PackedBf16) {
             files.push(shader!("packed_bf16.wgsl"));
@@ -163,7 +163,7 @@ impl Matrices {
         files.push(self.gradient_binding());
         match cell {
             Cell::F32 => files.push(shader!("gradient_whole.wgsl")),
-            Cell::NativeF16 => files.push(shader!("gradient_f16.wgsl")),
+            Cell::NativeF16 => files.extend([shader!("half.wgsl"), shader!("gradient_f16.wgsl")]),
             Cell::PackedF16 => files.extend([shader!("pack_f16.wgsl"), shader!("gradient_packed.wgsl")]),
             Cell::PackedBf16 => files.extend([shader!("pack_bf16.wgsl"), shader!("gradient_packed.wgsl")]),
         }
