@@ -47,6 +47,10 @@ fn edge_block(blocks: Blocks, which: u32) -> u32 {
 // Edges are walked WIDTH columns at a time, in EDGE_STEPS steps: there are few of them, and one step is all the code.
 const EDGE_STEPS: u32 = 4u;
 
+fn has_edges(blocks: Blocks) -> bool {
+  return blocks.begin < blocks.whole_begin || blocks.whole_end < blocks.end;
+}
+
 // The first column of a step, OUTSIDE where the range has none.
 const OUTSIDE: u32 = 0xfffffffeu;
 

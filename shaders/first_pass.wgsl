@@ -26,18 +26,20 @@ fn first_pass(
   var tail_top = F(NEG_MAX);
   // The edges first, column by column: the whole blocks need no checks.
   var edges = new_scan();
-  for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
-    let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
-    if (is_inside(j)) {
-      let z = load_logits(row.logits, j);
-      scan_logit(&edges, z, j);
-      let a = visit(row, j, z, threshold);
-      add_class(&mass, a.entry);
-      if (TWO_STEP) {
-        if (blocks.begin < blocks.whole_begin && step < 4u) {
-          top = max(top, a.rest);
-        } else {
-          tail_top = max(tail_top, a.rest);
+  if (has_edges(blocks)) {
+    for (var step = 0u; step < EDGE_STEPS * WIDTH; step++) {
+      let j = edge_column(row, blocks, thread, step / WIDTH) + step % WIDTH;
+      if (is_inside(j)) {
+        let z = load_logits(row.logits, j);
+        scan_logit(&edges, z, j);
+        let a = visit(row, j, z, threshold);
+        add_class(&mass, a.entry);
+        if (TWO_STEP) {
+          if (blocks.begin < blocks.whole_begin && step < 4u) {
+            top = max(top, a.rest);
+          } else {
+            tail_top = max(tail_top, a.rest);
+          }
         }
       }
     }

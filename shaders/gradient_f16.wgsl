@@ -1,7 +1,7 @@
 // A gradient in f16 of the device's own. Needs half.wgsl.
 
 fn store_gradient(i: u32, value: f32) {
-  write_gradient_word(i, f16(nearest_half(value)));
+  write_gradient_word(i, f16(half_of_bits(half_bits(value))));
 }
 
 fn store_gradient_pair(i: u32, x: f32, y: f32) {

@@ -20,14 +20,16 @@ fn gradient_pass(row: Row, thread: u32, blocks: Blocks, out: RowLoss, threshold:
       class_gradient(row, out, column(row, block, thread, 3u), z.d, threshold),
     ));
   }
-  for (var step = 0u; step < EDGE_STEPS; step++) {
-    let j = edge_column(row, blocks, thread, step);
-    var g = array<F, WIDTH>();
-    for (var k = 0u; k < WIDTH; k++) {
-      let here = clamped(j + k);
-      g[k] = class_gradient(row, out, here, load_logits(row.logits, here), threshold);
+  if (has_edges(blocks)) {
+    for (var step = 0u; step < EDGE_STEPS; step++) {
+      let j = edge_column(row, blocks, thread, step);
+      var g = array<F, WIDTH>();
+      for (var k = 0u; k < WIDTH; k++) {
+        let here = clamped(j + k);
+        g[k] = class_gradient(row, out, here, load_logits(row.logits, here), threshold);
+      }
+      store_inside(row, j, g);
     }
-    store_inside(row, j, g);
   }
 }
 

@@ -1,11 +1,19 @@
-// Rounding to f16 in f32. WGSL leaves the rounding of its own conversions open, and drivers do round towards 0.
+// f32 to f16 and back. WGSL leaves the rounding of its own conversion open, and drivers do round towards 0.
 
-// The nearest half of a number, ties to even; infinite from 65520 on, which rounds to the power of 2 after the largest
-// half. A sum with 1.5 * 2^13 times the number's power of 2 has its last bit where the half has it. Powers below 2^-14
-// count as that one, as halves there have its steps.
-fn nearest_half(x: f32) -> f32 {
+// The bits of the nearest half, ties to even; infinite from 65520 on, which rounds to the power of 2 after the largest.
+//
+// A sum with 2^13 times the number's power of 2 has its last bit where the half has it: what it adds to that power's bits
+// are the half's digits, the leading one among them, which counts one up in the exponent. Powers below 2^-14 count as that
+// one, as halves there have its steps and no leading one. By integers after the one sum, since compilers cancel a + b - b.
+fn half_bits(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
-  let shift = bitcast<f32>(clamp(bits & 0x7f800000u, 0x38800000u, 0x47800000u) + 0x06c00000u);
-  let near = (x + shift) - shift;
-  return select(near, bitcast<f32>((bits & 0x80000000u) | 0x7f800000u), abs(near) >= 65536.0);
+  let power = clamp(bits & 0x7f800000u, 0x38800000u, 0x47800000u);
+  let scale = power + 0x06800000u;
+  let digits = bitcast<u32>(abs(x) + bitcast<f32>(scale)) - scale;
+  let size = min(digits + ((power - 0x38800000u) >> 13u), 0x7c00u);
+  return ((bits >> 16u) & 0x8000u) | select(size, 0x7e00u, (bits & 0x7fffffffu) > 0x7f800000u);
+}
+
+fn half_of_bits(bits: u32) -> f32 {
+  return unpack2x16float(bits).x;
 }

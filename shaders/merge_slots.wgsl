@@ -25,7 +25,7 @@ fn scan_of_slots(thread: u32, row: u32) -> Scan {
   var scan = new_scan();
   for (var slot = thread; slot < slot_count(); slot += WG) {
     if (slot_bits(slot, SLOT_BAD, row) != 0u) {
-      scan.largest_bits = window.nan;
+      scan.largest_signed = bitcast<i32>(window.nan);
     }
     if (WANT_ARGMAX) {
       let best = slot_float(slot, SLOT_BEST, row);

@@ -1,5 +1,5 @@
 // Two f16 numbers in a word, the first in the low half, from f32; WGSL unpacks them itself. Needs half.wgsl.
 
 fn pack_f16(x: f32, y: f32) -> u32 {
-  return pack2x16float(vec2<f32>(nearest_half(x), nearest_half(y)));
+  return half_bits(x) | (half_bits(y) << 16u);
 }

@@ -7,22 +7,19 @@
 const NEG_MAX: f32 = -3.4028234663852886e38;
 const POS_MAX: f32 = 3.4028234663852886e38;
 
-// log(1 + x) for 0 <= x <= 1 by the series of 2 atanh(x / (2 + x)): no cancellation near 0, unlike log(1 + x).
+// log(1 + x) for 0 <= x <= 1 as 2 atanh(x / (2 + x)): no cancellation near 0, unlike log(1 + x).
 fn log1p_unit(x: F) -> F {
   return log1p_series(x / (x + 2.0));
 }
 
-// The same from t = x / (x + 2), at most 1/3.
+// The same from t = x / (x + 2), at most 1/3: the best polynomial in t^2 of its degree that begins with 1, off by 4.5e-9,
+// a thirteenth of the last digit. The series itself takes nine terms for that.
 fn log1p_series(t: F) -> F {
   let t2 = t * t;
-  var sum = F(1.0 / 17.0);
-  sum = sum * t2 + 1.0 / 15.0;
-  sum = sum * t2 + 1.0 / 13.0;
-  sum = sum * t2 + 1.0 / 11.0;
-  sum = sum * t2 + 1.0 / 9.0;
-  sum = sum * t2 + 1.0 / 7.0;
-  sum = sum * t2 + 1.0 / 5.0;
-  sum = sum * t2 + 1.0 / 3.0;
+  var sum = F(0.14005993);
+  sum = sum * t2 + 0.14000903;
+  sum = sum * t2 + 0.20010764;
+  sum = sum * t2 + 0.33333208;
   sum = sum * t2 + 1.0;
   return 2.0 * t * sum;
 }

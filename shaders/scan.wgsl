@@ -1,5 +1,6 @@
 // What a pass over raw logits notices on its way.
 struct Scan {
+  // As numbers without a sign and with one: NaN lies above -inf in the former, +inf and NaN are the largest of the latter.
   largest_bits: U,
   largest_signed: I,
   best: F,
@@ -12,7 +13,7 @@ fn new_scan() -> Scan {
 
 // Non-finite values by their bits: comparisons with NaN are not to be trusted (some drivers fold them).
 fn scan_logit(scan: ptr<function, Scan>, z: F, j: u32) {
-  (*scan).largest_bits = max((*scan).largest_bits, bits_of(z) & U(0x7fffffffu));
+  (*scan).largest_bits = max((*scan).largest_bits, bits_of(z));
   (*scan).largest_signed = max((*scan).largest_signed, signed_bits_of(z));
   if (WANT_ARGMAX) {
     let better = z > (*scan).best;
@@ -33,5 +34,5 @@ fn merged_scan(a: Scan, b: Scan) -> Scan {
 
 // NaN of either sign, or +inf; -inf is a legal mask.
 fn has_bad_logit(scan: Scan) -> B {
-  return (scan.largest_bits > U(0x7f800000u)) | (scan.largest_signed >= I(0x7f800000));
+  return (scan.largest_bits > U(0xff800000u)) | (scan.largest_signed >= I(0x7f800000));
 }

@@ -140,7 +140,8 @@ fn capabilities(key: &MatmulKey) -> Capabilities {
     let wide = |words| matches!(words, Words::F32 | Words::F32x4);
     let reads_b = key.bindings().iter().any(|binding| binding.name == "b");
     let writes_c = key.bindings().iter().any(|binding| binding.name == "c");
-    if !wide(key.a) || reads_b && !wide(key.b) || writes_c && !wide(key.c) {
+    let halves = matches!(key.c, Words::F16 | Words::F16x4 | Words::F16Native);
+    if !wide(key.a) || reads_b && !wide(key.b) || writes_c && halves {
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
     if native(key) {

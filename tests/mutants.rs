@@ -87,6 +87,9 @@ fn mutants() -> Vec<Mutant> {
             "spec.scale * term.class_scale",
             "0.999 * spec.scale * term.class_scale",
         ),
+        // The nearest half.
+        mutant("cross_entropy", HALF, "power + 0x06800000u", "power + 0x07000000u"),
+        mutant("cross_entropy", HALF, "0x38800000u, 0x47800000u", "0x39800000u, 0x47800000u"),
         // Bias, margin, weights.
         mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
         mutant("ldam", STREAM, "v - load_row(FIELD_MARGIN", "v + load_row(FIELD_MARGIN"),

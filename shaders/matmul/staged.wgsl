@@ -25,6 +25,9 @@ fn block_place(block: u32, quads: u32, along_k: bool) -> vec2<u32> {
   return vec2<u32>(block % quads, block / quads);
 }
 
+// The threads after those that fetch the last blocks of A begin with B, so that both are under way at once.
+const AFTER_A: u32 = (QUADS_M * DEPTH / 4u) % WG;
+
 fn fill(place: vec2<u32>, k: u32, thread: u32) {
   for (var block = thread; block < QUADS_M * DEPTH / 4u; block += WG) {
     let quad = block_place(block, QUADS_M, A_ALONG_K);
@@ -35,7 +38,7 @@ fn fill(place: vec2<u32>, k: u32, thread: u32) {
     slab_a[at + 2u * QUADS_M] = values[2];
     slab_a[at + 3u * QUADS_M] = values[3];
   }
-  for (var block = thread; block < QUADS_N * DEPTH / 4u; block += WG) {
+  for (var block = (thread + WG - AFTER_A) % WG; block < QUADS_N * DEPTH / 4u; block += WG) {
     let quad = block_place(block, QUADS_N, B_ALONG_K);
     let values = block_b(place.y + 4u * quad.x, k + 4u * quad.y);
     let at = 4u * quad.y * QUADS_N + quad.x;

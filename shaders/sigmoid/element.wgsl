@@ -25,11 +25,13 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   }
   u = clamp(u, F(NEG_MAX), F(POS_MAX));
   let small = exp(-abs(u));
-  let larger = 1.0 / (1.0 + small);
+  // One division for both of 1 / (1 + small) and small / (2 + small).
+  let both = 1.0 / ((1.0 + small) * (2.0 + small));
+  let larger = (2.0 + small) * both;
   let rest = small * larger;
   let s = select(rest, larger, u > F(0.0));
   let q = select(larger, rest, u > F(0.0));
-  let tail = log1p_unit(small);
+  let tail = log1p_series(small * (1.0 + small) * both);
   // softplus(-u) and softplus(u): what a positive and what a negative costs.
   let infinity = F(bitcast<f32>(window.infinity));
   var positive_cost = select(max(-u, F(0.0)) + tail, infinity, masked);
@@ -74,9 +76,10 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
     cost = select(modulator * cost, F(0.0), modulator == F(0.0));
   }
   let w = weight_of(row, column, j, t, v);
-  // A weight of 0 switches even an infinite loss off.
+  // A weight of 0 switches even an infinite loss off. A slope is infinite only as a part of that.
   let off = w == F(0.0);
-  return Element(select(w * cost, F(0.0), off), select(w * slope * side * spec.scale, F(0.0), off), t);
+  let weighed = w * slope * side * spec.scale;
+  return Element(select(w * cost, F(0.0), off), select(weighed, F(0.0), off & B(HAS_FOCAL)), t);
 }
 
 // x^gamma, 0^0 = 1. The logarithm of x is looked at only where targets are whole.
@@ -92,6 +95,6 @@ fn power_of(x: F, log_x: F, gamma: f32) -> F {
 
 // A logit that is NaN or +inf has no gradient.
 fn gradient_of(one: Element, z: F, factor: F) -> F {
-  let bad = ((bits_of(z) & U(0x7fffffffu)) > U(0x7f800000u)) | (signed_bits_of(z) >= I(0x7f800000));
+  let bad = (bits_of(z) > U(0xff800000u)) | (signed_bits_of(z) >= I(0x7f800000));
   return select(factor * one.slope, F(bitcast<f32>(window.nan)), bad);
 }

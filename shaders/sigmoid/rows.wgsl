@@ -71,21 +71,23 @@ fn main(
   }
   // Apart from the others, since the first edge lies before them.
   var edges = new_scan();
-  for (var step = 0u; step < EDGE_STEPS; step++) {
-    let j = edge_column(row, blocks, thread, step);
-    var g = array<F, WIDTH>();
-    for (var k = 0u; k < WIDTH; k++) {
-      let here = clamped(j + k);
-      let z = load_logits(row.logits, here);
-      let one = element(row, load_column(here), here, z);
-      if (SUMS && is_inside(j + k)) {
-        scan_logit(&edges, z, here);
-        loss += one.loss;
+  if (has_edges(blocks)) {
+    for (var step = 0u; step < EDGE_STEPS; step++) {
+      let j = edge_column(row, blocks, thread, step);
+      var g = array<F, WIDTH>();
+      for (var k = 0u; k < WIDTH; k++) {
+        let here = clamped(j + k);
+        let z = load_logits(row.logits, here);
+        let one = element(row, load_column(here), here, z);
+        if (SUMS && is_inside(j + k)) {
+          scan_logit(&edges, z, here);
+          loss += one.loss;
+        }
+        g[k] = gradient_of(one, z, factor);
       }
-      g[k] = gradient_of(one, z, factor);
-    }
-    if (WRITE_GRADIENT) {
-      store_inside(row, j, g);
+      if (WRITE_GRADIENT) {
+        store_inside(row, j, g);
+      }
     }
   }
   if (SUMS) {

@@ -15,13 +15,13 @@ fn sided(t: F, positive: f32, negative: f32) -> F {
   return select(F(negative), F(positive), t > F(0.0));
 }
 
-// v of a logit. -inf stays masked whatever the scale; what overflows upwards is held at the largest f32.
+// v of a logit. -inf stays masked, as scales are above 0; what overflows upwards is held at the largest f32.
 fn adjusted(row: Row, column: Column, z: F) -> F {
   var v = z * spec.scale;
   if (HAS_BIAS) {
     v += select(F(column.bias), F(0.0), row.background & B(!BIAS_ON_BACKGROUND));
   }
-  return select(clamp(v, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), z < F(NEG_MAX));
+  return clamp(v, F(NEG_MAX), F(POS_MAX));
 }
 
 fn rebalanced_of(row: Row, inverse_count: f32) -> F {

@@ -22,14 +22,16 @@ fn walk_gradient(row: Row, thread: u32, blocks: Blocks) {
       written(row, column(row, block, thread, 3u), z.d),
     ));
   }
-  for (var step = 0u; step < EDGE_STEPS; step++) {
-    let j = edge_column(row, blocks, thread, step);
-    var g = array<F, WIDTH>();
-    for (var k = 0u; k < WIDTH; k++) {
-      let here = clamped(j + k);
-      g[k] = written(row, here, load_logits(row.logits, here));
+  if (has_edges(blocks)) {
+    for (var step = 0u; step < EDGE_STEPS; step++) {
+      let j = edge_column(row, blocks, thread, step);
+      var g = array<F, WIDTH>();
+      for (var k = 0u; k < WIDTH; k++) {
+        let here = clamped(j + k);
+        g[k] = written(row, here, load_logits(row.logits, here));
+      }
+      store_inside(row, j, g);
     }
-    store_inside(row, j, g);
   }
 }
 

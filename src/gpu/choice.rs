@@ -185,15 +185,15 @@ pub(crate) fn choose_elementwise(
     sums_columns: bool,
 ) -> RowChoice {
     let lanes = if rows >= 4 { 4 } else { 1 };
-    // On the processor as wide as its vectors; on a GPU four rows of four columns for each of 256 threads.
-    let widest = if adapter.software { 8 } else { 256.min(adapter.max_workgroup) };
+    // On the processor as wide as its vectors.
+    let widest = if adapter.software { 8 } else { wide_enough(classes).min(adapter.max_workgroup) };
     let workgroup =
         if classes.div_ceil(4) < widest { classes.div_ceil(4).next_power_of_two() } else { widest };
     let block = 4 * workgroup.max(1);
     let groups = rows.div_ceil(lanes).max(1);
-    // On a GPU a piece for each block; a processor keeps busy with a few.
-    let wanted = if adapter.software { adapter.busy.div_ceil(groups) } else { u32::MAX };
-    let split = wanted.min(classes / block).clamp(1, 64);
+    // As many pieces as keep the device busy; a GPU's workgroups hide each other's barriers besides.
+    let wanted = if adapter.software { adapter.busy } else { 16 * adapter.busy };
+    let split = wanted.div_ceil(groups).min(classes / block).clamp(1, 64);
     let halves = elements.contains(&Element::F16);
     let native_f16 = adapter.software && adapter.f16 && halves && classes <= SHORTEST;
     let choice = RowChoice { split, native_f16, ..RowChoice::stream(lanes, workgroup.max(1)) };
@@ -204,6 +204,14 @@ pub(crate) fn choose_elementwise(
         return down_columns(adapter, choice, rows, classes);
     }
     choice
+}
+
+/// Threads of a GPU for a block of four columns each, of which at most an eighth lies outside of the row.
+fn wide_enough(classes: u32) -> u32 {
+    let columns = u64::from(classes);
+    let fills =
+        |workgroup: &u32| columns.next_multiple_of(4 * u64::from(*workgroup)) - columns <= columns / 8;
+    [256, 128].into_iter().find(fills).unwrap_or(64)
 }
 
 /// Rows of a column that a thread takes at once, where it goes down the columns.

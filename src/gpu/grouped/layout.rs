@@ -43,6 +43,10 @@ pub(super) fn row_layout(
             while steps(workgroup) > LONGEST_LOOP && 2 * workgroup <= most {
                 workgroup *= 2;
             }
+            let bytes = |workgroup| GroupedKey::new(GroupedDriver::Rows, terms, workgroup).workgroup_bytes();
+            while bytes(workgroup) > kernels.adapter.max_workgroup_bytes && workgroup > 1 {
+                workgroup /= 2;
+            }
             RowChoice::stream(1, workgroup)
         }
     };
