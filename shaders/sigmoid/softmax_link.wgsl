@@ -1,6 +1,6 @@
 // The softmax link: LANES whole rows per workgroup. A walk along the row for its mass, and with WRITE_GRADIENT one for the
-// gradient. Loss and sum_k d_k p_k come from what the first walk has collected, or from a walk of their own in threads for
-// which that is not enough: what is collected is in link_series.wgsl (one label) and link_walk.wgsl (multi-hot targets).
+// gradient. Loss and sum_k d_k p_k come from what the first walk has collected (link_series.wgsl), or from a walk of their own
+// in threads for which that is not enough.
 // Rows that fit on chip are read once, with HOLDS; longer ones in each walk.
 //
 //   p = softmax(u),   e = -t max(log p, -100) - (1 - t) max(log(1 - p), -100)
