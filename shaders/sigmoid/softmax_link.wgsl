@@ -206,7 +206,10 @@ fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, slope: Slope) {
   if (GRADIENT_PACKED && thread == 0u) {
     save_link_edges(row, slope);
   }
-  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+  // Not by uniforms alone: for a loop that ends by them Mesa 22 compiles a kernel anew before every pass, if the loop's
+  // constants make it half as long.
+  let end = select(blocks.whole_begin, blocks.whole_end, is_group(kept_group));
+  for (var block = blocks.whole_begin; block < end; block++) {
     let u = block_u(row, block, thread);
     store_block(row, block, thread, Quad(
       link_gradient(row, column(row, block, thread, 0u), u.a, slope),
