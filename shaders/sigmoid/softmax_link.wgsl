@@ -185,7 +185,7 @@ struct Slope {
 fn link_gradient(row: Row, j: u32, u: F, slope: Slope) -> F {
   let one = link_of(row, j, u, slope.share);
   // A selection at the end: of a product, llvmpipe computes the factors once more for each element that it stores.
-  return select(slope.factor * one.p * (one.d - slope.total), F(bitcast<f32>(window.nan)), slope.bad);
+  return select(slope.factor * (one.p * (one.d - slope.total)), F(bitcast<f32>(window.nan)), slope.bad);
 }
 
 // The first and the last element of a row whose word it does not own, for `stitch`.
