@@ -175,7 +175,7 @@ fn rows_of_few_classes() {
 
 #[test]
 fn rows_of_few_classes_multi_hot() {
-    every_kind(&[2, 3, 17, 33, 129], MultiHot);
+    every_kind(&[2, 17, 129], MultiHot);
 }
 
 #[test]

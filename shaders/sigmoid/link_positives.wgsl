@@ -4,14 +4,16 @@
 //
 // where `top` is the thread's largest u so far: two sums, the first of which moves with `top`.
 //
-// Errors: no term is negative (u <= top <= lse), so nothing cancels: both sums are as exact as any of so many terms, and
-// that of a certain positive, alone in its thread, is W t log(1 + others / p), exact however little is left for the others.
-// By the clamps this holds for p (1 - p) of 1e-12 and more. A thread that has an unlikelier positive, or the row's top class
-// with less than that beside it, walks its classes again.
+// Errors: no term is negative (u <= top <= lse), so nothing cancels. A term passes the rest of its stretch, at most 64 steps,
+// and the stretches after it; each rounds the sum twice. So both sums are off by 2^-24 times twice as many at most,
+// relatively, by the root of that as a rule, and by three more units for lse - top. What a certain positive costs, alone in
+// its thread, is W t log(1 + others / p), exact however little is left for the others. By the clamps all this holds for
+// p (1 - p) of 1e-12 and more: a thread that has an unlikelier positive, or the row's top class with less than that beside
+// it, walks its classes again. So does one with a masked positive, whose u is the smallest of all.
 
 const SMALLEST_VARIANCE: f32 = 1e-12;
 
-// Farther below another class, a positive is one to walk again for; what is masked would overflow.
+// A positive farther below another class is one to walk again for. What is masked would overflow.
 const FAR: f32 = 200.0;
 
 // Sums of W t, and of W t (top - u).

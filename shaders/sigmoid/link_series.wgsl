@@ -14,8 +14,8 @@
 // Errors: up to LIMIT the polynomials, the best ones that begin with 1, are off by 1.6 and 0.3 units of 2^-24, relatively,
 // and by less for smaller p. By the clamp of p (1 - p), d p of a class below 1e-12 is V p^2 1e12, and the sum of squares
 // gives it for a thread that has no others. Beside likelier classes it is V p here: V 2.5e-13 more at most. To be seen that
-// has to add up to the last digit of the others' terms; the label's alone is W, unless it is as unlikely, and without one
-// the row's likely classes have 1 in all.
+// has to add up to the last digit of the others' terms: a label's alone is W, unless it is as unlikely, and the row's likely
+// classes, whose p add up to 1, have a W in all, be it as positives or as negatives.
 
 const LIMIT: f32 = 0.125;
 
