@@ -138,25 +138,25 @@ fn rows_of_every_kind(spec: &SigmoidLoss, classes: usize, kind: TargetKind) -> D
     data
 }
 
-/// Without terms, with all that a label can have, with weights of 0 by class.
-fn specs(classes: usize) -> [(&'static str, SigmoidLoss); 3] {
+/// Without terms, with all that a label can have, with factors of positives and negatives, with weights of 0 by class.
+fn specs(classes: usize) -> [(&'static str, SigmoidLoss); 4] {
     let mut weights = named("softmax link").spec(classes);
     weights.class_weights = Some((0..classes).map(|class| [0.0, 1.0, 0.25, 3.0][class / 3 % 4]).collect());
-    let both = ["softmax link", "softmax link with terms"].map(|name| (name, named(name).spec(classes)));
-    let [plain, terms] = both;
-    [plain, terms, ("softmax link with weights", weights)]
+    let names = ["softmax link", "softmax link with terms", "softmax link with factors"];
+    let [plain, terms, factors] = names.map(|name| (name, named(name).spec(classes)));
+    [plain, terms, factors, ("softmax link with weights", weights)]
 }
 
 const CHOICES: [Option<RowChoice>; 4] =
     [None, Some(RowChoice::stream(1, 8)), Some(RowChoice::stream(4, 32)), Some(RowChoice::stream(1, 1))];
 
-/// Layouts, passes and storage go round: three manners for each number of classes.
+/// Layouts, passes and storage go round: four manners for each number of classes.
 fn every_kind(classes: &[usize], kind: TargetKind) {
     let mut tally = Tally::default();
     let kernels = context().kernels();
     for (turn, &classes) in classes.iter().enumerate() {
         for (index, (name, spec)) in specs(classes).into_iter().enumerate() {
-            let turn = 3 * turn + index;
+            let turn = 5 * turn + index;
             let data = rows_of_every_kind(&spec, classes, kind);
             let (mode, storage, upstream) = PASSES[turn % PASSES.len()];
             let choice = CHOICES[turn % CHOICES.len()];
@@ -192,7 +192,7 @@ fn rows_on_chip_and_longer_multi_hot() {
 fn rows_of_many_classes() {
     let mut tally = Tally::default();
     let classes = 50_000;
-    let [plain, _, weights] = specs(classes);
+    let [plain, .., weights] = specs(classes);
     for ((name, spec), kind) in [(plain, Hard), (weights.clone(), Hard), (weights, MultiHot)] {
         let data = rows_of_every_kind(&spec, classes, kind);
         tally.check(context().kernels(), name, &spec, &data, Manner::default());
@@ -212,7 +212,7 @@ fn elements_of_16_bits() {
             let data = rows_of_every_kind(&spec, classes, kind);
             let (mode, storage, upstream) = PASSES[(turn + 2 * index) % PASSES.len()];
             let storage = if elements.0 != elements.1 { Storage::Separate } else { storage };
-            let gaps = [(0, 0), (1, 0), (3, 1)][index];
+            let gaps = [(0, 0), (1, 0), (3, 1), (0, 1)][index];
             let manner = Manner { mode, storage, upstream, elements, gaps, ..Manner::default() };
             tally.check(kernels, name, &spec.with_reduction(Reduction::Sum), &data, manner);
         }
@@ -224,7 +224,7 @@ fn elements_of_16_bits() {
 fn windows_of_rows() {
     let mut tally = Tally::default();
     let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 4096);
-    for ((name, spec), kind) in specs(129).into_iter().zip([Hard, MultiHot, MultiHot]) {
+    for ((name, spec), kind) in specs(129).into_iter().zip([Hard, MultiHot, MultiHot, MultiHot]) {
         let data = rows_of_every_kind(&spec, 129, kind);
         let plan = tally.check(&small, name, &spec, &data, Manner::default());
         assert!(plan.windows().0 > 3, "{:?}", plan.windows());

@@ -238,6 +238,7 @@ fn mutants() -> Vec<Mutant> {
             "return Class(u, F(1.0), t);",
         ),
         mutant("softmax link with terms", MultiHot, PLAIN, "Class(u, w * (1.0 - t)", "Class(u, w"),
+        mutant("softmax link with factors", MultiHot, PLAIN, "(MULTI_HOT && HAS_SIDES)", "false"),
         mutant("softmax link with terms", MultiHot, PLAIN, "(1.0 - t), w * t)", "(1.0 - t), t)"),
         mutant("softmax link", MultiHot, PLAIN, "sums.distance + sums.weight * by", "sums.distance"),
         mutant(
