@@ -1,8 +1,9 @@
-//! The softmax link of one label, whose loss and `sum_k d_k p_k` come from sums of powers of the probabilities up to 1/8,
-//! and from likelier classes one by one: rows around every border between the two, against the f64 reference.
+//! The softmax link, whose loss and `sum_k d_k p_k` come from sums of powers of the probabilities up to 1/8 on the negative
+//! side, from two sums for the positives of multi-hot targets, and from labels and likelier classes one by one: rows around
+//! every border between these, against the f64 reference.
 //!
 //! The tolerance is the family's (`support/sigmoid_tolerance.rs`): relatively `24 e` and more for a probability, and each
-//! of the two polynomials is off by less than `2 e`.
+//! of the two polynomials is off by less than `2 e`. What positives cost is a sum of which no term is negative.
 
 #[path = "support/cases.rs"]
 mod cases;
@@ -21,6 +22,7 @@ mod sigmoid_tolerance;
 #[path = "support/tolerance.rs"]
 mod tolerance;
 
+use TargetKind::{Hard, MultiHot};
 use cases::PASSES;
 use gpu::{Manner, context, kernels_with};
 use inputs::Data;
@@ -90,14 +92,41 @@ const KINDS: [Kind; 18] = [
     },
 ];
 
-/// Two rows of each kind, with noise; labels go round, so that some are among the likely classes.
-fn rows_of_every_kind(spec: &SigmoidLoss, classes: usize) -> Data {
-    let mut data = data(spec, 2 * KINDS.len(), classes, TargetKind::Hard, classes);
+/// A class's multi-hot target, by its distance from the label's column, columns being a circle.
+type Hot = fn(usize) -> f32;
+
+/// Which classes are positives. Threads have every eighth class, and four, eight or more that follow each other in blocks.
+const HOTS: [Hot; 11] = [
+    |_| 0.0,
+    |far| if far == 0 { 1.0 } else { 0.0 },
+    // Three of one thread's, and its neighbour.
+    |far| if [0, 1, 8, 16].contains(&far) { 1.0 } else { 0.0 },
+    |far| if far < 20 { 1.0 } else { 0.0 },
+    |far| if far % 3 == 0 { 1.0 } else { 0.0 },
+    |far| if far == 0 { 0.0 } else { 1.0 },
+    |_| 1.0,
+    // Shares: of two, of many, next to nothing, and all but certain.
+    |far| if far == 0 || far == 8 { 0.5 } else { 0.0 },
+    |far| [0.0, 0.25, 0.5, 1.0][far % 4],
+    |far| if far % 2 == 0 { 1e-4 } else { 0.0 },
+    |far| if far % 5 == 0 { 1.0 - 1e-4 } else { 1e-6 },
+];
+
+/// Two rows of each kind, with noise; labels go round, so that some are among the likely classes. Of multi-hot targets, two
+/// rows of each kind with each kind of targets where classes are few; else kinds of targets go round.
+fn rows_of_every_kind(spec: &SigmoidLoss, classes: usize, kind: TargetKind) -> Data {
+    let hots = if kind == TargetKind::MultiHot && classes < 1000 { HOTS.len() } else { 1 };
+    let mut data = data(spec, 2 * KINDS.len() * hots, classes, kind, classes);
     for (index, row) in data.logits.chunks_exact_mut(classes).enumerate() {
+        let (hot, index) = (index / (2 * KINDS.len()), index % (2 * KINDS.len()));
         let label = [index * 8, index * 8 + 1, classes / 2][index % 3] % classes;
         row.iter_mut().enumerate().for_each(|(class, z)| *z = noise(index, class));
         KINDS[index / 2](row, label);
-        if index != 5 {
+        if kind == TargetKind::MultiHot {
+            let of = HOTS[if hots == 1 { (5 * index + classes) % HOTS.len() } else { hot }];
+            let targets = data.soft[(hot * 2 * KINDS.len() + index) * classes..].iter_mut().take(classes);
+            targets.enumerate().for_each(|(class, t)| *t = of((class + classes - label) % classes));
+        } else if index != 5 {
             data.labels[index] = label as i32;
         }
         // A masked label is among the masks' rows alone: nothing is left of a row without a class.
@@ -109,26 +138,26 @@ fn rows_of_every_kind(spec: &SigmoidLoss, classes: usize) -> Data {
     data
 }
 
-/// Without terms, with all that a label can have, with weights of 0 by class.
-fn specs(classes: usize) -> [(&'static str, SigmoidLoss); 3] {
+/// Without terms, with all that a label can have, with factors of positives and negatives, with weights of 0 by class.
+fn specs(classes: usize) -> [(&'static str, SigmoidLoss); 4] {
     let mut weights = named("softmax link").spec(classes);
     weights.class_weights = Some((0..classes).map(|class| [0.0, 1.0, 0.25, 3.0][class / 3 % 4]).collect());
-    let both = ["softmax link", "softmax link with terms"].map(|name| (name, named(name).spec(classes)));
-    let [plain, terms] = both;
-    [plain, terms, ("softmax link with weights", weights)]
+    let names = ["softmax link", "softmax link with terms", "softmax link with factors"];
+    let [plain, terms, factors] = names.map(|name| (name, named(name).spec(classes)));
+    [plain, terms, factors, ("softmax link with weights", weights)]
 }
 
 const CHOICES: [Option<RowChoice>; 4] =
     [None, Some(RowChoice::stream(1, 8)), Some(RowChoice::stream(4, 32)), Some(RowChoice::stream(1, 1))];
 
-/// Layouts, passes and storage go round: three manners for each number of classes.
-fn every_kind(classes: &[usize]) {
+/// Layouts, passes and storage go round: four manners for each number of classes.
+fn every_kind(classes: &[usize], kind: TargetKind) {
     let mut tally = Tally::default();
     let kernels = context().kernels();
     for (turn, &classes) in classes.iter().enumerate() {
         for (index, (name, spec)) in specs(classes).into_iter().enumerate() {
-            let turn = 3 * turn + index;
-            let data = rows_of_every_kind(&spec, classes);
+            let turn = 5 * turn + index;
+            let data = rows_of_every_kind(&spec, classes, kind);
             let (mode, storage, upstream) = PASSES[turn % PASSES.len()];
             let choice = CHOICES[turn % CHOICES.len()];
             let manner =
@@ -141,21 +170,31 @@ fn every_kind(classes: &[usize]) {
 
 #[test]
 fn rows_of_few_classes() {
-    every_kind(&[2, 3, 17, 33, 129]);
+    every_kind(&[2, 3, 17, 33, 129], Hard);
+}
+
+#[test]
+fn rows_of_few_classes_multi_hot() {
+    every_kind(&[2, 17, 129], MultiHot);
 }
 
 #[test]
 fn rows_on_chip_and_longer() {
-    every_kind(&[1204, 2561]);
+    every_kind(&[1204, 2561], Hard);
+}
+
+#[test]
+fn rows_on_chip_and_longer_multi_hot() {
+    every_kind(&[1204, 2561], MultiHot);
 }
 
 #[test]
 fn rows_of_many_classes() {
     let mut tally = Tally::default();
     let classes = 50_000;
-    let [plain, _, weights] = specs(classes);
-    for (name, spec) in [plain, weights] {
-        let data = rows_of_every_kind(&spec, classes);
+    let [plain, .., weights] = specs(classes);
+    for ((name, spec), kind) in [(plain, Hard), (weights.clone(), Hard), (weights, MultiHot)] {
+        let data = rows_of_every_kind(&spec, classes, kind);
         tally.check(context().kernels(), name, &spec, &data, Manner::default());
     }
     tally.end("rows of many classes");
@@ -169,10 +208,11 @@ fn elements_of_16_bits() {
     for (turn, classes) in [17, 129, 2561].into_iter().enumerate() {
         for (index, (name, spec)) in specs(classes).into_iter().enumerate() {
             let elements = pairs[(turn + index) % 3];
-            let data = rows_of_every_kind(&spec, classes);
+            let kind = [Hard, MultiHot][(turn + index) % 2];
+            let data = rows_of_every_kind(&spec, classes, kind);
             let (mode, storage, upstream) = PASSES[(turn + 2 * index) % PASSES.len()];
             let storage = if elements.0 != elements.1 { Storage::Separate } else { storage };
-            let gaps = [(0, 0), (1, 0), (3, 1)][index];
+            let gaps = [(0, 0), (1, 0), (3, 1), (0, 1)][index];
             let manner = Manner { mode, storage, upstream, elements, gaps, ..Manner::default() };
             tally.check(kernels, name, &spec.with_reduction(Reduction::Sum), &data, manner);
         }
@@ -184,8 +224,8 @@ fn elements_of_16_bits() {
 fn windows_of_rows() {
     let mut tally = Tally::default();
     let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 4096);
-    for (name, spec) in specs(129) {
-        let data = rows_of_every_kind(&spec, 129);
+    for ((name, spec), kind) in specs(129).into_iter().zip([Hard, MultiHot, MultiHot, MultiHot]) {
+        let data = rows_of_every_kind(&spec, 129, kind);
         let plan = tally.check(&small, name, &spec, &data, Manner::default());
         assert!(plan.windows().0 > 3, "{:?}", plan.windows());
     }
@@ -193,8 +233,7 @@ fn windows_of_rows() {
 }
 
 /// The sums of 50,000 classes in the order of their logits, in which the rare ones come last: as close as those of few.
-#[test]
-fn sums_of_long_rows_keep_their_digits() {
+fn long_sums(kind: TargetKind) {
     let (rows, classes) = (4, 50_000);
     let mut spec = SigmoidLoss::bce().with_reduction(Reduction::Sum);
     spec.link = Link::Softmax;
@@ -203,9 +242,10 @@ fn sums_of_long_rows_keep_their_digits() {
     let logits: Vec<f32> = (0..rows * classes).map(at).collect();
     let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
     let labels = [7, 49_000, 25_000, 3];
-    let want = reference::sigmoid(&spec, &Batch::new(&wide, classes, Targets::Hard(&labels)), Upstream::One)
-        .unwrap();
-    let got = context().loss_and_grad(&spec, &Batch::new(&logits, classes, Targets::Hard(&labels))).unwrap();
+    let hot: Vec<f32> = (0..rows * classes).map(|index| [0.0, 0.0, 1.0, 0.5, 0.0][index % 5]).collect();
+    let targets = if kind == Hard { Targets::Hard(&labels) } else { Targets::MultiHot(&hot) };
+    let want = reference::sigmoid(&spec, &Batch::new(&wide, classes, targets), Upstream::One).unwrap();
+    let got = context().loss_and_grad(&spec, &Batch::new(&logits, classes, targets)).unwrap();
     for (row, (got, want)) in got.row_loss.iter().zip(&want.row_loss).enumerate() {
         assert!((f64::from(*got) - want).abs() <= 1e-6 * want, "row {row}: {got}, not {want}");
     }
@@ -216,5 +256,39 @@ fn sums_of_long_rows_keep_their_digits() {
             assert!((f64::from(*got) - want).abs() <= 2e-6 * top, "row {row}: {got}, not {want} ({top})");
         }
     }
+    println!("1 GPU case");
+}
+
+#[test]
+fn sums_of_long_rows_keep_their_digits() {
+    long_sums(Hard);
+    long_sums(MultiHot);
+}
+
+/// Logits as far apart as f32 has them, by hand: a certain class costs nothing if it is a positive and 100, the largest
+/// logarithm, if it is none; one of probability 0 the other way round.
+#[test]
+fn logits_at_the_ends_of_f32() {
+    let classes = 40;
+    let mut spec = SigmoidLoss::bce().with_reduction(Reduction::None);
+    spec.link = Link::Softmax;
+    let mut logits = vec![-3e38; 4 * classes];
+    let mut hot = vec![0.0; 4 * classes];
+    for (row, (logits, hot)) in
+        logits.chunks_exact_mut(classes).zip(hot.chunks_exact_mut(classes)).enumerate()
+    {
+        logits[9] = 3e38;
+        match row {
+            0 => {}
+            1 => hot[9] = 1.0,
+            2 => hot[17] = 1.0,
+            _ => hot[8..18].fill(0.5),
+        }
+    }
+    let batch = Batch::new(&logits, classes, Targets::MultiHot(&hot));
+    let got = context().loss_and_grad(&spec, &batch).unwrap();
+    // Of the last row half the classes' parts: 9 impossible positives, and a certain one that is half none.
+    assert_eq!(got.row_loss, [100.0, 0.0, 200.0, 500.0]);
+    assert!(got.gradient.iter().all(|g| *g == 0.0), "{:?}", got.gradient);
     println!("1 GPU case");
 }

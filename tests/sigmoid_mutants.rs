@@ -54,6 +54,8 @@ const PLAIN: Manner = Manner {
     elements: (Element::F32, Element::F32),
     block: 0,
 };
+// A thread has several blocks of a row.
+const NARROW: Manner = Manner { choice: Some(RowChoice::stream(1, 2)), ..PLAIN };
 const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(3)), ..PLAIN };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
 const FOUR: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..PLAIN };
@@ -204,13 +206,13 @@ fn mutants() -> Vec<Mutant> {
         mutant("softmax link", Hard, PLAIN, "held[4u * block + 2u] = u.c;", "held[4u * block + 2u] = u.b;"),
         mutant("softmax link", Hard, PLAIN, "kept_group = group;", "kept_group = 0u;"),
         mutant("softmax link", Hard, PLAIN, "const LIMIT: f32 = 0.125;", "const LIMIT: f32 = 0.5;"),
-        mutant("softmax link", Hard, PLAIN, "p > F(LIMIT),", "B(false),"),
+        mutant("softmax link", Hard, PLAIN, "(likely > F(LIMIT)) |", "B(false) |"),
         mutant("softmax link", Hard, PLAIN, "two * two, two * two * raised)", "two * two, F(0.0))"),
         mutant("softmax link", Hard, PLAIN, "0.333623143", "0.3"),
         mutant("softmax link", Hard, PLAIN, "1.001800618", "0.9"),
         mutant("softmax link with terms", Hard, PLAIN, "w * (two * raised)", "w * two"),
         mutant("softmax link with terms", Hard, PLAIN, "select(a.w, b.w, swap)", "a.w"),
-        mutant("softmax link with terms", Hard, PLAIN, "var label_w = mine.label.w;", "var label_w = top_w;"),
+        mutant("softmax link with terms", Hard, PLAIN, "var w = mine.positives.w;", "var w = mine.top.w;"),
         mutant(
             "softmax link",
             Hard,
@@ -221,7 +223,51 @@ fn mutants() -> Vec<Mutant> {
         mutant("softmax link", Hard, PLAIN, "(place == U(thread))", "(place != U(thread))"),
         mutant("softmax link", Hard, PLAIN, "exp((*mine).began - (*mine).second)", "F(1.0)"),
         mutant("softmax link", Hard, PLAIN, "sums.three * (squared * by)", "sums.three * by"),
-        mutant("softmax link", MultiHot, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
+        mutant("softmax link", Hard, PLAIN, "return with_class(mass, mine.positives.u);", "return mass;"),
+        mutant("softmax link", Hard, PLAIN, "mass.others * moved + 1.0", "mass.others * moved"),
+        // Of multi-hot targets.
+        mutant("softmax link", MultiHot, PLAIN, "(likely > F(LIMIT)) |", "B(false) |"),
+        mutant("softmax link", MultiHot, PLAIN, "share_of_u(mine.likely, share)", "F(0.0)"),
+        mutant("softmax link", MultiHot, PLAIN, "top_w = w * mine.top.w;", ""),
+        mutant("softmax link", MultiHot, PLAIN, "others = mine.before.mass;", ""),
+        mutant(
+            "softmax link",
+            MultiHot,
+            PLAIN,
+            "return Class(u, 1.0 - t, t);",
+            "return Class(u, F(1.0), t);",
+        ),
+        mutant("softmax link with terms", MultiHot, PLAIN, "Class(u, w * (1.0 - t)", "Class(u, w"),
+        mutant("softmax link with factors", MultiHot, PLAIN, "(MULTI_HOT && HAS_SIDES)", "false"),
+        mutant("softmax link with terms", MultiHot, PLAIN, "(1.0 - t), w * t)", "(1.0 - t), t)"),
+        mutant("softmax link", MultiHot, PLAIN, "sums.distance + sums.weight * by", "sums.distance"),
+        mutant(
+            "softmax link",
+            MultiHot,
+            NARROW,
+            "moved((*mine).positives.linear, below(top, (*mine).top.u))",
+            "(*mine).positives.linear",
+        ),
+        mutant(
+            "softmax link",
+            MultiHot,
+            PLAIN,
+            "moved((*mine).positives.before, below(top, (*mine).positives.began))",
+            "(*mine).positives.before",
+        ),
+        mutant("softmax link", MultiHot, PLAIN, "+ d.positive * below(top, d.u)", ""),
+        mutant(
+            "softmax link",
+            MultiHot,
+            PLAIN,
+            "below(share.max, mine.top.u) + share.log_sum",
+            "share.log_sum",
+        ),
+        mutant("softmax link", MultiHot, PLAIN, "mine.top.u) + share.log_sum", "mine.top.u)"),
+        mutant("softmax link", MultiHot, PLAIN, "-w * sums.weight, again", "F(0.0), again"),
+        mutant("softmax link", MultiHot, PLAIN, "(certain | (least", "((least"),
+        mutant("softmax link", MultiHot, PLAIN, "| (least < F(SMALLEST_VARIANCE))", ""),
+        mutant("softmax link", MultiHot, PLAIN, "min(positive_u(c), positive_u(d))", "positive_u(c)"),
         // Pieces, edges, upstream.
         mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),
         mutant("bce", Hard, SPLIT, "(window.first_slot + piece)", "(window.first_slot)"),
@@ -253,7 +299,9 @@ fn mutants() -> Vec<Mutant> {
 }
 
 /// Rows for the softmax link, of which a thread has every eighth class: nine classes of 1/9, five of them one thread's; three
-/// of about 1/3, two of them one thread's; classes that rise; a thread whose last class is its second.
+/// of about 1/3, two of them one thread's; classes that rise; a thread whose last class is its second. With multi-hot targets
+/// of the first three and of the next rows: all of the first's, an unlikely one of the second's, shares of the third's; a certain
+/// positive, and one that is all but impossible beside classes that are none.
 fn linked(data: &mut Data, columns: usize) {
     data.labels[11..15].fill(3);
     if let Some(weights) = &mut data.row_weights {
@@ -267,6 +315,21 @@ fn linked(data: &mut Data, columns: usize) {
     ];
     for (row, of) in data.logits.chunks_exact_mut(columns).skip(11).zip(of) {
         row.iter_mut().enumerate().for_each(|(class, z)| *z = of(class));
+    }
+    if data.kind == MultiHot {
+        let hots: [fn(usize) -> bool; 5] =
+            [|_| true, |class| class == 3, |class| class % 2 == 0, |class| class == 20, |class| class == 7];
+        let rows = [11, 12, 13, 15, 16];
+        for (row, hot) in rows.into_iter().zip(hots) {
+            let targets = data.soft[row * columns..].iter_mut().take(columns);
+            targets.enumerate().for_each(|(class, t)| *t = if hot(class) { 1.0 } else { 0.0 });
+        }
+        data.soft[13 * columns..14 * columns].iter_mut().for_each(|t| *t *= 0.75);
+        data.logits[15 * columns + 20] = 45.0;
+        data.logits[16 * columns + 7] = -45.0;
+        if let Some(weights) = &mut data.row_weights {
+            weights[15..17].fill(1.0);
+        }
     }
 }
 

@@ -1,17 +1,21 @@
-// One label under the softmax link: what a thread collects of its classes while it walks them for the mass, so that the
-// row's loss and sum_k d_k p_k need no walk of their own.
+// What a thread collects of its classes under the softmax link while it walks them for the mass, so that the row's loss and
+// sum_k d_k p_k need no walk of their own. The two sides of a class, of weight W and target t, are sums of different kinds:
 //
-// Of a class that is not the label, of weight W,
-//   e = -W log(1 - p) = W (p + p^2 / 2 + p^3 / 3 + ...),   d p = W p / (1 - p) = W (p + p^2 + p^3 + ...).
-// With sums of W x^m, m = 1 to 5, of x = exp(u - second), which is p in other units, both are polynomials in those units,
+//   -W t log p - W (1 - t) log(1 - p),   d p = -W t + W (1 - t) p / (1 - p)
+//
+// The positive side is linear in u: link_positives.wgsl, and link_label.wgsl for one label. Of the negative one, of weight
+// V = W (1 - t),
+//   e = -V log(1 - p) = V (p + p^2 / 2 + p^3 / 3 + ...),   d p = V p / (1 - p) = V (p + p^2 + p^3 + ...).
+// With sums of V x^m, m = 1 to 5, of x = exp(u - second), which is p in other units, both are polynomials in those units,
 // for classes of p up to LIMIT. `second` is the thread's second largest u: its largest class may be likely, so it is left
-// out, as the label is, and their terms are computed one by one. A thread whose second class is above LIMIT too, which is
-// rare, walks its classes again.
+// out, and its terms are computed one by one. A thread with another class above LIMIT that has a negative side, which is
+// rare, walks its classes again. Positives may be as likely as they like: they are part of the mass alone.
 //
 // Errors: up to LIMIT the polynomials, the best ones that begin with 1, are off by 1.6 and 0.3 units of 2^-24, relatively,
-// and by less for smaller p. By the clamp of p (1 - p), d p of a class below 1e-12 is W p^2 1e12, and the sum of squares
-// gives it for a thread that has no others. Beside likelier classes it is W p here: W 2.5e-13 more at most. To be seen that
-// has to add up to the last digit of the others' terms; the label's alone is W, unless it is as unlikely.
+// and by less for smaller p. By the clamp of p (1 - p), d p of a class below 1e-12 is V p^2 1e12, and the sum of squares
+// gives it for a thread that has no others. Beside likelier classes it is V p here: V 2.5e-13 more at most. To be seen that
+// has to add up to the last digit of the others' terms: a label's alone is W, unless it is as unlikely, and the row's likely
+// classes, whose p add up to 1, have a W in all, be it as positives or as negatives.
 
 const LIMIT: f32 = 0.125;
 
@@ -19,12 +23,24 @@ const LIMIT: f32 = 0.125;
 // numbers, which processors compute fast.
 const SMALLEST_RAISED: f32 = 2.98023223876953125e-8;
 
+// Whether classes have weights of their own in the sums, and whether more than t makes them.
+const WEIGHTS_DIFFER: bool = WEIGHTS_BY_COLUMN || (MULTI_HOT && HAS_SIDES);
+const WEIGHTED: bool = WEIGHTS_DIFFER || MULTI_HOT;
+
+// A class as the first walk sees it: V, and W t where the row has no label of its own.
+struct Class {
+  u: F,
+  negative: F,
+  positive: F,
+}
+
+// A class in the sums, of weight V.
 struct Entry {
   u: F,
   w: F,
 }
 
-// Sums of W x^m, and where weights differ by column of x.
+// Sums of V x^m, and where weights differ of x.
 struct Powers {
   mass: F,
   one: F,
@@ -37,12 +53,13 @@ struct Powers {
 struct Collected {
   top: Entry,
   second: F,
+  // The largest u but the top's that has a negative side: `second` where all have.
+  likely: F,
   // Of this stretch, and of those before it, in units of `second` as this one began.
   powers: Powers,
   before: Powers,
   began: F,
-  // Of the thread that has the label's column; the weight where weights differ by column.
-  label: Entry,
+  positives: Positives,
 }
 
 fn no_powers() -> Powers {
@@ -51,12 +68,12 @@ fn no_powers() -> Powers {
 
 fn new_collected() -> Collected {
   let none = Entry(F(NEG_MAX), F(0.0));
-  return Collected(none, none.u, no_powers(), no_powers(), none.u, none);
+  return Collected(none, none.u, none.u, no_powers(), no_powers(), none.u, no_positives());
 }
 
 fn sum_of(a: Powers, b: Powers) -> Powers {
   var sum = Powers(F(0.0), a.one + b.one, a.two + b.two, a.three + b.three, a.four + b.four, a.five + b.five);
-  if (WEIGHTS_BY_COLUMN) {
+  if (WEIGHTED) {
     sum.mass = a.mass + b.mass;
   }
   return sum;
@@ -73,7 +90,7 @@ fn shrunk(sums: Powers, by: F) -> Powers {
     sums.four * (squared * squared),
     sums.five * (squared * squared * by),
   );
-  if (WEIGHTS_BY_COLUMN) {
+  if (WEIGHTED) {
     out.mass = sums.mass * by;
   }
   return out;
@@ -82,23 +99,10 @@ fn shrunk(sums: Powers, by: F) -> Powers {
 fn powers_of(x: F, w: F) -> Powers {
   let raised = select(x, F(0.0), x < F(SMALLEST_RAISED));
   let two = raised * raised;
-  if (WEIGHTS_BY_COLUMN) {
+  if (WEIGHTED) {
     return Powers(x, w * x, w * two, w * (two * raised), w * (two * two), w * (two * two * raised));
   }
   return Powers(F(0.0), x, two, two * raised, two * two, two * two * raised);
-}
-
-// A class as it enters the sums, masked if it is the label; that is kept.
-fn entry(mine: ptr<function, Collected>, row: Row, j: u32, u: F, inside: bool) -> Entry {
-  let labelled = (I(i32(j)) == row.label) & B(inside);
-  (*mine).label.u = select((*mine).label.u, u, labelled);
-  var w = F(1.0);
-  if (WEIGHTS_BY_COLUMN) {
-    let column = load_column(j);
-    w = weight_of(row, column, j, F(0.0), u);
-    (*mine).label.w = select((*mine).label.w, weight_of(row, column, j, F(1.0), u), labelled);
-  }
-  return Entry(select(u, F(NEG_MAX), labelled), w);
 }
 
 struct Ordered {
@@ -107,7 +111,7 @@ struct Ordered {
 }
 
 fn ordered(a: Entry, b: Entry) -> Ordered {
-  if (WEIGHTS_BY_COLUMN) {
+  if (WEIGHTED) {
     let swap = a.u > b.u;
     return Ordered(
       Entry(select(a.u, b.u, swap), select(a.w, b.w, swap)),
@@ -117,14 +121,28 @@ fn ordered(a: Entry, b: Entry) -> Ordered {
   return Ordered(Entry(min(a.u, b.u), a.w), Entry(max(a.u, b.u), a.w));
 }
 
+fn entry_of(one: Class) -> Entry {
+  return Entry(one.u, one.negative);
+}
+
+// u of a class that has a negative side.
+fn negative_u(entry: Entry) -> F {
+  return select(F(NEG_MAX), entry.u, entry.w != F(0.0));
+}
+
 // Four more classes. All but the largest of them and of those before enter the sums.
-fn collect(mine: ptr<function, Collected>, a: Entry, b: Entry, c: Entry, d: Entry) {
-  let ab = ordered(a, b);
-  let cd = ordered(c, d);
+fn collect(mine: ptr<function, Collected>, a: Class, b: Class, c: Class, d: Class) {
+  let ab = ordered(entry_of(a), entry_of(b));
+  let cd = ordered(entry_of(c), entry_of(d));
   let high = ordered(ab.high, cd.high);
   let top = ordered(high.high, (*mine).top);
+  collect_positives(mine, top.high.u, a, b, c, d);
   (*mine).top = top.high;
   let second = max(max((*mine).second, top.low.u), max(max(ab.low.u, cd.low.u), high.low.u));
+  if (MULTI_HOT) {
+    let likely = max(max(negative_u(ab.low), negative_u(cd.low)), max(negative_u(high.low), negative_u(top.low)));
+    (*mine).likely = max((*mine).likely, likely);
+  }
   let before = shrunk((*mine).powers, exp((*mine).second - second));
   (*mine).second = second;
   let ab_powers = powers_of(exp(ab.low.u - second), ab.low.w);
@@ -135,19 +153,19 @@ fn collect(mine: ptr<function, Collected>, a: Entry, b: Entry, c: Entry, d: Entr
 }
 
 fn collect_block(mine: ptr<function, Collected>, row: Row, block: u32, thread: u32, u: Quad) {
-  let a = entry(mine, row, column(row, block, thread, 0u), u.a, true);
-  let b = entry(mine, row, column(row, block, thread, 1u), u.b, true);
-  let c = entry(mine, row, column(row, block, thread, 2u), u.c, true);
-  let d = entry(mine, row, column(row, block, thread, 3u), u.d, true);
+  let a = class_of(mine, row, column(row, block, thread, 0u), u.a, true);
+  let b = class_of(mine, row, column(row, block, thread, 1u), u.b, true);
+  let c = class_of(mine, row, column(row, block, thread, 2u), u.c, true);
+  let d = class_of(mine, row, column(row, block, thread, 3u), u.d, true);
   collect(mine, a, b, c, d);
 }
 
 // Classes outside of the row are masked already.
 fn collect_edge(mine: ptr<function, Collected>, row: Row, j: vec4<u32>, u: Quad) {
-  let a = entry(mine, row, clamped(j.x), u.a, is_inside(j.x));
-  let b = entry(mine, row, clamped(j.y), u.b, is_inside(j.y));
-  let c = entry(mine, row, clamped(j.z), u.c, is_inside(j.z));
-  let d = entry(mine, row, clamped(j.w), u.d, is_inside(j.w));
+  let a = class_of(mine, row, clamped(j.x), u.a, is_inside(j.x));
+  let b = class_of(mine, row, clamped(j.y), u.b, is_inside(j.y));
+  let c = class_of(mine, row, clamped(j.z), u.c, is_inside(j.z));
+  let d = class_of(mine, row, clamped(j.w), u.d, is_inside(j.w));
   collect(mine, a, b, c, d);
 }
 
@@ -156,35 +174,35 @@ fn end_stretch(mine: ptr<function, Collected>) {
   (*mine).before = sum_of(shrunk((*mine).before, exp((*mine).began - (*mine).second)), (*mine).powers);
   (*mine).powers = no_powers();
   (*mine).began = (*mine).second;
+  end_positives(mine);
 }
 
-// The mass of the thread's classes, the label among them.
+// The mass of the thread's classes.
 fn collected_mass(mine: Collected) -> Mass {
   var others = mine.before.one;
-  if (WEIGHTS_BY_COLUMN) {
+  if (WEIGHTED) {
     others = mine.before.mass;
   }
   // Nothing but masked classes: they counted as 1 each.
   others = select(others, F(0.0), mine.second <= F(NEG_MAX));
-  return with_class(Mass(mine.top.u, mine.second, others), mine.label.u);
+  return with_positives(Mass(mine.top.u, mine.second, others), mine);
 }
 
-// Whether the label's column is the thread's.
-fn has_label(row: Row, thread: u32) -> B {
-  let place = ((U(max(row.label, I(0))) + row.shift) / WIDTH) % WG;
-  return (row.label >= I(0)) & (place == U(thread));
+// p of the classes of some u.
+fn share_of_u(u: F, share: Share) -> F {
+  return select(exp(u - share.max) * share.inverse_sum, F(0.0), u <= F(NEG_MAX));
 }
 
 fn collected_part(mine: Collected, row: Row, thread: u32, share: Share) -> Part {
-  let p = select(exp(mine.second - share.max) * share.inverse_sum, F(0.0), mine.second <= F(NEG_MAX));
+  let p = share_of_u(mine.second, share);
   let sums = mine.before;
   var w = F(1.0);
-  var top_w = mine.top.w;
-  var label_w = mine.label.w;
-  if (!WEIGHTS_BY_COLUMN) {
+  if (!WEIGHTS_DIFFER) {
     w = weight_of(row, load_column(0u), 0u, F(0.0), F(0.0));
-    top_w = w;
-    label_w = select(F(0.0), weight_of(row, load_column(0u), 0u, F(1.0), F(0.0)), has_label(row, thread));
+  }
+  var top_w = w;
+  if (WEIGHTED) {
+    top_w = w * mine.top.w;
   }
   var loss = 0.243197411 * sums.four + p * 0.261088564 * sums.five;
   loss = 0.499996214 * sums.two + p * (0.333623143 * sums.three + p * loss);
@@ -193,10 +211,14 @@ fn collected_part(mine: Collected, row: Row, thread: u32, share: Share) -> Part 
   total = 0.999976532 * sums.two + p * (1.001800618 * sums.three + p * total);
   total = select(p * (sums.one + p * total), p * (p * 1e12) * sums.two, p <= F(1e-12));
   let top = link(F(0.0), top_w, mine.top.u, share);
-  let label = link(F(1.0), label_w, mine.label.u, share);
+  var likely = p;
+  if (MULTI_HOT) {
+    likely = share_of_u(mine.likely, share);
+  }
+  let positives = positives_part(mine, row, thread, share);
   return Part(
-    w * loss + (top.loss + label.loss),
-    w * total + (top.d * top.p + label.d * label.p),
-    p > F(LIMIT),
+    w * loss + (top.loss + positives.loss),
+    w * total + (top.d * top.p + positives.total),
+    (likely > F(LIMIT)) | positives.again,
   );
 }

@@ -1,6 +1,6 @@
 // The softmax link: LANES whole rows per workgroup. A walk along the row for its mass, and with WRITE_GRADIENT one for the
-// gradient. Loss and sum_k d_k p_k come from what the first walk has collected, or from a walk of their own in threads for
-// which that is not enough: what is collected is in link_series.wgsl (one label) and link_walk.wgsl (multi-hot targets).
+// gradient. Loss and sum_k d_k p_k come from what the first walk has collected (link_series.wgsl), or from a walk of their own
+// in threads for which that is not enough.
 // Rows that fit on chip are read once, with HOLDS; longer ones in each walk.
 //
 //   p = softmax(u),   e = -t max(log p, -100) - (1 - t) max(log(1 - p), -100)
@@ -185,7 +185,7 @@ struct Slope {
 fn link_gradient(row: Row, j: u32, u: F, slope: Slope) -> F {
   let one = link_of(row, j, u, slope.share);
   // A selection at the end: of a product, llvmpipe computes the factors once more for each element that it stores.
-  return select(slope.factor * one.p * (one.d - slope.total), F(bitcast<f32>(window.nan)), slope.bad);
+  return select(slope.factor * (one.p * (one.d - slope.total)), F(bitcast<f32>(window.nan)), slope.bad);
 }
 
 // The first and the last element of a row whose word it does not own, for `stitch`.
@@ -206,7 +206,10 @@ fn store_link_gradient(row: Row, blocks: Blocks, thread: u32, slope: Slope) {
   if (GRADIENT_PACKED && thread == 0u) {
     save_link_edges(row, slope);
   }
-  for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
+  // Not by uniforms alone: for a loop that ends by them Mesa 22 compiles a kernel anew before every pass, if the loop's
+  // constants make it half as long.
+  let end = select(blocks.whole_begin, blocks.whole_end, is_group(kept_group));
+  for (var block = blocks.whole_begin; block < end; block++) {
     let u = block_u(row, block, thread);
     store_block(row, block, thread, Quad(
       link_gradient(row, column(row, block, thread, 0u), u.a, slope),

@@ -231,6 +231,11 @@ const COMBINATIONS: &[Subject] = &[
         spec.focal = Some(Focal::new(1.5));
         spec.reduction = Reduction::Positives;
     })),
+    subject!("softmax link with factors", |_| {
+        let mut spec = SigmoidLoss::bce().with_factors(0.3, 0.8);
+        spec.link = Link::Softmax;
+        Ok(spec)
+    }),
 ];
 
 /// Every reduction of the family.

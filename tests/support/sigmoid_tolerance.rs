@@ -19,7 +19,8 @@
 //!   `e (8 + 2 sqrt(N))`; sums of multi-hot targets and accumulated gradients over rows as well.
 //! * **The softmax link.** `p` has `rho = 3 max(du) + e (24 + 4 min(max - u, 88) + 4 sqrt(K))` relatively, and so have
 //!   `1 - p`, which comes from the mass of the others, and both logarithms. The gradient `p_j (d_j - sum d_k p_k)` is off
-//!   by `rho` times the sum of absolute values. Where p is below 2^-126 it is 0: `p / 1e-12` is lost, at most `1e-25`.
+//!   by `rho` times the sum of absolute values. Where p is below 2^-126 it is 0: `p_k d_k` is lost, from the sum as well;
+//!   with `d_k` up to `W / 1e-12` that is at most `1.2e-26 W`.
 //!
 //! Below `TINY` nothing is asked: f32 flushes to 0. A gradient of 16 bits is rounded once more.
 #![allow(dead_code, reason = "each test file uses a part")]
@@ -33,6 +34,8 @@ use longtail::{Element, Reduction, SigmoidLoss, TargetKind, reference};
 
 const E: f64 = 1.0 / 16_777_216.0;
 const TINY: f64 = 1e-30;
+/// 2^-126: what is smaller is 0.
+const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// The tolerances of one batch, in the shapes of the output.
 pub struct Bounds {
@@ -323,13 +326,13 @@ fn linked(spec: &SigmoidLoss, row: &Row, z: &[f64], weights: &[f64]) -> Vec<Elem
         (p, rho, weighted(w, loss), d)
     };
     let all: Vec<_> = (0..classes).map(of).collect();
-    let total: f64 = all.iter().map(|(p, rho, _, d)| p * d * (rho + 8.0 * E)).sum();
+    let total: f64 = all.iter().map(|(p, rho, _, d)| p * d * (rho + 8.0 * E) + SMALLEST_NORMAL * d).sum();
     let size: f64 = all.iter().map(|(p, _, _, d)| p * d).sum();
     all.iter()
         .map(|(p, rho, loss, d)| Element1 {
             loss: *loss,
             loss_error: weighted(*loss, 2.0 * rho),
-            slope_error: p * (2.0 * d * rho + size * rho + total) + 1e-25 * d.min(1e12),
+            slope_error: p * (2.0 * d * rho + size * rho + total) + SMALLEST_NORMAL * (d + size),
         })
         .collect()
 }

@@ -402,8 +402,7 @@ impl Passes for SigmoidPasses {
         match self.link {
             Link::Softmax => {
                 let manner = match self.made.rows.held {
-                    0 if self.made.rows.targets == TargetKind::Hard => "read twice".to_owned(),
-                    0 => "read three times".to_owned(),
+                    0 => "read twice".to_owned(),
                     held => format!("held on chip, {held} columns per thread"),
                 };
                 format!("rows {manner}, {lanes} per workgroup of {workgroup} threads")

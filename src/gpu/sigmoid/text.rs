@@ -173,9 +173,10 @@ impl SigmoidKey {
                     shader!("sigmoid/result.wgsl"),
                     shader!("sigmoid/sum.wgsl"),
                     shader!("sigmoid/softmax_link.wgsl"),
+                    shader!("sigmoid/link_series.wgsl"),
                     match self.multi_hot() {
-                        true => shader!("sigmoid/link_walk.wgsl"),
-                        false => shader!("sigmoid/link_series.wgsl"),
+                        true => shader!("sigmoid/link_positives.wgsl"),
+                        false => shader!("sigmoid/link_label.wgsl"),
                     },
                 ]);
             }
