@@ -7,7 +7,7 @@ use std::mem::size_of;
 use longtail::gpu::distillation::{DistillationDriver, DistillationKey, DistillationNumbers};
 use longtail::gpu::lade::{LadeDriver, LadeKey, LadeNumbers};
 use longtail::gpu::range::{RangeDriver, RangeKey, RangeNumbers};
-use longtail::gpu::shader::Cell;
+use longtail::gpu::shader::{Cell, InnerTerms};
 use longtail::gpu::sum::{SumDriver, SumKey, SumNumbers};
 use longtail::gpu::{Kernels, Program, Storage};
 use longtail::{DistillationLoss, Element, LadeLoss, ObjectnessLoss, RangeLoss, TargetKind};
@@ -48,41 +48,123 @@ fn written() -> Vec<(Storage, Cell, Cell, bool)> {
     list
 }
 
+/// How a kernel reaches its matrices.
+#[derive(Clone, Copy)]
+struct Written {
+    storage: Storage,
+    logits: Cell,
+    gradient: Cell,
+    straddle: bool,
+    adds: bool,
+}
+
+/// The terms of bases that go along: all of them on plain matrices, none and the richest on others.
+fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
+    let all = (0..8).map(|bits| InnerTerms {
+        class_scale: bits & 1 != 0,
+        bias: bits & 2 != 0,
+        dense: bits & 4 != 0,
+        ..InnerTerms::default()
+    });
+    let some = all.enumerate().filter(|(bits, _)| plain || *bits == 7).map(|(_, terms)| Some(terms));
+    std::iter::once(None).chain(some).collect()
+}
+
+/// Distillation's kernels for matrices.
+fn distillation(manner: Written) -> Vec<Program> {
+    let Written { storage, logits, gradient, straddle, adds } = manner;
+    let mut programs: Vec<Program> = Vec::new();
+    let plain = storage == Storage::Separate && logits == Cell::F32 && gradient == Cell::F32 && !adds;
+    for (experts, teacher) in BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
+    {
+        for base in bases(plain && teacher == Element::F32) {
+            let key = DistillationKey {
+                driver: DistillationDriver::Gradient,
+                targets: TargetKind::Hard,
+                storage,
+                logits,
+                gradient,
+                teacher,
+                straddle,
+                teacher_pairs: false,
+                lanes: 1,
+                workgroup: 64,
+                experts,
+                base,
+                argmax: false,
+                adds,
+                of_sums: false,
+            };
+            let rows = DistillationKey {
+                driver: DistillationDriver::Rows,
+                storage: Storage::Separate,
+                straddle: false,
+                adds: false,
+                ..key
+            };
+            // Soft targets have no base in the same passes, and one in its own has any.
+            let own: &[TargetKind] = if base.is_some() { &KINDS[..2] } else { &KINDS };
+            let of_base = if base.is_some() { own } else { &KINDS[..1] };
+            let packed = [logits.packed() || gradient.packed(), logits.packed()];
+            let pairs = |packed| {
+                BOTH.into_iter().filter(move |pairs| !pairs || packed && !experts && teacher != Element::F32)
+            };
+            for teacher_pairs in pairs(packed[0]) {
+                let with =
+                    |&targets: &TargetKind| Program::from(DistillationKey { targets, teacher_pairs, ..key });
+                programs.extend(of_base.iter().map(with));
+            }
+            for (teacher_pairs, argmax) in
+                pairs(packed[1]).flat_map(|pairs| BOTH.map(|argmax| (pairs, argmax)))
+            {
+                let with = |&targets: &TargetKind| {
+                    Program::from(DistillationKey { targets, teacher_pairs, argmax, ..rows })
+                };
+                programs.extend(own.iter().map(with));
+            }
+        }
+    }
+    let fields = DistillationKey {
+        driver: DistillationDriver::Kept,
+        targets: TargetKind::Hard,
+        storage: Storage::Separate,
+        logits: Cell::F32,
+        gradient,
+        teacher: Element::F32,
+        straddle: false,
+        teacher_pairs: false,
+        lanes: 1,
+        workgroup: 128,
+        experts: false,
+        base: None,
+        argmax: false,
+        adds: false,
+        of_sums: false,
+    };
+    for targets in [TargetKind::Hard, TargetKind::Mixed] {
+        for driver in [
+            DistillationDriver::KeptSums,
+            DistillationDriver::Kept,
+            DistillationDriver::LossSums,
+            DistillationDriver::Finish,
+        ] {
+            programs.push(DistillationKey { driver, targets, ..fields }.into());
+        }
+    }
+    let sums = DistillationKey { gradient: Cell::F32, of_sums: true, ..fields };
+    for driver in [DistillationDriver::Kept, DistillationDriver::Finish] {
+        programs.push(DistillationKey { driver, ..sums }.into());
+    }
+    programs
+}
+
 /// Every kernel, in one size of workgroup.
 fn all() -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     for (storage, logits, gradient, straddle) in written() {
         for adds in BOTH.into_iter().filter(|adds| !adds || storage != Storage::InPlace) {
-            for (experts, teacher) in
-                BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
-            {
-                let key = DistillationKey {
-                    driver: DistillationDriver::Gradient,
-                    targets: TargetKind::Hard,
-                    storage,
-                    logits,
-                    gradient,
-                    teacher,
-                    straddle,
-                    workgroup: 64,
-                    experts,
-                    argmax: false,
-                    adds,
-                };
-                programs.push(key.into());
-                let rows = DistillationKey {
-                    driver: DistillationDriver::Rows,
-                    storage: Storage::Separate,
-                    straddle: false,
-                    adds: false,
-                    ..key
-                };
-                for argmax in BOTH {
-                    programs.extend(
-                        KINDS.map(|targets| Program::from(DistillationKey { argmax, targets, ..rows })),
-                    );
-                }
-            }
+            let manner = Written { storage, logits, gradient, straddle, adds };
+            programs.extend(distillation(manner));
             if storage != Storage::InPlace {
                 let key = RangeKey {
                     driver: RangeDriver::Gradient,
@@ -143,7 +225,16 @@ fn every_kernel() {
 /// A key with the sizes that [`all`] has.
 fn canonical(program: Program) -> Program {
     match program {
-        Program::Distillation(key) => DistillationKey { workgroup: 64, ..key }.into(),
+        Program::Distillation(key)
+            if matches!(key.driver, DistillationDriver::Rows | DistillationDriver::Gradient) =>
+        {
+            let plain = key.storage == Storage::Separate
+                && (key.logits, key.gradient, key.teacher) == (Cell::F32, Cell::F32, Element::F32)
+                && !key.adds;
+            let richest = *bases(false).last().unwrap();
+            let base = if plain { key.base } else { key.base.and(richest) };
+            DistillationKey { workgroup: 64, base, ..key }.into()
+        }
         Program::Range(key) if matches!(key.driver, RangeDriver::Pairs | RangeDriver::Gradient) => {
             RangeKey { workgroup: 64, ..key }.into()
         }
@@ -203,9 +294,13 @@ fn layouts_of_numbers() {
             old_factor,
             experts,
             teacher_columns,
+            base_factor,
+            inverse,
+            by_kept,
+            table,
         ],
         size_of::<DistillationNumbers>(),
-        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor"],
+        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor", "base_factor", "inverse"],
     );
     let host = fields![LadeNumbers, lambda, weight, old_factor];
     check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);
