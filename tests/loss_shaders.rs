@@ -70,60 +70,104 @@ fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
     std::iter::once(None).chain(some).collect()
 }
 
+impl Written {
+    /// Matrices beside which kernels are made that add to what is there: it matters what the gradient is.
+    fn adds_here(&self) -> bool {
+        self.storage == Storage::Separate && self.logits == Cell::F32
+    }
+
+    /// Matrices that kernels of all terms are made for; others have the richest ones.
+    fn plain(&self, teacher: Element) -> bool {
+        let f32s = (self.logits, self.gradient, teacher) == (Cell::F32, Cell::F32, Element::F32);
+        f32s && self.storage == Storage::Separate
+    }
+}
+
 /// Distillation's kernels for matrices.
 fn distillation(manner: Written) -> Vec<Program> {
-    let Written { storage, logits, gradient, straddle, adds } = manner;
     let mut programs: Vec<Program> = Vec::new();
-    let plain = storage == Storage::Separate && logits == Cell::F32 && gradient == Cell::F32 && !adds;
     for (experts, teacher) in BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
     {
-        for base in bases(plain && teacher == Element::F32) {
-            let key = DistillationKey {
-                driver: DistillationDriver::Gradient,
-                targets: TargetKind::Hard,
-                storage,
-                logits,
-                gradient,
-                teacher,
-                straddle,
-                teacher_pairs: false,
-                lanes: 1,
-                workgroup: 64,
-                experts,
-                base,
-                argmax: false,
-                adds,
-                of_sums: false,
-            };
-            let rows = DistillationKey {
-                driver: DistillationDriver::Rows,
-                storage: Storage::Separate,
-                straddle: false,
-                adds: false,
-                ..key
-            };
-            // Soft targets have no base in the same passes, and one in its own has any.
-            let own: &[TargetKind] = if base.is_some() { &KINDS[..2] } else { &KINDS };
-            let of_base = if base.is_some() { own } else { &KINDS[..1] };
-            let packed = [logits.packed() || gradient.packed(), logits.packed()];
-            let pairs = |packed| {
-                BOTH.into_iter().filter(move |pairs| !pairs || packed && !experts && teacher != Element::F32)
-            };
-            for teacher_pairs in pairs(packed[0]) {
-                let with =
-                    |&targets: &TargetKind| Program::from(DistillationKey { targets, teacher_pairs, ..key });
-                programs.extend(of_base.iter().map(with));
-            }
-            for (teacher_pairs, argmax) in
-                pairs(packed[1]).flat_map(|pairs| BOTH.map(|argmax| (pairs, argmax)))
-            {
-                let with = |&targets: &TargetKind| {
-                    Program::from(DistillationKey { targets, teacher_pairs, argmax, ..rows })
-                };
-                programs.extend(own.iter().map(with));
+        let plain = manner.plain(teacher);
+        for base in bases(plain && !manner.adds) {
+            for lanes in [1, 4] {
+                let key = gradient_of(manner, teacher, experts, base, lanes);
+                programs.extend(with_pairs_and_targets(key));
             }
         }
     }
+    if matches!(manner.gradient, Cell::F32 | Cell::PackedBf16) {
+        programs.extend(of_fields(manner.gradient));
+    }
+    programs
+}
+
+fn gradient_of(
+    manner: Written,
+    teacher: Element,
+    experts: bool,
+    base: Option<InnerTerms>,
+    lanes: u32,
+) -> DistillationKey {
+    let Written { storage, logits, gradient, straddle, adds } = manner;
+    DistillationKey {
+        driver: DistillationDriver::Gradient,
+        targets: TargetKind::Hard,
+        storage,
+        logits,
+        gradient,
+        teacher,
+        straddle,
+        teacher_pairs: false,
+        lanes,
+        workgroup: 64,
+        experts,
+        base,
+        argmax: false,
+        adds,
+        of_sums: false,
+    }
+}
+
+/// The gradient's kernel and the rows' with pairs of the teacher's, and targets where they matter.
+fn with_pairs_and_targets(key: DistillationKey) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    let rows = DistillationKey {
+        driver: DistillationDriver::Rows,
+        storage: Storage::Separate,
+        gradient: if key.gradient.packed() { Cell::PackedBf16 } else { Cell::F32 },
+        straddle: false,
+        adds: false,
+        ..key
+    };
+    // Soft targets have no base in the same passes; in a plan of its own it may be any.
+    let kinds: &[TargetKind] = if key.base.is_some() { &KINDS[..2] } else { &KINDS };
+    let of_gradient = if key.base.is_some() { kinds } else { &KINDS[..1] };
+    let may_pair = !key.experts && key.teacher != Element::F32;
+    for teacher_pairs in BOTH.into_iter().filter(|pairs| !pairs || may_pair) {
+        if !teacher_pairs || key.logits.packed() || key.gradient.packed() {
+            let key = DistillationKey { teacher_pairs, ..key };
+            let with = |&targets: &TargetKind| {
+                Program::from(distillation_with_sizes(DistillationKey { targets, ..key }))
+            };
+            programs.extend(of_gradient.iter().map(with));
+        }
+        if !teacher_pairs || key.logits.packed() {
+            for argmax in BOTH {
+                let rows = DistillationKey { teacher_pairs, argmax, ..rows };
+                let with = |&targets: &TargetKind| {
+                    Program::from(distillation_with_sizes(DistillationKey { targets, ..rows }))
+                };
+                programs.extend(kinds.iter().map(with));
+            }
+        }
+    }
+    programs
+}
+
+/// Distillation's kernels over the rows' fields.
+fn of_fields(gradient: Cell) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
     let fields = DistillationKey {
         driver: DistillationDriver::Kept,
         targets: TargetKind::Hard,
@@ -222,18 +266,39 @@ fn every_kernel() {
     }
 }
 
+/// Where matrices are not plain, what has nothing to do with them is one way only: a base is the richest, then with four
+/// rows a thread, too.
+fn distillation_with_sizes(mut key: DistillationKey) -> DistillationKey {
+    key.workgroup = 64;
+    let DistillationKey { storage, logits, gradient, straddle, adds, .. } = key;
+    let manner = Written { storage, logits, gradient, straddle, adds };
+    if manner.plain(key.teacher) && !adds {
+        return key;
+    }
+    key.adds = adds && manner.adds_here();
+    match key.base {
+        None => key.lanes = 1,
+        Some(_) => {
+            key.base = bases(false).pop().flatten();
+            key.argmax = key.driver == DistillationDriver::Rows;
+            if key.driver == DistillationDriver::Gradient {
+                key.targets = TargetKind::Hard;
+            }
+            if key.teacher == Element::F16 {
+                key.teacher = Element::Bf16;
+            }
+        }
+    }
+    key
+}
+
 /// A key with the sizes that [`all`] has.
 fn canonical(program: Program) -> Program {
     match program {
         Program::Distillation(key)
             if matches!(key.driver, DistillationDriver::Rows | DistillationDriver::Gradient) =>
         {
-            let plain = key.storage == Storage::Separate
-                && (key.logits, key.gradient, key.teacher) == (Cell::F32, Cell::F32, Element::F32)
-                && !key.adds;
-            let richest = *bases(false).last().unwrap();
-            let base = if plain { key.base } else { key.base.and(richest) };
-            DistillationKey { workgroup: 64, base, ..key }.into()
+            distillation_with_sizes(key).into()
         }
         Program::Range(key) if matches!(key.driver, RangeDriver::Pairs | RangeDriver::Gradient) => {
             RangeKey { workgroup: 64, ..key }.into()

@@ -164,6 +164,8 @@ struct Keys<'a> {
 impl Keys<'_> {
     fn rows(&self) -> DistillationKey {
         let (logits, gradient) = walk::cells(self.request, self.choice);
+        // All that matters of a gradient that others write is whether its edges have a place.
+        let gradient = if gradient.packed() { Cell::PackedBf16 } else { Cell::F32 };
         DistillationKey {
             driver: DistillationDriver::Rows,
             targets: self.request.targets,
@@ -185,13 +187,15 @@ impl Keys<'_> {
 
     fn gradient(&self) -> DistillationKey {
         let rows = self.rows();
-        let (logits, gradient) = (rows.logits.packed(), rows.gradient.packed());
+        let (_, gradient) = walk::cells(self.request, self.choice);
+        let both_packed = rows.logits.packed() && gradient.packed();
         DistillationKey {
             driver: DistillationDriver::Gradient,
+            gradient,
             targets: if self.base.is_some() { self.request.targets } else { TargetKind::Hard },
             storage: self.request.storage,
-            straddle: self.extent.straddles() && logits && gradient,
-            teacher_pairs: match gradient {
+            straddle: self.extent.straddles() && both_packed,
+            teacher_pairs: match gradient.packed() {
                 true => self.is_like_teacher(&self.extent.gradient),
                 false => rows.teacher_pairs,
             },
