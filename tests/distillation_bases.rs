@@ -277,7 +277,7 @@ fn updates() {
             SoftmaxLoss::seesaw(&counts),
             SoftmaxLoss::vector_scaling(&counts, 0.1, 1.0).unwrap(),
         ] {
-            let error = plan.update(&with(base, number)).unwrap_err();
+            let error = plan.update(with(base, number)).unwrap_err();
             assert!(matches!(error, Error::Unexpected { .. }), "{error}");
         }
         // What was refused has changed nothing.

@@ -1,6 +1,6 @@
 // dD / dz_j = factor weight_e (s_j - q_j), from the masses that the rows' kernel left, and the base's part.
 
-// The logarithms of the masses, less that of the expert's factor.
+// The logarithms of the masses, less that of the expert's factor; of the only teacher the maxima.
 struct Expert {
   student: F,
   teacher: F,
@@ -9,6 +9,7 @@ struct Expert {
 var<private> row_factor: F;
 var<private> row_bad: B;
 var<private> only: Expert;
+var<private> only_inverse: Expert;
 
 fn load_expert(row: Row, expert: u32) -> Expert {
   let at = SAVED_EXPERTS + EXPERT_FIELDS * expert;
@@ -21,13 +22,18 @@ fn open_terms(row: Row) {
   row_bad = (load_saved(SAVED_LOSS, row.rows) & U(0x7fffffffu)) > U(0x7f800000u);
   if (!EXPERTS) {
     only = load_expert(row, 0u);
+    only_inverse = load_expert(row, 1u);
   }
   open_base(row, upstream);
 }
 
 fn gradient_of(row: Row, j: u32, z: F, t: F, expert: Expert) -> F {
-  let s = exp(by_scale(z, numbers.inverse_temperature) - expert.student);
-  let q = exp(by_scale(t, numbers.teacher_scale) - expert.teacher);
+  var s = exp(by_scale(z, numbers.inverse_temperature) - expert.student);
+  var q = exp(by_scale(t, numbers.teacher_scale) - expert.teacher);
+  if (!EXPERTS) {
+    s *= only_inverse.student;
+    q *= only_inverse.teacher;
+  }
   // Nothing counts of a row that is ignored, whatever its logits.
   let g = select(row_factor * (s - q), F(0.0), row_factor == F(0.0)) + base_gradient(row, j, z);
   return select(g, F(bitcast<f32>(window.nan)), row_bad);

@@ -49,6 +49,13 @@ fn row_counts(rows: U) -> Counts {
   return counts;
 }
 
+fn save_only(row: Row, mass: Match) {
+  store_saved(SAVED_EXPERTS, row.rows, bits_of(mass.max_s), row.live);
+  store_saved(SAVED_EXPERTS + 1u, row.rows, bits_of(mass.max_t), row.live);
+  store_saved(SAVED_EXPERTS + 2u, row.rows, bits_of(1.0 / mass.sum_s), row.live);
+  store_saved(SAVED_EXPERTS + 3u, row.rows, bits_of(1.0 / mass.sum_t), row.live);
+}
+
 fn save_expert(expert: u32, row: Row, mass: Match, weight: f32) {
   let at = SAVED_EXPERTS + EXPERT_FIELDS * expert;
   let none = B(weight == 0.0);
@@ -106,13 +113,15 @@ fn main(
     mine.mass = no_match();
     if (thread == 0u && (!EXPERTS || run < numbers.experts)) {
       let total = tree[0];
-      var weight = 1.0;
-      if (EXPERTS) {
-        weight = table(TABLE_WEIGHT, run);
-      }
       empty = empty | (total.max_s <= F(NEG_MAX)) | (total.max_t <= F(NEG_MAX));
-      sum += by_factor(F(weight), divergence(total));
-      save_expert(run, row, total, weight);
+      if (EXPERTS) {
+        let weight = table(TABLE_WEIGHT, run);
+        sum += by_factor(F(weight), divergence(total));
+        save_expert(run, row, total, weight);
+      } else {
+        sum = divergence(total);
+        save_only(row, total);
+      }
     }
   }
   if (thread == 0u) {

@@ -229,7 +229,7 @@ impl Keys<'_> {
     /// Whether rows of a packed matrix start on the same half of a word as the teacher's of 16 bits.
     fn is_like_teacher(&self, matrix: &Matrix) -> bool {
         let teacher = self.extent.dense;
-        let even_start = self.extent.first_column % 2 == 0;
+        let even_start = self.extent.first_column.is_multiple_of(2);
         self.spec.experts.is_none()
             && teacher.bytes == 2
             && teacher.stride % 2 == matrix.stride % 2

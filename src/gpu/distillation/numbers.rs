@@ -23,18 +23,14 @@ pub struct DistillationNumbers {
 
 /// Columns of the table of experts.
 const COLUMNS: usize = 5;
-/// Fields that a row leaves for each expert.
-const EXPERT_FIELDS: usize = 2;
-
 /// Columns of the class table that a spec's experts take.
 pub(super) fn table_columns(spec: &DistillationLoss) -> u64 {
     if spec.experts.is_some() { COLUMNS as u64 } else { 0 }
 }
 
-/// Fields that a row leaves of its softmaxes; with experts there are two more for the classes that none has.
+/// Fields that a row leaves of its softmaxes: four of one teacher, two of each expert and of the classes that none has.
 pub(super) fn saved_fields(spec: &DistillationLoss) -> u64 {
-    let softmaxes = spec.experts.as_ref().map_or(1, |experts| experts.len().saturating_add(1));
-    softmaxes.saturating_mul(EXPERT_FIELDS) as u64
+    spec.experts.as_ref().map_or(4, |experts| 2 * (experts.len() as u64 + 1))
 }
 
 /// Narrows a checked number, held where it leaves f32.

@@ -1,5 +1,6 @@
-//! Plans of losses that are a sum of two: a softmax loss and a divergence or a regulariser over the same logits, or two
-//! softmax losses over two runs of columns. Each part is a plan of its own, with windows of the same rows.
+//! Plans of losses that are a sum of two: a softmax loss and a regulariser over the same logits, or a divergence whose base
+//! does not go along with it, or two softmax losses over two runs of columns. Each part is a plan of its own, with windows of
+//! the same rows.
 
 mod key;
 
