@@ -114,6 +114,10 @@ fn every_base() {
         for (index, base) in bases(classes).into_iter().enumerate() {
             for (number, spec) in divergences(classes).into_iter().enumerate() {
                 let turn = 5 * index + 7 * number + classes;
+                // Short rows with one of the divergences each.
+                if classes == 7 && index % 3 != number {
+                    continue;
+                }
                 let kind = if turn % 3 == 0 { TargetKind::Mixed } else { TargetKind::Hard };
                 let reduction = REDUCTIONS[(turn / 2) % 6];
                 let own = base.reduction;
@@ -131,7 +135,7 @@ fn every_base() {
         }
     }
     println!("{cases} cases on the adapter");
-    assert_eq!(cases, 2 * 12 * 3);
+    assert_eq!(cases, 12 + 12 * 3);
 }
 
 /// Each part has its own denominator, whatever the other's is: one plan, updated.
@@ -220,6 +224,28 @@ fn long_rows() {
             case.check(kernels, Manner { choice, elements, ..Manner::default() });
         }
     }
+}
+
+/// As many experts as classes; more than the kernels go through.
+#[test]
+fn many_experts() {
+    let kernels = context().kernels();
+    let each = |classes: u32| {
+        DistillationLoss::lfme((0..classes).map(|class| Expert::new([class])).collect::<Vec<_>>())
+    };
+    let pairs = (0..600u32).map(|pair| Expert::new([1199 - pair, pair]).with_weight(f64::from(pair % 3)));
+    for spec in [each(700), DistillationLoss::lfme(pairs.collect::<Vec<_>>())] {
+        let classes = spec.teacher_columns(0);
+        let spec = spec.with_base(Some(SoftmaxLoss::cross_entropy()), 1.0);
+        let mut data = data(5, classes, TargetKind::Hard, 1);
+        data.logits.iter_mut().for_each(|z| *z = if z.is_finite() { *z } else { 1.0 });
+        data.wide = data.logits.iter().map(|&z| z.into()).collect();
+        let mut case = Case::new(spec, data);
+        case.teacher.iter_mut().for_each(|t| *t = if t.is_finite() { *t } else { -1.0 });
+        case.check(kernels, Manner::default());
+    }
+    let error = kernels.plan(each(4097), &longtail::gpu::PlanRequest::new(1, 5000)).unwrap_err();
+    assert!(matches!(error, Error::Limit { allowed: 4096, .. }), "{error}");
 }
 
 /// The plan reads logits in two kernels, holds O(N + K), and says so.
@@ -439,8 +465,11 @@ fn mutants() {
     let classes = 37;
     let list = bases(classes);
     let mut cases = Vec::new();
-    for (turn, index) in [3usize, 8, 2, 9].into_iter().enumerate() {
+    for (turn, index) in [3usize, 8, 2].into_iter().enumerate() {
         for (number, spec) in divergences(classes).into_iter().enumerate() {
+            if number == 2 && turn > 0 {
+                continue;
+            }
             let kind = if (turn + number) % 2 == 0 { TargetKind::Hard } else { TargetKind::Mixed };
             let spec = spec.with_base(Some(list[index].clone()), 0.5).with_reduction(Reduction::MeanKept);
             let mut data = data(9, classes, kind, turn);

@@ -358,6 +358,10 @@ impl Passes for DistillationPasses {
             Mode::ForwardBackward => "each when it is asked for",
         };
         let losses = if self.base.is_some() { "divergence and base" } else { "the divergence" };
-        format!("rows of student and teacher streamed for {losses} and again for the gradient, {passes}")
+        let RowChoice { lanes, workgroup, .. } = core.choice;
+        format!(
+            "rows of student and teacher, {lanes} per workgroup of {workgroup} threads, streamed for {losses} and again \
+             for the gradient, {passes}"
+        )
     }
 }
