@@ -25,7 +25,7 @@ const ELEMENTS: [Element; 3] = [Element::F32, Element::F16, Element::Bf16];
 const HELP: &str = "Usage: cargo bench --bench families [-- FILTER]
 
 Times loss and gradient of balanced group softmax, hierarchical softmax, the realistic taxonomic classifier, distillation
-and LADE, those whose NAME/SHAPE/TYPE contains FILTER, on the adapter that it prints, after comparing each gradient with the f64
+(also with cross-entropy) and LADE, those whose NAME/SHAPE/TYPE contains FILTER, on the adapter that it prints, after comparing each gradient with the f64
 reference. Trees: two levels by count (the groups of the method tables), 20 nodes of 5 leaves (CIFAR-100), and six levels as
 wide as those of iNaturalist 2018 (6, 25, 57, 272, 1,118, 4,401 nodes, 8,142 leaves). Logits have a standard deviation of 2.
 Prints microseconds a pass, nanoseconds a logit and the ratio to cross-entropy of the same shape and element type.
@@ -102,9 +102,14 @@ fn subjects() -> Result<Vec<Subject>> {
         for method in method::DISTILLATION {
             let spec: DistillationLoss = (method.build)(&counts(classes))?;
             let teacher = Some(spec.teacher_columns(classes));
-            for element in ELEMENTS {
-                let (name, loss) = (format!("{}/{classes}", method.name), spec.clone().into());
-                all.push(Subject { name, loss, rows, columns: classes, labels: classes, teacher, element });
+            let with_base = spec.clone().with_base(Some(SoftmaxLoss::cross_entropy()), 1.0);
+            let with_base = spec.base.is_none().then_some(("+ce", with_base));
+            for (base, spec) in std::iter::once(("", spec)).chain(with_base) {
+                for element in ELEMENTS {
+                    let name = format!("{}{base}/{classes}", method.name);
+                    let (loss, columns) = (spec.clone().into(), classes);
+                    all.push(Subject { name, loss, rows, columns, labels: classes, teacher, element });
+                }
             }
         }
         for method in method::LADE {

@@ -30,7 +30,14 @@ struct Blocks {
 fn blocks_of_piece(row: Row, piece: u32) -> Blocks {
   let all = (window.classes + row.shift + BLOCK - 1u) / BLOCK;
   let begin = min(piece * window.piece_blocks, all);
-  let end = min(begin + window.piece_blocks, all);
+  return blocks_between(row, begin, min(begin + window.piece_blocks, all));
+}
+
+fn blocks_of_row(row: Row) -> Blocks {
+  return blocks_between(row, 0u, (window.classes + row.shift + BLOCK - 1u) / BLOCK);
+}
+
+fn blocks_between(row: Row, begin: u32, end: u32) -> Blocks {
   let first = select(begin, 1u, begin == 0u && row.shift > 0u);
   return Blocks(begin, end, min(first, end), max(min(first, end), min(end, (window.classes + row.shift) / BLOCK)));
 }

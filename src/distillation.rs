@@ -42,15 +42,17 @@ impl Expert {
 /// not count in either part; `w_n` is the batch's row weight. `-inf` masks a class: of the teacher, it wants none of it;
 /// of the student, the loss is +inf where the teacher wants some, and its gradient still finite.
 ///
-/// A pass needs two log-sum-exps per row and expert and reads student and teacher twice.
+/// A pass needs two log-sum-exps per row and expert and reads student and teacher twice: once for the losses, once for the
+/// gradient. A base goes along in the same passes and may be any softmax loss with one or two labels a row but seesaw and
+/// gates; those, and soft targets, are a plan of their own, which reads the student twice more.
 ///
 /// On the device ([`gpu`](crate::gpu)) the teacher's logits are contiguous and f32, f16 or bf16: what the student's logits are,
 /// unless the request [says otherwise](crate::gpu::PlanRequest::with_teacher) ([`Inputs::teacher`](crate::gpu::Inputs::teacher);
 /// slices, [`Batch::teacher`](Batch::teacher), are rounded to it). A row of student and teacher
-/// has to fit a binding, and experts' classes are below 2^24 ([`Error::Limit`](crate::Error::Limit)). With a base the
-/// gradient needs a buffer of its own, since both parts read the logits: in place is an
-/// [`Error::Combination`](crate::Error::Combination). Without a base there is no one softmax of a row, so log-sum-exp and
-/// target probability are NaN. A student that masks what the teacher wants has loss +inf also where the teacher's
+/// has to fit a binding, experts' classes are below 2^24, and there are at most 4,096 experts
+/// ([`Error::Limit`](crate::Error::Limit)). The gradient may take the student's place, but for a base that is a plan of its own
+/// ([`Error::Combination`](crate::Error::Combination)). Log-sum-exp and target probability are the base's; without one there is
+/// no one softmax of a row, and they are NaN. A student that masks what the teacher wants has loss +inf also where the teacher's
 /// probability is too small for f32.
 ///
 /// ```
@@ -139,7 +141,7 @@ impl DistillationLoss {
     /// each sample, which is not part of this loss.
     ///
     /// Paper: Xiang et al. 2020, arXiv 2001.01536.
-    /// Cost: as [`hinton`](Self::hinton), and one column of K.
+    /// Cost: as [`hinton`](Self::hinton), and three columns of K.
     /// Errors: [`check`](Self::check) refuses experts that share a class.
     pub fn lfme(experts: impl Into<Vec<Expert>>) -> Self {
         Self { temperature: 2.0, experts: Some(experts.into()), ..Self::default() }
@@ -155,7 +157,7 @@ impl DistillationLoss {
     /// above 0; 0.5 where it is used, 1 is none. `counts`, `[K]`: of the training split.
     ///
     /// Paper: He et al. 2021, arXiv 2103.15042; code: BagofTricks-LT.
-    /// Cost: that of [`SoftmaxLoss::balanced`] and of [`hinton`](Self::hinton); one pass can do both.
+    /// Cost: as [`hinton`](Self::hinton), and one column of K: both parts go along in the same passes.
     ///
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter) for the numbers.

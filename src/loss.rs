@@ -147,15 +147,6 @@ impl Loss<'_> {
         }
     }
 
-    /// Whether a gradient cannot take the place of what it is made from: several parts read the logits.
-    pub(crate) fn needs_own_gradient(&self) -> bool {
-        match self {
-            Self::Distillation(_) | Self::Lade(_) => self.softmax().is_some(),
-            Self::Range(_) => true,
-            Self::Softmax(_) | Self::Sigmoid(_) | Self::Grouped(_) | Self::Objectness(_) => false,
-        }
-    }
-
     /// Checks every number, and that the terms go together, for `classes` columns and targets of `kind`.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ fn error(problem: &Problem, manner: Manner, got: &Got) -> f64 {
     .fold(0.0, f64::max)
 }
 
+/// Whether a base goes along in the divergence's passes.
+fn goes_along(problem: &Problem) -> bool {
+    spec(problem).base.as_ref().is_none_or(|base| base.seesaw.is_none() && base.gate.is_none())
+}
+
 fn check(kernels: &Kernels, problem: &Problem, manner: Manner) {
     let problem = problem.clone().rounded(manner.elements.0, manner.gradient());
     let (_, got) = problem.run(kernels, manner).unwrap_or_else(|error| panic!("{manner:?}: {error}"));
@@ -109,7 +114,10 @@ fn problems(rows: usize, classes: usize) -> Vec<Problem> {
     let kept = DistillationLoss::hinton(1.0).with_squared(false).with_reduction(Reduction::MeanKept);
     let based = lfme.clone().with_base(Some(SoftmaxLoss::logit_adjusted(&counts, 1.0).unwrap()), 2.0);
     let weighted = kept.clone().with_reduction(Reduction::WeightedMean);
-    let specs = [plain.clone(), lfme, dive, kept, based, weighted, plain.with_reduction(Reduction::None)];
+    // A base that is a plan of its own.
+    let apart = plain.clone().with_base(Some(SoftmaxLoss::seesaw(&counts)), 2.0);
+    let none = plain.clone().with_reduction(Reduction::None);
+    let specs = [plain, lfme, dive, kept, based, weighted, none, apart];
     let make = |(seed, spec): (usize, DistillationLoss)| {
         let columns = spec.teacher_columns(classes);
         let mut problem =
@@ -132,7 +140,7 @@ fn every_manner() {
                 if (turn + index) % 4 != seed {
                     continue;
                 }
-                if spec(&problem).base.is_some() && manner.storage == Storage::InPlace {
+                if !goes_along(&problem) && manner.storage == Storage::InPlace {
                     let error = problem.run(kernels, manner).unwrap_err();
                     assert!(matches!(error, Error::Combination { .. }), "{error}");
                     refused += 1;
@@ -140,7 +148,7 @@ fn every_manner() {
                 }
                 check(kernels, &problem, manner);
                 cases += 1;
-                if spec(&problem).base.is_none() && manner.storage != Storage::InPlace {
+                if goes_along(&problem) && manner.storage != Storage::InPlace {
                     check(kernels, &problem.clone().with_old(), manner);
                     cases += 1;
                 }
@@ -166,9 +174,7 @@ fn teachers_of_every_element() {
                 .enumerate()
             {
                 let problem = Problem { teacher_element: Some(teacher), ..problem.clone() };
-                let based = spec(&problem).base.is_some();
-                let storages = [Storage::Separate, Storage::Shared, Storage::InPlace];
-                let storage = storages[(turn + index) % if based { 2 } else { 3 }];
+                let storage = [Storage::Separate, Storage::Shared, Storage::InPlace][(turn + index) % 3];
                 let gradient = if storage == Storage::InPlace { student } else { ELEMENTS[(turn + 1) % 3] };
                 let manner = Manner {
                     mode: [Mode::LossAndGrad, Mode::ForwardBackward][(turn + rows) % 2],
@@ -480,20 +486,20 @@ fn mutants() {
     let edits = [
         ("x * scale", "x * scale * 1.001"),
         ("(student - teacher)", "(teacher - student)"),
-        ("kept + weight", "kept + 0.999 * weight"),
-        ("factor * (s - q)", "factor * (q - s)"),
-        ("numbers.slope * own", "numbers.slope"),
-        ("factor * sum,", "numbers.factor * sum,"),
-        ("let own = row_weights[", "let own = 1.0 + 0.0 * row_weights["),
-        ("table(TABLE_CLASS, m)", "table(TABLE_COLUMN, m)"),
+        ("shrink_t + ((wa", "shrink_t + 0.999 * ((wa"),
+        ("row_factor * (s - q)", "row_factor * (q - s)"),
+        ("numbers.slope * own", "F(numbers.slope)"),
+        ("by_factor(numbers.factor * own, sum)", "by_factor(F(numbers.factor), sum)"),
+        ("let own = load_row_weights(row.rows);", "let own = F(1.0);"),
+        ("table(TABLE_CLASS, columns.y)", "table(TABLE_COLUMN, columns.y)"),
         ("table(TABLE_COLUMN, j)", "table(TABLE_CLASS, j)"),
-        ("row_factor * table(TABLE_WEIGHT", "1.0 * table(TABLE_WEIGHT"),
-        ("numbers.old_factor * old_gradient", "old_gradient"),
+        ("- log_weight, F(POS_MAX)", ", F(POS_MAX)"),
+        ("numbers.old_factor * old_gradients", "old_gradients"),
         ("return g + old;", "return g;"),
         ("by_factor(numbers.first, a)", "a"),
         ("x.cross * of_x", "x.cross"),
         ("EXPERT_FIELDS * expert", "EXPERT_FIELDS * 0u"),
-        ("inverse * load_upstream(row.rows)", "load_upstream(row.rows)"),
+        ("by_factor(F(divergence_inverse()), numbers.slope", "by_factor(F(1.0), numbers.slope"),
         ("unpack2x16float(teacher[i >> 1u])", "unpack2x16float(teacher[(i + 1u) >> 1u])"),
         ("select(word << 16u, word & 0xffff0000u,", "select(word & 0xffff0000u, word << 16u,"),
         ("let word = teacher[i >> 1u];", "let word = teacher[i >> 1u] & 0xff00ff00u;"),
@@ -506,7 +512,7 @@ fn mutants() {
             let problem = Problem { teacher_element, ..problem }.rounded(Element::F32, Element::F32);
             let manner = Manner::default();
             let old = problem.clone().with_old();
-            let problems = if spec(&problem).base.is_none() { vec![problem, old] } else { vec![problem] };
+            let problems = if goes_along(&problem) { vec![problem, old] } else { vec![problem] };
             problems
                 .iter()
                 .any(|problem| error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0)

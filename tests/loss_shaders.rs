@@ -7,7 +7,7 @@ use std::mem::size_of;
 use longtail::gpu::distillation::{DistillationDriver, DistillationKey, DistillationNumbers};
 use longtail::gpu::lade::{LadeDriver, LadeKey, LadeNumbers};
 use longtail::gpu::range::{RangeDriver, RangeKey, RangeNumbers};
-use longtail::gpu::shader::Cell;
+use longtail::gpu::shader::{Cell, InnerTerms};
 use longtail::gpu::sum::{SumDriver, SumKey, SumNumbers};
 use longtail::gpu::{Kernels, Program, Storage};
 use longtail::{DistillationLoss, Element, LadeLoss, ObjectnessLoss, RangeLoss, TargetKind};
@@ -48,41 +48,167 @@ fn written() -> Vec<(Storage, Cell, Cell, bool)> {
     list
 }
 
+/// How a kernel reaches its matrices.
+#[derive(Clone, Copy)]
+struct Written {
+    storage: Storage,
+    logits: Cell,
+    gradient: Cell,
+    straddle: bool,
+    adds: bool,
+}
+
+/// The terms of bases that go along: all of them on plain matrices, none and the richest on others.
+fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
+    let all = (0..8).map(|bits| InnerTerms {
+        class_scale: bits & 1 != 0,
+        bias: bits & 2 != 0,
+        dense: bits & 4 != 0,
+        ..InnerTerms::default()
+    });
+    let some = all.enumerate().filter(|(bits, _)| plain || *bits == 7).map(|(_, terms)| Some(terms));
+    std::iter::once(None).chain(some).collect()
+}
+
+impl Written {
+    /// Matrices beside which kernels are made that add to what is there: it matters what the gradient is.
+    fn adds_here(&self) -> bool {
+        self.storage == Storage::Separate && self.logits == Cell::F32
+    }
+
+    /// Matrices that kernels of all terms are made for; others have the richest ones.
+    fn plain(&self, teacher: Element) -> bool {
+        let f32s = (self.logits, self.gradient, teacher) == (Cell::F32, Cell::F32, Element::F32);
+        f32s && self.storage == Storage::Separate
+    }
+}
+
+/// Distillation's kernels for matrices.
+fn distillation(manner: Written) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    for (experts, teacher) in BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
+    {
+        let plain = manner.plain(teacher);
+        for base in bases(plain && !manner.adds) {
+            for lanes in [1, 4] {
+                let key = gradient_of(manner, teacher, experts, base, lanes);
+                programs.extend(with_pairs_and_targets(key));
+            }
+        }
+    }
+    if matches!(manner.gradient, Cell::F32 | Cell::PackedBf16) {
+        programs.extend(of_fields(manner.gradient));
+    }
+    programs
+}
+
+fn gradient_of(
+    manner: Written,
+    teacher: Element,
+    experts: bool,
+    base: Option<InnerTerms>,
+    lanes: u32,
+) -> DistillationKey {
+    let Written { storage, logits, gradient, straddle, adds } = manner;
+    DistillationKey {
+        driver: DistillationDriver::Gradient,
+        targets: TargetKind::Hard,
+        storage,
+        logits,
+        gradient,
+        teacher,
+        straddle,
+        teacher_pairs: false,
+        lanes,
+        workgroup: 64,
+        experts,
+        base,
+        argmax: false,
+        adds,
+        of_sums: false,
+    }
+}
+
+/// The gradient's kernel and the rows' with pairs of the teacher's, and targets where they matter.
+fn with_pairs_and_targets(key: DistillationKey) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    let rows = DistillationKey {
+        driver: DistillationDriver::Rows,
+        storage: Storage::Separate,
+        gradient: if key.gradient.packed() { Cell::PackedBf16 } else { Cell::F32 },
+        straddle: false,
+        adds: false,
+        ..key
+    };
+    // Soft targets have no base in the same passes; in a plan of its own it may be any.
+    let kinds: &[TargetKind] = if key.base.is_some() { &KINDS[..2] } else { &KINDS };
+    let of_gradient = if key.base.is_some() { kinds } else { &KINDS[..1] };
+    let may_pair = !key.experts && key.teacher != Element::F32;
+    for teacher_pairs in BOTH.into_iter().filter(|pairs| !pairs || may_pair) {
+        if !teacher_pairs || key.logits.packed() || key.gradient.packed() {
+            let key = DistillationKey { teacher_pairs, ..key };
+            let with = |&targets: &TargetKind| {
+                Program::from(distillation_with_sizes(DistillationKey { targets, ..key }))
+            };
+            programs.extend(of_gradient.iter().map(with));
+        }
+        if !teacher_pairs || key.logits.packed() {
+            for argmax in BOTH {
+                let rows = DistillationKey { teacher_pairs, argmax, ..rows };
+                let with = |&targets: &TargetKind| {
+                    Program::from(distillation_with_sizes(DistillationKey { targets, ..rows }))
+                };
+                programs.extend(kinds.iter().map(with));
+            }
+        }
+    }
+    programs
+}
+
+/// Distillation's kernels over the rows' fields.
+fn of_fields(gradient: Cell) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    let fields = DistillationKey {
+        driver: DistillationDriver::Kept,
+        targets: TargetKind::Hard,
+        storage: Storage::Separate,
+        logits: Cell::F32,
+        gradient,
+        teacher: Element::F32,
+        straddle: false,
+        teacher_pairs: false,
+        lanes: 1,
+        workgroup: 128,
+        experts: false,
+        base: None,
+        argmax: false,
+        adds: false,
+        of_sums: false,
+    };
+    for targets in [TargetKind::Hard, TargetKind::Mixed] {
+        for driver in [
+            DistillationDriver::KeptSums,
+            DistillationDriver::Kept,
+            DistillationDriver::LossSums,
+            DistillationDriver::Finish,
+        ] {
+            programs.push(DistillationKey { driver, targets, ..fields }.into());
+        }
+    }
+    let sums = DistillationKey { gradient: Cell::F32, of_sums: true, ..fields };
+    for driver in [DistillationDriver::Kept, DistillationDriver::Finish] {
+        programs.push(DistillationKey { driver, ..sums }.into());
+    }
+    programs
+}
+
 /// Every kernel, in one size of workgroup.
 fn all() -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     for (storage, logits, gradient, straddle) in written() {
         for adds in BOTH.into_iter().filter(|adds| !adds || storage != Storage::InPlace) {
-            for (experts, teacher) in
-                BOTH.into_iter().flat_map(|experts| TEACHERS.map(|teacher| (experts, teacher)))
-            {
-                let key = DistillationKey {
-                    driver: DistillationDriver::Gradient,
-                    targets: TargetKind::Hard,
-                    storage,
-                    logits,
-                    gradient,
-                    teacher,
-                    straddle,
-                    workgroup: 64,
-                    experts,
-                    argmax: false,
-                    adds,
-                };
-                programs.push(key.into());
-                let rows = DistillationKey {
-                    driver: DistillationDriver::Rows,
-                    storage: Storage::Separate,
-                    straddle: false,
-                    adds: false,
-                    ..key
-                };
-                for argmax in BOTH {
-                    programs.extend(
-                        KINDS.map(|targets| Program::from(DistillationKey { argmax, targets, ..rows })),
-                    );
-                }
-            }
+            let manner = Written { storage, logits, gradient, straddle, adds };
+            programs.extend(distillation(manner));
             if storage != Storage::InPlace {
                 let key = RangeKey {
                     driver: RangeDriver::Gradient,
@@ -140,10 +266,40 @@ fn every_kernel() {
     }
 }
 
+/// Where matrices are not plain, what has nothing to do with them is one way only: a base is the richest, then with four
+/// rows a thread, too.
+fn distillation_with_sizes(mut key: DistillationKey) -> DistillationKey {
+    key.workgroup = 64;
+    let DistillationKey { storage, logits, gradient, straddle, adds, .. } = key;
+    let manner = Written { storage, logits, gradient, straddle, adds };
+    if manner.plain(key.teacher) && !adds {
+        return key;
+    }
+    key.adds = adds && manner.adds_here();
+    match key.base {
+        None => key.lanes = 1,
+        Some(_) => {
+            key.base = bases(false).pop().flatten();
+            key.argmax = key.driver == DistillationDriver::Rows;
+            if key.driver == DistillationDriver::Gradient {
+                key.targets = TargetKind::Hard;
+            }
+            if key.teacher == Element::F16 {
+                key.teacher = Element::Bf16;
+            }
+        }
+    }
+    key
+}
+
 /// A key with the sizes that [`all`] has.
 fn canonical(program: Program) -> Program {
     match program {
-        Program::Distillation(key) => DistillationKey { workgroup: 64, ..key }.into(),
+        Program::Distillation(key)
+            if matches!(key.driver, DistillationDriver::Rows | DistillationDriver::Gradient) =>
+        {
+            distillation_with_sizes(key).into()
+        }
         Program::Range(key) if matches!(key.driver, RangeDriver::Pairs | RangeDriver::Gradient) => {
             RangeKey { workgroup: 64, ..key }.into()
         }
@@ -203,9 +359,13 @@ fn layouts_of_numbers() {
             old_factor,
             experts,
             teacher_columns,
+            base_factor,
+            inverse,
+            by_kept,
+            table,
         ],
         size_of::<DistillationNumbers>(),
-        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor"],
+        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor", "base_factor", "inverse"],
     );
     let host = fields![LadeNumbers, lambda, weight, old_factor];
     check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);

@@ -11,12 +11,19 @@ struct Numbers {
   old_factor: f32,
   experts: u32,
   teacher_columns: u32,
+  // With a base in the same passes: its factor, and one by the divergence's denominator, unless that counts rows.
+  base_factor: f32,
+  inverse: f32,
+  by_kept: u32,
+  // The first column of the experts' table.
+  table: u32,
 }
 
-@group(0) @binding(10) var<uniform> numbers: Numbers;
+@group(0) @binding(11) var<uniform> numbers: Numbers;
 
-// classes[]: each class's expert, negative without one, and its column of the teacher's; the class of each of the
-// teacher's columns; the first of each expert's columns, and the expert's factor.
+// classes[], from numbers.table on: each class's expert, or how many there are, and its column of the teacher's; the class
+// of each of the teacher's columns, then the classes without an expert; the first of each expert's columns, and the
+// expert's factor.
 const TABLE_EXPERT: u32 = 0u;
 const TABLE_COLUMN: u32 = 1u;
 const TABLE_CLASS: u32 = 2u;
@@ -24,23 +31,15 @@ const TABLE_BEGIN: u32 = 3u;
 const TABLE_WEIGHT: u32 = 4u;
 
 fn table(column: u32, i: u32) -> f32 {
-  return classes[column * window.classes + i];
+  return classes[(numbers.table + column) * window.classes + i];
 }
 
-fn expert_weight(expert: u32) -> f32 {
-  if (EXPERTS) {
-    return table(TABLE_WEIGHT, expert);
-  }
-  return 1.0;
+// A factor of 0 silences an infinite loss too.
+fn by_factor(factor: F, x: F) -> F {
+  return select(factor * x, F(0.0), factor == F(0.0));
 }
-
-// saved[]: what the row's gradient is multiplied by, then for each expert the maximum and one by the sum of
-// exponentials of the student's logits, and of the teacher's.
-const SAVED_FACTOR: u32 = SAVED_EXTRA;
-const SAVED_EXPERTS: u32 = SAVED_EXTRA + 1u;
-const EXPERT_FIELDS: u32 = 4u;
 
 // A logit by its scale. -inf stays masked; what overflows is held, and is no mask.
-fn by_scale(x: f32, scale: f32) -> f32 {
-  return select(clamp(x * scale, -3.0e38, 3.0e38), NEG_MAX, x < NEG_MAX);
+fn by_scale(x: F, scale: f32) -> F {
+  return select(clamp(x * scale, F(-3.0e38), F(3.0e38)), F(NEG_MAX), x < F(NEG_MAX));
 }

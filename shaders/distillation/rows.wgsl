@@ -1,135 +1,91 @@
-// The divergence of one row per workgroup: for each expert one pass over its columns of student and teacher.
+// The divergences of LANES rows per workgroup, and with a base their losses: student and teacher are read once.
 //
-// Dispatch: a workgroup for each row.
+// Dispatch: a workgroup for each group of LANES rows.
 
 @group(0) @binding(9) var<storage, read> row_weights: array<f32>;
 
-// The masses of a softmax each, and sum_j e^{b_j} (b_j - a_j) in units of the teacher's.
-struct Match {
-  max_s: f32,
-  sum_s: f32,
-  max_t: f32,
-  sum_t: f32,
-  cross: f32,
-  // Whether the teacher wants a class that the student has masked.
-  lost: u32,
-}
-
-// What a pass over raw numbers notices on its way.
-struct Notes {
-  bad: u32,
-  best: f32,
-  index: u32,
+// 1 of rows that have none.
+fn load_row_weight(row: u32) -> f32 {
+  return row_weights[min(row + window.row_shift, arrayLength(&row_weights) - 1u)];
 }
 
 var<workgroup> tree: array<Match, WG>;
-var<workgroup> tree_notes: array<Notes, WG>;
+var<workgroup> tree_rest: array<Rest, WG>;
 
-fn add_class(mass: ptr<function, Match>, a: f32, b: f32) {
-  let top_s = max((*mass).max_s, a);
-  (*mass).sum_s = (*mass).sum_s * exp((*mass).max_s - top_s) + exp(a - top_s);
-  (*mass).max_s = top_s;
-  let top_t = max((*mass).max_t, b);
-  let kept = exp((*mass).max_t - top_t);
-  let weight = exp(b - top_t);
-  (*mass).sum_t = (*mass).sum_t * kept + weight;
-  (*mass).max_t = top_t;
-  let masked_s = a <= NEG_MAX;
-  let masked_t = b <= NEG_MAX;
-  let nothing = masked_s || masked_t || weight == 0.0;
-  (*mass).cross = (*mass).cross * kept + select(weight * clamp(b - a, NEG_MAX, POS_MAX), 0.0, nothing);
-  if (masked_s && !masked_t) {
-    (*mass).lost = 1u;
+// Leaves the threads' sum in the tree's first place, which is the first thread's own.
+fn merge_over_workgroup(thread: u32, mine: Gathered, last: bool) {
+  tree[thread] = mine.mass;
+  if (last) {
+    tree_rest[thread] = rest_of(mine);
   }
-}
-
-fn merge(x: Match, y: Match) -> Match {
-  var out: Match;
-  out.max_s = max(x.max_s, y.max_s);
-  out.sum_s = x.sum_s * exp(x.max_s - out.max_s) + y.sum_s * exp(y.max_s - out.max_s);
-  out.max_t = max(x.max_t, y.max_t);
-  let of_x = exp(x.max_t - out.max_t);
-  let of_y = exp(y.max_t - out.max_t);
-  out.sum_t = x.sum_t * of_x + y.sum_t * of_y;
-  out.cross = x.cross * of_x + y.cross * of_y;
-  out.lost = max(x.lost, y.lost);
-  return out;
-}
-
-fn merge_over_workgroup(thread: u32, mine: Match) -> Match {
-  workgroupBarrier();
-  tree[thread] = mine;
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half = half / 2u) {
     if (thread < half) {
-      tree[thread] = merge(tree[thread], tree[thread + half]);
+      tree[thread] = merged_match(tree[thread], tree[thread + half]);
+      if (last) {
+        tree_rest[thread] = merged_rest(tree_rest[thread], tree_rest[thread + half]);
+      }
     }
     workgroupBarrier();
   }
-  return tree[0];
 }
 
-// The class of the largest logit, the lowest such class on ties, and whether anything was bad.
-fn notes_over_workgroup(thread: u32, mine: Notes) -> Notes {
-  tree_notes[thread] = mine;
-  workgroupBarrier();
-  for (var half = WG / 2u; half > 0u; half = half / 2u) {
-    if (thread < half) {
-      let a = tree_notes[thread];
-      let b = tree_notes[thread + half];
-      let later = select(a.index, b.index, b.best > a.best);
-      tree_notes[thread] = Notes(
-        max(a.bad, b.bad),
-        max(a.best, b.best),
-        select(later, min(a.index, b.index), a.best == b.best),
-      );
-    }
-    workgroupBarrier();
-  }
-  return tree_notes[0];
+// Whether rows count, and whether they have a label out of range.
+struct Counts {
+  kept: B,
+  bad: B,
 }
 
-fn note_student(notes: ptr<function, Notes>, z: f32, j: u32) {
-  if (is_bad_bits(bitcast<u32>(z))) {
-    (*notes).bad = 1u;
-  }
-  if (WANT_ARGMAX) {
-    let better = z > (*notes).best;
-    (*notes).best = select((*notes).best, z, better);
-    (*notes).index = select((*notes).index, j, better);
-  }
-}
-
-// Whether the row counts, and whether it has a label out of range.
-fn row_counts(row: u32) -> vec2<bool> {
+fn row_counts(rows: U) -> Counts {
   if (SOFT_TARGETS) {
-    return vec2<bool>(true, false);
+    return Counts(B(true), B(false));
   }
-  let first = load_row_int(FIELD_LABEL, row);
-  var counts = first >= 0;
-  var bad = first == LABEL_BAD;
+  let first = load_row_int(FIELD_LABEL, rows);
+  var counts = Counts(first >= I(0), first == I(LABEL_BAD));
   if (MIXED_TARGETS) {
-    let second = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, row);
-    counts = counts || second >= 0;
-    bad = bad || second == LABEL_BAD;
+    let second = load_row_int(FIELDS_PER_LABEL + FIELD_LABEL, rows);
+    counts = Counts(counts.kept | (second >= I(0)), counts.bad | (second == I(LABEL_BAD)));
   }
-  return vec2<bool>(counts, bad);
+  return counts;
 }
 
-// sum_j q_j (log q_j - log s_j), which is at least 0.
-fn divergence(mass: Match) -> f32 {
-  let student = mass.max_s + log(mass.sum_s);
-  let teacher = mass.max_t + log(mass.sum_t);
-  let all = mass.cross / mass.sum_t + (student - teacher);
-  return select(max(all, 0.0), bitcast<f32>(window.infinity), mass.lost != 0u);
+fn save_only(row: Row, mass: Match) {
+  store_saved(SAVED_EXPERTS, row.rows, bits_of(mass.max_s), row.live);
+  store_saved(SAVED_EXPERTS + 1u, row.rows, bits_of(mass.max_t), row.live);
+  store_saved(SAVED_EXPERTS + 2u, row.rows, bits_of(1.0 / mass.sum_s), row.live);
+  store_saved(SAVED_EXPERTS + 3u, row.rows, bits_of(1.0 / mass.sum_t), row.live);
 }
 
-fn save_expert(expert: u32, row: u32, mass: Match) {
+fn save_expert(expert: u32, row: Row, mass: Match, weight: f32) {
   let at = SAVED_EXPERTS + EXPERT_FIELDS * expert;
-  store_saved(at, row, bitcast<u32>(mass.max_s), true);
-  store_saved(at + 1u, row, bitcast<u32>(1.0 / mass.sum_s), true);
-  store_saved(at + 2u, row, bitcast<u32>(mass.max_t), true);
-  store_saved(at + 3u, row, bitcast<u32>(1.0 / mass.sum_t), true);
+  let none = B(weight == 0.0);
+  let log_weight = F(log(select(weight, 1.0, weight == 0.0)));
+  let student = select(mass.max_s + log(mass.sum_s) - log_weight, F(POS_MAX), none);
+  let teacher = select(mass.max_t + log(mass.sum_t) - log_weight, F(POS_MAX), none);
+  store_saved(at, row.rows, bits_of(student), row.live);
+  store_saved(at + 1u, row.rows, bits_of(teacher), row.live);
+}
+
+// From what all threads have gathered of a row to its results.
+fn close(row: Row, sum: F, empty: B) {
+  let rest = tree_rest[0];
+  let nan = U(window.nan);
+  let counts = row_counts(row.rows);
+  let own = load_row_weights(row.rows);
+  let base = close_base(row, rest.base, (rest.bad & U(BAD_STUDENT)) != U(0u));
+  let divergence = select(F(0.0), by_factor(numbers.factor * own, sum), counts.kept);
+  let bad = (rest.bad != U(0u)) | counts.bad | (counts.kept & empty) | base.bad;
+  store_saved(SAVED_LOSS, row.rows, select(bits_of(base.loss + divergence), nan, bad), row.live);
+  store_saved(SAVED_LOG_SUM_EXP, row.rows, base.log_sum_exp, row.live);
+  store_saved(SAVED_PROBABILITY, row.rows, base.probability, row.live);
+  if (WANT_ARGMAX) {
+    // All masked: the first class.
+    let index = select(rest.index, U(0u), rest.index == U(0xffffffffu));
+    store_saved(SAVED_ARGMAX, row.rows, index, row.live);
+  }
+  let slope = by_factor(F(divergence_inverse()), numbers.slope * own);
+  store_saved(SAVED_FACTOR, row.rows, bits_of(select(F(0.0), slope, counts.kept)), row.live);
+  save_reduced(row, base.loss, divergence);
 }
 
 @compute @workgroup_size(WG)
@@ -140,65 +96,39 @@ fn main(
 ) {
   let thread = local.x;
   let group = linear_workgroup(id, count);
-  if (group >= window.rows) {
+  if (!is_group(group)) {
     return;
   }
   let row = open_row(group);
-  var notes = Notes(0u, NEG_MAX, 0xffffffffu);
+  var mine = nothing_gathered();
+  var sum = F(0.0);
+  var empty = B(false);
+  var runs = 1u;
   if (EXPERTS) {
-    for (var j = thread; j < window.classes; j += WG) {
-      note_student(&notes, load_logit(row.logits + j), j);
-    }
+    runs = numbers.experts + 1u;
   }
-  var sum = 0.0;
-  var empty = false;
-  for (var expert = 0u; expert < numbers.experts; expert++) {
-    var begin = 0u;
-    var end = numbers.teacher_columns;
-    if (EXPERTS) {
-      begin = u32(table(TABLE_BEGIN, expert));
-      if (expert + 1u < numbers.experts) {
-        end = u32(table(TABLE_BEGIN, expert + 1u));
-      }
-    }
-    var mass = Match(NEG_MAX, 0.0, NEG_MAX, 0.0, 0.0, 0u);
-    for (var m = begin + thread; m < end; m += WG) {
-      var j = m;
+  for (var run = 0u; run < runs; run++) {
+    gather(thread, row, run, &mine);
+    merge_over_workgroup(thread, mine, run + 1u == runs);
+    mine.mass = no_match();
+    if (thread == 0u && (!EXPERTS || run < numbers.experts)) {
+      let total = tree[0];
+      empty = empty | (total.max_s <= F(NEG_MAX)) | (total.max_t <= F(NEG_MAX));
       if (EXPERTS) {
-        j = u32(table(TABLE_CLASS, m));
+        let weight = table(TABLE_WEIGHT, run);
+        sum += by_factor(F(weight), divergence(total));
+        save_expert(run, row, total, weight);
+      } else {
+        sum = divergence(total);
+        save_only(row, total);
       }
-      let z = load_logit(row.logits + j);
-      let t = load_teacher(row.dense + m);
-      if (!EXPERTS) {
-        note_student(&notes, z, j);
-      }
-      if (is_bad_bits(bitcast<u32>(t))) {
-        notes.bad = 1u;
-      }
-      add_class(&mass, by_scale(z, numbers.inverse_temperature), by_scale(t, numbers.teacher_scale));
-    }
-    let total = merge_over_workgroup(thread, mass);
-    if (thread == 0u) {
-      empty = empty || total.max_s <= NEG_MAX || total.max_t <= NEG_MAX;
-      let weight = expert_weight(expert);
-      sum += select(weight * divergence(total), 0.0, weight == 0.0);
-      save_expert(expert, row.rows, total);
     }
   }
-  let seen = notes_over_workgroup(thread, notes);
   if (thread == 0u) {
-    let counts = row_counts(row.rows);
-    let own = row_weights[min(row.rows + window.row_shift, arrayLength(&row_weights) - 1u)];
-    let factor = numbers.factor * own;
-    let bad = seen.bad != 0u || counts.y || (counts.x && empty);
-    let loss = select(factor * sum, 0.0, factor == 0.0 || !counts.x);
-    store_saved(SAVED_LOSS, row.rows, select(bitcast<u32>(loss), window.nan, bad), true);
-    store_saved(SAVED_LOG_SUM_EXP, row.rows, window.nan, true);
-    store_saved(SAVED_PROBABILITY, row.rows, window.nan, true);
-    if (WANT_ARGMAX) {
-      // All masked: the first class.
-      store_saved(SAVED_ARGMAX, row.rows, select(seen.index, 0u, seen.index == 0xffffffffu), true);
+    if (EXPERTS) {
+      // For the classes without an expert.
+      save_expert(numbers.experts, row, no_match(), 0.0);
     }
-    store_saved(SAVED_FACTOR, row.rows, bitcast<u32>(select(0.0, numbers.slope * own, counts.x)), true);
+    close(row, sum, empty);
   }
 }

@@ -1,25 +1,29 @@
 // The gradient of one piece of a row per workgroup: each logit is read once more, its gradient written, or with ADDS
-// added to what is there. Needs open_terms(row) and element_gradient(row, j, z) of the family, and one of old_*.wgsl.
+// added to what is there. Needs open_terms(row), element_gradient(row, j, z) and block_gradient(row, block, thread, z) of
+// the family (or each.wgsl for the last one), and one of old_*.wgsl.
 //
 // Dispatch: a workgroup for each piece of each row.
 
-fn written(row: Row, j: u32, z: F) -> F {
-  let g = element_gradient(row, j, z);
+fn with_old(row: Row, j: u32, g: F) -> F {
   if (ADDS) {
-    let old = select(numbers.old_factor * old_gradient(row.gradient + j), 0.0, numbers.old_factor == 0.0);
+    let old = select(numbers.old_factor * old_gradients(row.gradient, j), F(0.0), B(numbers.old_factor == 0.0));
     return g + old;
   }
   return g;
 }
 
+fn written(row: Row, j: u32) -> F {
+  return with_old(row, j, element_gradient(row, j, load_logits(row.logits, j)));
+}
+
 fn walk_gradient(row: Row, thread: u32, blocks: Blocks) {
   for (var block = blocks.whole_begin; block < blocks.whole_end; block++) {
-    let z = load_block(row, block, thread);
+    let g = block_gradient(row, block, thread, load_block(row, block, thread));
     store_block(row, block, thread, Quad(
-      written(row, column(row, block, thread, 0u), z.a),
-      written(row, column(row, block, thread, 1u), z.b),
-      written(row, column(row, block, thread, 2u), z.c),
-      written(row, column(row, block, thread, 3u), z.d),
+      with_old(row, column(row, block, thread, 0u), g.a),
+      with_old(row, column(row, block, thread, 1u), g.b),
+      with_old(row, column(row, block, thread, 2u), g.c),
+      with_old(row, column(row, block, thread, 3u), g.d),
     ));
   }
   if (has_edges(blocks)) {
@@ -27,8 +31,7 @@ fn walk_gradient(row: Row, thread: u32, blocks: Blocks) {
       let j = edge_column(row, blocks, thread, step);
       var g = array<F, WIDTH>();
       for (var k = 0u; k < WIDTH; k++) {
-        let here = clamped(j + k);
-        g[k] = written(row, here, load_logits(row.logits, here));
+        g[k] = written(row, clamped(j + k));
       }
       store_inside(row, j, g);
     }
@@ -41,12 +44,12 @@ fn save_edges(row: Row) {
     return;
   }
   if (row.shift == 1u) {
-    let g = written(row, 0u, load_logits(row.logits, 0u));
+    let g = written(row, 0u);
     store_saved(SAVED_EDGES, row.rows, gradient_bits_of(g), row.live);
   }
   if (((row.shift + window.classes) & 1u) == 1u) {
     let last = window.classes - 1u;
-    let g = written(row, last, load_logits(row.logits, last));
+    let g = written(row, last);
     store_saved(SAVED_EDGES + 1u, row.rows, gradient_bits_of(g), row.live);
   }
 }

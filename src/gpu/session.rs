@@ -6,6 +6,7 @@ use super::plan::{Plan, storage};
 use super::readback;
 use super::request::{Mode, PlanRequest};
 use super::shader::Storage;
+use super::sum;
 use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::element::Element;
@@ -81,6 +82,11 @@ impl Views<'_> {
     }
 }
 
+/// Whether a gradient cannot take the place of what it is made from: several parts, or other rows, read the logits.
+fn needs_own_gradient(loss: &Loss<'_>, targets: TargetKind) -> bool {
+    matches!(loss, Loss::Range(_)) || sum::reads_twice(loss, targets)
+}
+
 impl Session {
     /// A session for a request; its storage is taken to be in place, its rows contiguous.
     ///
@@ -88,7 +94,8 @@ impl Session {
     /// As [`Kernels::plan`].
     pub fn of<'a>(kernels: &Kernels, loss: impl Into<Loss<'a>>, request: &PlanRequest) -> Result<Self> {
         let loss = loss.into();
-        let mut request = request.clone().with_storage(match loss.needs_own_gradient() {
+        let own_gradient = needs_own_gradient(&loss, request.targets);
+        let mut request = request.clone().with_storage(match own_gradient {
             true => Storage::Separate,
             false => Storage::InPlace,
         });
@@ -128,8 +135,7 @@ impl Session {
                 teacher: teacher.map(|columns| {
                     Blocks::new(kernels, "teacher logits", request.teacher_element(), columns as u64, &blocks)
                 }),
-                gradient: loss
-                    .needs_own_gradient()
+                gradient: own_gradient
                     .then(|| Blocks::new(kernels, "the gradient", request.gradient, classes, &blocks)),
                 upstream: (request.mode == Mode::ForwardBackward).then(|| buffer("upstream", rows)),
                 class_scale_gradient: request

@@ -1,15 +1,24 @@
 //! The kernels of distillation.
 
+use super::text;
 use crate::batch::TargetKind;
 use crate::element::Element;
-use crate::gpu::shader::{Access, Binding, Cell, File, Matrices, Storage, name, shader, text};
+use crate::gpu::shader::{Access, Binding, Cell, InnerTerms, Matrices, SAVED_COEFFICIENTS, Storage, name};
 use crate::gpu::walk::saved_extra;
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DistillationDriver {
-    /// The divergences of rows.
+    /// Sums of rows that count, of many rows.
+    KeptSums,
+    /// The divergence's denominator, beside the base's.
+    Kept,
+    /// The losses of rows.
     Rows,
+    /// Sums for the reduced loss of two parts, of many rows.
+    LossSums,
+    /// The reduced loss of two parts, and the status.
+    Finish,
     /// The gradient, from what the rows' kernel has left.
     Gradient,
 }
@@ -19,7 +28,7 @@ pub enum DistillationDriver {
 pub struct DistillationKey {
     /// Which kernel.
     pub driver: DistillationDriver,
-    /// Which targets; only the rows' kernel looks at labels.
+    /// Which targets; with a base the gradient's kernel looks at labels, too.
     pub targets: TargetKind,
     /// How buffers are bound.
     pub storage: Storage,
@@ -31,19 +40,37 @@ pub struct DistillationKey {
     pub teacher: Element,
     /// Whether pairs of logits may lie across two words.
     pub straddle: bool,
+    /// Whether pairs of columns are whole words of the teacher's as well.
+    pub teacher_pairs: bool,
+    /// Rows per thread: 1 or 4.
+    pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
     /// Whether there are experts, or one teacher for all classes.
     pub experts: bool,
+    /// The terms of a base that goes along in the same passes.
+    pub base: Option<InnerTerms>,
     /// Whether the rows' kernel finds the largest logit.
     pub argmax: bool,
     /// Whether the gradient is added to what is there.
     pub adds: bool,
+    /// Whether sums are of sums instead of rows ([`DistillationDriver::Kept`], [`DistillationDriver::Finish`]).
+    pub of_sums: bool,
 }
 
 impl DistillationKey {
+    /// Whether the kernel walks along rows; the others look at fields of rows.
+    pub(super) fn over_logits(&self) -> bool {
+        matches!(self.driver, DistillationDriver::Rows | DistillationDriver::Gradient)
+    }
+
     fn writes(&self) -> bool {
         self.driver == DistillationDriver::Gradient
+    }
+
+    /// The first field of `saved` after the base's.
+    pub(super) fn saved_own(&self) -> u64 {
+        saved_extra(self.gradient) + if self.base.is_some() { SAVED_COEFFICIENTS } else { 0 }
     }
 
     pub(super) fn matrices(&self) -> Matrices {
@@ -53,8 +80,8 @@ impl DistillationKey {
             gradient: self.writes().then_some(self.gradient),
             may_replace: true,
             straddle: self.straddle,
-            walks: self.writes(),
-            lanes: 1,
+            walks: true,
+            lanes: self.lanes,
             dense: false,
             upstream: self.writes(),
         }
@@ -62,48 +89,36 @@ impl DistillationKey {
 
     /// The kernel's text: neutral WGSL, entry point `main`.
     pub fn wgsl(&self) -> String {
-        let matrices = self.matrices();
-        let mut files: Vec<File> = vec![
-            shader!("window.wgsl"),
-            shader!("fields.wgsl"),
-            shader!("softmax_fields.wgsl"),
-            shader!("bind_plan.wgsl"),
-        ];
-        matrices.push_files(&mut files);
-        files.extend([
-            shader!("prelude.wgsl"),
-            shader!("walk/row.wgsl"),
-            shader!("distillation/numbers.wgsl"),
-        ]);
-        files.push(match matrices.shared() {
-            true => shader!("distillation/bind_teacher_shared.wgsl"),
-            false => shader!("distillation/bind_teacher.wgsl"),
-        });
-        files.push(match self.teacher {
-            Element::F32 => shader!("distillation/teacher_whole.wgsl"),
-            Element::F16 => shader!("distillation/teacher_f16.wgsl"),
-            Element::Bf16 => shader!("distillation/teacher_bf16.wgsl"),
-        });
-        match self.driver {
-            DistillationDriver::Rows => files.push(shader!("distillation/rows.wgsl")),
-            DistillationDriver::Gradient => {
-                matrices.push_old(&mut files, self.adds);
-                files.extend([shader!("distillation/gradient.wgsl"), shader!("walk/gradient.wgsl")]);
-            }
-        }
-        let numbers = [("WG", u64::from(self.workgroup)), ("SAVED_EXTRA", saved_extra(self.gradient))];
-        let switches = [
-            ("EXPERTS", self.experts),
-            ("WANT_ARGMAX", self.argmax),
-            ("ADDS", self.adds),
-            ("SOFT_TARGETS", self.targets == TargetKind::Soft),
-            ("MIXED_TARGETS", self.targets == TargetKind::Mixed),
-        ];
-        text(Some(&matrices), &numbers, &switches, &files)
+        text::of(self)
     }
 
     /// The bindings of group 0.
     pub fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = Vec::new();
+        let mut push = |number, name, access| bindings.push(Binding { number, name, access });
+        push(0, "window", Access::Uniform);
+        match self.driver {
+            DistillationDriver::Rows | DistillationDriver::Gradient => return self.bindings_over_logits(),
+            _ => push(1, "scalars", Access::ReadWrite),
+        }
+        let losses = matches!(self.driver, DistillationDriver::LossSums | DistillationDriver::Finish);
+        if !self.of_sums {
+            push(2, "rows_in", Access::Read);
+            if losses {
+                push(3, "saved", Access::Read);
+            }
+        }
+        match self.driver {
+            DistillationDriver::KeptSums | DistillationDriver::LossSums => {
+                push(9, "sums", Access::ReadWrite);
+            }
+            _ if self.of_sums => push(9, "sums", Access::Read),
+            _ => {}
+        }
+        bindings
+    }
+
+    fn bindings_over_logits(&self) -> Vec<Binding> {
         let mut bindings = vec![
             Binding { number: 0, name: "window", access: Access::Uniform },
             Binding { number: 1, name: "scalars", access: Access::Read },
@@ -118,7 +133,10 @@ impl DistillationKey {
         if self.driver == DistillationDriver::Rows {
             bindings.push(Binding { number: 9, name: "row_weights", access: Access::Read });
         }
-        bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
+        if self.base.is_some() {
+            bindings.push(Binding { number: 10, name: "spec", access: Access::Uniform });
+        }
+        bindings.push(Binding { number: 11, name: "numbers", access: Access::Uniform });
         bindings.sort_by_key(|binding| binding.number);
         bindings
     }
@@ -130,30 +148,49 @@ impl DistillationKey {
 
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> u32 {
-        match self.driver {
-            DistillationDriver::Rows => (24 + 12) * self.workgroup,
+        // A match has six numbers, what else is gathered three and those of the base's mass.
+        let base = if self.base.is_some() { 5 } else { 1 };
+        let words = match self.driver {
+            DistillationDriver::KeptSums | DistillationDriver::Kept => 1,
+            DistillationDriver::LossSums | DistillationDriver::Finish => 5,
+            DistillationDriver::Rows => 6 + 3 + base,
             DistillationDriver::Gradient => 0,
-        }
+        };
+        4 * words * self.lanes * self.workgroup
     }
 
     /// The features that the device must have.
     pub fn features(&self) -> wgpu::Features {
-        self.matrices().features()
+        match self.over_logits() {
+            true => self.matrices().features(),
+            false => wgpu::Features::empty(),
+        }
     }
 
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let driver = match self.driver {
+            DistillationDriver::KeptSums => "kept_sums",
+            DistillationDriver::Kept => "kept",
             DistillationDriver::Rows => "rows",
+            DistillationDriver::LossSums => "loss_sums",
+            DistillationDriver::Finish => "finish",
             DistillationDriver::Gradient => "gradient",
         };
-        let start = format!("longtail.distillation.{driver}.wg{}", self.workgroup);
+        let start = format!("longtail.distillation.{driver}.x{}.wg{}", self.lanes, self.workgroup);
+        let terms = self.base.unwrap_or_default();
         let parts = [
             (self.teacher == Element::F16, "teacher_f16"),
             (self.teacher == Element::Bf16, "teacher_bf16"),
+            (self.teacher_pairs, "teacher_pairs"),
             (self.experts, "experts"),
+            (self.base.is_some(), "base"),
+            (terms.class_scale, "scale"),
+            (terms.bias, "bias"),
+            (terms.dense, "dense"),
             (self.targets == TargetKind::Mixed, "mixed"),
             (self.targets == TargetKind::Soft, "soft"),
+            (self.of_sums, "of_sums"),
             (self.argmax, "argmax"),
             (self.adds, "adds"),
         ];

@@ -1,48 +1,65 @@
 //! Distillation's plans.
 
+mod base;
 mod key;
 mod numbers;
+mod text;
 
+pub(crate) use base::goes_along;
 pub use key::{DistillationDriver, DistillationKey};
 pub use numbers::DistillationNumbers;
 
+use super::choice::RowChoice;
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Matrix, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants,
-    Window, uniform,
+    Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Matrix, Memory, Needs, Passes, Recorder,
+    SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, class_arena, uniform,
 };
 use super::request::{Mode, PlanRequest};
-use super::shader::Storage;
+use super::shader::{Cell, Storage};
 use super::softmax::{SoftmaxNumbers, plain_numbers};
 use super::view::View;
-use super::walk::{self, Around, saved_extra};
+use super::walk::{self, Around, Walk};
 use crate::batch::TargetKind;
 use crate::distillation::DistillationLoss;
 use crate::loss::Loss;
+use crate::softmax::SoftmaxLoss;
 use crate::{Error, Reduction, Result};
-use numbers::{COLUMNS, EXPERT_FIELDS, experts, table};
+use base::Base;
+use numbers::{saved_fields, table, table_columns};
 
-/// A plan's passes: the divergence, without the base.
+/// The most classes that a table in f32 tells apart, and the most experts that a kernel goes through.
+const MOST_CLASSES: u64 = 1 << 24;
+const MOST_EXPERTS: u64 = LONGEST_LOOP / 2;
+
+/// A plan's passes: the divergence, and a base that goes along.
 #[derive(Debug)]
 pub(crate) struct DistillationPasses {
     around: Around,
+    /// Beside a base: the divergence's own denominator, after sums where there are many rows.
+    kept_sums: Option<Step>,
+    kept: Option<Step>,
     rows: Step,
     gradient: Step,
     numbers: wgpu::Buffer,
+    base: Option<Base>,
     teacher_columns: usize,
-    by_labels: bool,
     experts: Option<usize>,
-    /// Whether the divergence is added to a base's loss.
-    based: bool,
+    /// Whether the divergence is added to the loss of a base in another plan.
+    added: bool,
+    /// Which denominators depend on labels: the first part's, and beside a base the divergence's.
+    by_labels: bool,
+    by_kept: bool,
 }
 
-/// Plans the divergence of a loss that has passed its check; its base is left out.
+/// Plans a loss that has passed its check: its divergence, with `base` in the same passes or without any.
 ///
 /// # Errors
 /// As [`Kernels::plan`].
 pub(crate) fn plan(
     kernels: &Kernels,
     spec: &DistillationLoss,
+    base: Option<&SoftmaxLoss>,
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
     walk::check_request(request)?;
@@ -50,10 +67,18 @@ pub(crate) fn plan(
     let teacher_columns = spec.teacher_columns(request.classes);
     extent.dense = Matrix { stride: teacher_columns as u64, bytes: request.teacher_element().bytes() };
     extent.dense_columns = Some(teacher_columns as u64);
-    let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
-    let (logits, gradient) = walk::cells(request, choice);
-    let saved_fields = saved_extra(gradient) + 1 + EXPERT_FIELDS * experts(spec) as u64;
-    let class_columns = if spec.experts.is_some() { COLUMNS as u64 } else { 0 };
+    check_experts(spec, &extent)?;
+    // Four rows share what belongs to a class; in f32 without experts they cost a processor more than that saves.
+    let shares = spec.experts.is_some() || extent.logits.bytes == 2;
+    let walk = Walk { columns: extent.width(), lanes: Some(if shares { 4 } else { 1 }) };
+    let choice = walk::choose(kernels.adapter, request, &extent, walk)?;
+    let added = base.is_none() && spec.base.is_some();
+    let base = base.map(|base| Base::new(base, request.targets));
+    let keys = Keys { spec, request, extent: &extent, choice, base: base.as_ref() };
+    let gradient_key = keys.gradient();
+    let saved_fields = gradient_key.saved_own() + 1 + saved_fields(spec);
+    let base_columns = base.as_ref().map_or(0, |base| base.columns.len());
+    let class_columns = base_columns + table_columns(spec);
     let needs = Needs {
         dense: true,
         class_bytes: 4 * class_columns,
@@ -72,48 +97,33 @@ pub(crate) fn plan(
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
-    let most_class = 1 << 24;
-    if spec.experts.is_some() && extent.width() > most_class {
-        return Err(Error::Limit {
-            what: "the classes of experts".into(),
-            needed: extent.width(),
-            allowed: most_class,
-            cure: "give one teacher for all classes",
-        });
-    }
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let rows = DistillationKey {
-        driver: DistillationDriver::Rows,
-        targets: request.targets,
-        storage: Storage::Separate,
-        logits,
-        gradient,
-        teacher: request.teacher_element(),
-        straddle: false,
-        workgroup: choice.workgroup,
-        experts: spec.experts.is_some(),
-        argmax: request.argmax,
-        adds: false,
-    };
-    let of_gradient = DistillationKey {
-        driver: DistillationDriver::Gradient,
-        targets: TargetKind::Hard,
-        storage: request.storage,
-        straddle: extent.straddles() && logits.packed() && gradient.packed(),
-        argmax: false,
-        adds: request.added_gradient,
-        ..rows
-    };
+    let step = |key, launch| Step::new(kernels, key, launch);
+    let of_sums = |driver, of_sums| keys.of_rows(driver, of_sums);
+    let sums = |driver| many_rows.then(|| step(of_sums(driver, false), Launch::Sums)).transpose();
+    let mut around = Around::new(kernels, request.targets, request, &extent, choice, many_rows)?;
+    let (mut kept_sums, mut kept) = (None, None);
+    if base.is_some() {
+        let finish = step(of_sums(DistillationDriver::Finish, many_rows), Launch::Once)?;
+        around = around.with_losses(sums(DistillationDriver::LossSums)?, finish);
+        kept_sums = sums(DistillationDriver::KeptSums)?;
+        kept = Some(step(of_sums(DistillationDriver::Kept, many_rows), Launch::Once)?);
+    }
     let size = std::mem::size_of::<DistillationNumbers>() as u64;
+    let lanes = choice.lanes;
     let passes = DistillationPasses {
-        around: Around::new(kernels, request.targets, request, &extent, choice, many_rows)?,
-        rows: Step::new(kernels, rows, Launch::Rows)?,
-        gradient: Step::new(kernels, of_gradient, Launch::Pieces { lanes: 1 })?,
+        around,
+        kept_sums,
+        kept,
+        rows: step(keys.rows(), Launch::RowGroups { lanes })?,
+        gradient: step(gradient_key, Launch::Pieces { lanes })?,
         numbers: uniform(kernels, NUMBERS, size)?,
+        base,
         teacher_columns,
-        by_labels: false,
         experts: spec.experts.as_ref().map(Vec::len),
-        based: spec.base.is_some(),
+        added,
+        by_labels: false,
+        by_kept: false,
     };
     let kept = Kept {
         // As the softmax family lays them down.
@@ -128,11 +138,111 @@ pub(crate) fn plan(
     Ok((core, Box::new(passes)))
 }
 
+/// Whether the kernels' loops and tables hold a spec's experts.
+///
+/// # Errors
+/// [`Error::Limit`].
+fn check_experts(spec: &DistillationLoss, extent: &Extent) -> Result<()> {
+    let Some(experts) = &spec.experts else { return Ok(()) };
+    let limit = |what: &str, needed, allowed, cure| match needed > allowed {
+        false => Ok(()),
+        true => Err(Error::Limit { what: what.into(), needed, allowed, cure }),
+    };
+    limit("the classes of experts", extent.width(), MOST_CLASSES, "give one teacher for all classes")?;
+    limit("experts", experts.len() as u64, MOST_EXPERTS, "give some of them one softmax")
+}
+
+/// The kernels' keys.
+struct Keys<'a> {
+    spec: &'a DistillationLoss,
+    request: &'a PlanRequest,
+    extent: &'a Extent,
+    choice: RowChoice,
+    base: Option<&'a Base>,
+}
+
+impl Keys<'_> {
+    fn rows(&self) -> DistillationKey {
+        let (logits, gradient) = walk::cells(self.request, self.choice);
+        // All that matters of a gradient that others write is whether its edges have a place.
+        let gradient = if gradient.packed() { Cell::PackedBf16 } else { Cell::F32 };
+        DistillationKey {
+            driver: DistillationDriver::Rows,
+            targets: self.request.targets,
+            storage: Storage::Separate,
+            logits,
+            gradient,
+            teacher: self.request.teacher_element(),
+            straddle: false,
+            teacher_pairs: logits.packed() && self.is_like_teacher(&self.extent.logits),
+            lanes: self.choice.lanes,
+            workgroup: self.choice.workgroup,
+            experts: self.spec.experts.is_some(),
+            base: self.base.map(|base| base.terms),
+            argmax: self.request.argmax,
+            adds: false,
+            of_sums: false,
+        }
+    }
+
+    fn gradient(&self) -> DistillationKey {
+        let rows = self.rows();
+        let (_, gradient) = walk::cells(self.request, self.choice);
+        let both_packed = rows.logits.packed() && gradient.packed();
+        DistillationKey {
+            driver: DistillationDriver::Gradient,
+            gradient,
+            targets: if self.base.is_some() { self.request.targets } else { TargetKind::Hard },
+            storage: self.request.storage,
+            straddle: self.extent.straddles() && both_packed,
+            teacher_pairs: match gradient.packed() {
+                true => self.is_like_teacher(&self.extent.gradient),
+                false => rows.teacher_pairs,
+            },
+            argmax: false,
+            adds: self.request.added_gradient,
+            ..rows
+        }
+    }
+
+    /// Kernels over the rows' fields.
+    fn of_rows(&self, driver: DistillationDriver, of_sums: bool) -> DistillationKey {
+        let rows = self.rows();
+        DistillationKey {
+            driver,
+            // Sums of sums look at no row.
+            targets: if of_sums { TargetKind::Hard } else { rows.targets },
+            gradient: if of_sums { Cell::F32 } else { rows.gradient },
+            logits: Cell::F32,
+            teacher: crate::Element::F32,
+            teacher_pairs: false,
+            lanes: 1,
+            workgroup: SMALL_WORKGROUP,
+            experts: false,
+            base: None,
+            argmax: false,
+            of_sums,
+            ..rows
+        }
+    }
+
+    /// Whether rows of a packed matrix start on the same half of a word as the teacher's of 16 bits.
+    fn is_like_teacher(&self, matrix: &Matrix) -> bool {
+        let teacher = self.extent.dense;
+        let even_start = self.extent.first_column.is_multiple_of(2);
+        self.spec.experts.is_none()
+            && teacher.bytes == 2
+            && teacher.stride % 2 == matrix.stride % 2
+            && even_start
+    }
+}
+
 const NUMBERS: &str = "longtail distillation";
 
 impl Passes for DistillationPasses {
     fn steps(&self) -> Vec<&Step> {
         let mut steps = self.around.before();
+        steps.extend(self.kept_sums.iter().chain(&self.kept));
         steps.push(&self.rows);
         steps.extend(self.around.after());
         steps.push(&self.gradient);
@@ -141,11 +251,24 @@ impl Passes for DistillationPasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants { teacher: Some(("distillation", self.teacher_columns as u64)), ..Wants::default() }
+        let influence = self.base.as_ref().is_some_and(|base| base.influence);
+        Wants {
+            feature_norms: influence.then_some("the influence-balanced loss"),
+            teacher: Some(("distillation", self.teacher_columns as u64)),
+            ..Wants::default()
+        }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {
         self.around.start(recorder, self.by_labels);
+        if self.by_kept {
+            if let Some(step) = &self.kept_sums {
+                recorder.over_rows(step);
+            }
+            if let Some(step) = &self.kept {
+                recorder.once(step);
+            }
+        }
         recorder.over_rows(&self.rows);
         self.around.finish(recorder);
     }
@@ -168,30 +291,48 @@ impl Passes for DistillationPasses {
                 planned: "for as many experts and classes of theirs as its first spec has",
             });
         }
-        if spec.base.is_some() != self.based {
+        if spec.base.is_some() != (self.added || self.base.is_some()) {
             let what = "a spec with or without a base";
             return Err(Error::Unexpected { what, planned: "the other way" });
         }
-        // What rows count is not weighted.
-        let reduction = match spec.reduction {
-            Reduction::WeightedMean => Reduction::MeanKept,
-            reduction => reduction,
+        let (rows, targets) = (core.extent.rows, core.request.targets);
+        let mut table = Vec::new();
+        let before = self.base.as_ref().map_or(0, |base| base.columns.len());
+        let softmax = match &mut self.base {
+            Some(base) => {
+                let of_base = base.update(spec, targets)?;
+                table = base.table(of_base, 0..classes);
+                base.numbers(of_base, core)
+            }
+            None => {
+                // What rows count is not weighted.
+                let reduction = match spec.reduction {
+                    Reduction::WeightedMean => Reduction::MeanKept,
+                    reduction => reduction,
+                };
+                plain_numbers(reduction, spec.ignore_index, rows, core.request.row_weights)
+            }
         };
-        let rows = plain_numbers(reduction, spec.ignore_index, core.extent.rows, core.request.row_weights);
-        self.by_labels = reduction == Reduction::MeanKept;
-        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&rows))?;
-        let numbers = DistillationNumbers::new(spec, classes);
+        let base_columns = self.base.as_ref().map_or(0, |base| base.columns.len());
+        if base_columns != before {
+            let columns = base_columns + table_columns(spec);
+            core.memory.classes = class_arena(&core.kernels, &core.cut, columns)?;
+        }
+        let mut numbers = DistillationNumbers::new(spec, rows, classes, base_columns);
+        if self.added {
+            // The base's gradient comes first, without its factor.
+            numbers.old_factor = numbers.base_factor;
+        }
+        self.by_labels = softmax.reduction != 0;
+        self.by_kept = numbers.by_kept != 0;
+        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&softmax))?;
         let buffer = &self.numbers;
         core.kernels.scoped("a plan's numbers", || {
             core.kernels.queue.write_buffer(buffer, 0, bytemuck::bytes_of(&numbers));
             Ok(())
         })?;
-        match &spec.experts {
-            None => Ok(()),
-            Some(experts) => {
-                core.memory.write_classes(&core.kernels, &core.class_ranges(), |_| table(experts, classes))
-            }
-        }
+        table.extend(spec.experts.iter().flat_map(|experts| self::table(experts, classes)));
+        core.memory.write_classes(&core.kernels, &core.class_ranges(), |_| table.clone())
     }
 
     fn resource<'a>(
@@ -216,6 +357,11 @@ impl Passes for DistillationPasses {
             Mode::LossAndGrad => "one after the other",
             Mode::ForwardBackward => "each when it is asked for",
         };
-        format!("rows streamed for the divergence and again for the gradient, {passes}")
+        let losses = if self.base.is_some() { "divergence and base" } else { "the divergence" };
+        let RowChoice { lanes, workgroup, .. } = core.choice;
+        format!(
+            "rows of student and teacher, {lanes} per workgroup of {workgroup} threads, streamed for {losses} and again \
+             for the gradient, {passes}"
+        )
     }
 }

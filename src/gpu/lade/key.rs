@@ -95,7 +95,11 @@ impl LadeKey {
             LadeDriver::Close => files.push(shader!("lade/close.wgsl")),
             LadeDriver::Gradient => {
                 matrices.push_old(&mut files, self.adds);
-                files.extend([shader!("lade/gradient.wgsl"), shader!("walk/gradient.wgsl")]);
+                files.extend([
+                    shader!("lade/gradient.wgsl"),
+                    shader!("walk/each.wgsl"),
+                    shader!("walk/gradient.wgsl"),
+                ]);
             }
         }
         let numbers = [

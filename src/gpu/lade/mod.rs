@@ -12,7 +12,7 @@ use super::plan::{
 use super::request::PlanRequest;
 use super::softmax::{SoftmaxNumbers, plain_numbers};
 use super::view::View;
-use super::walk::{self, Around, saved_extra};
+use super::walk::{self, Around, Walk, saved_extra};
 use crate::batch::TargetKind;
 use crate::lade::LadeLoss;
 use crate::loss::Loss;
@@ -61,7 +61,8 @@ pub(crate) fn plan(
         return Err(Error::Unexpected { what: "row weights", planned });
     }
     let extent = Extent::new(request)?;
-    let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
+    let choice =
+        walk::choose(kernels.adapter, request, &extent, Walk { columns: extent.width(), lanes: None })?;
     let (logits, gradient) = walk::cells(request, choice);
     let saved_fields = saved_extra(gradient) + 1;
     let needs = Needs {

@@ -79,6 +79,7 @@ impl RangeKey {
                 files.extend([
                     shader!("range/features.wgsl"),
                     shader!("range/gradient.wgsl"),
+                    shader!("walk/each.wgsl"),
                     shader!("walk/gradient.wgsl"),
                 ]);
             }

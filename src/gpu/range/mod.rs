@@ -13,7 +13,7 @@ use super::plan::{
 use super::request::PlanRequest;
 use super::shader::Storage;
 use super::view::View;
-use super::walk::{self, Around, saved_extra};
+use super::walk::{self, Around, Walk, saved_extra};
 use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::range_loss::RangeLoss;
@@ -88,7 +88,8 @@ pub(crate) fn plan(
     if longest >= LONGEST_LOOP {
         return Err(limit("rows or columns of range loss", longest, LONGEST_LOOP - 1, "use fewer rows"));
     }
-    let choice = walk::choose(kernels.adapter, request, &extent, extent.width())?;
+    let choice =
+        walk::choose(kernels.adapter, request, &extent, Walk { columns: extent.width(), lanes: None })?;
     let (logits, gradient) = walk::cells(request, choice);
     let saved_fields = saved_extra(gradient) + ROW_FIELDS + PAIR_FIELDS * u64::from(spec.pairs);
     let needs = Needs { row_fields: 1, saved_fields, ..Needs::default() };

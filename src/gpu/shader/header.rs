@@ -27,8 +27,9 @@ impl super::InnerTerms {
         inner.into_iter().filter_map(|(present, column)| present.then_some(column)).collect()
     }
 
-    fn column(&self, column: Column) -> usize {
-        self.columns().iter().position(|&other| other == column).unwrap_or(0)
+    /// A column's place in the table; 0 without one.
+    pub(crate) fn column(&self, column: Column) -> u64 {
+        self.columns().iter().position(|&other| other == column).unwrap_or(0) as u64
     }
 }
 
@@ -88,7 +89,7 @@ impl KernelKey {
         let layout = Layout::new(self);
         let [raw, top, weight, cross, best, index] = layout.places;
         let wide = |present: bool| u64::from(if present { self.workgroup } else { 1 });
-        let column = |column| terms.column(column) as u64;
+        let column = |column| terms.column(column);
         let numbers = [
             ("WG", wide(true)),
             ("ROOTS", u64::from(roots)),

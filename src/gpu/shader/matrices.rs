@@ -135,6 +135,10 @@ impl Matrices {
             Some(Cell::PackedF16) => shader!("walk/old_f16.wgsl"),
             Some(Cell::PackedBf16) => shader!("walk/old_bf16.wgsl"),
         });
+        files.push(match self.lanes {
+            1 => shader!("walk/old_lanes1.wgsl"),
+            _ => shader!("walk/old_lanes4.wgsl"),
+        });
     }
 
     fn push_logits(&self, files: &mut Vec<File>) {

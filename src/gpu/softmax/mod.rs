@@ -7,7 +7,7 @@ mod steps;
 pub(crate) use shard::ShardPasses;
 pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
-pub(crate) use spec::plain_numbers;
+pub(crate) use spec::{ClassColumns, inner_terms, plain_numbers};
 
 use super::choice::{RowChoice, RowRequest, choose, choose_computed};
 use super::counts::DeviceCounts;
@@ -23,7 +23,6 @@ use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::softmax::SoftmaxLoss;
 use crate::{Error, Result};
-use spec::{ClassColumns, inner_terms};
 use steps::{Manner, RowSteps, SplitSteps, Steps};
 
 /// Fields per row that the prepare kernel writes, for one label.

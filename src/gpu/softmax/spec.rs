@@ -41,7 +41,7 @@ const FEATURE_NORMS: u32 = 2;
 const IGNORE_INDEX: u32 = 4;
 
 /// Which terms a spec needs in the inner loops.
-pub(super) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms {
+pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms {
     let seesaw = spec.seesaw.as_ref();
     let compensation = seesaw.is_some_and(|seesaw| seesaw.q > 0.0);
     let given = |gate: &crate::softmax::Gate| gate.source == GateSource::Given;
@@ -69,7 +69,7 @@ fn flag(present: bool, bit: u32) -> u32 {
 
 impl SoftmaxNumbers {
     /// The numbers of a spec that has passed [`SoftmaxLoss::check`], for a batch of `rows`.
-    pub(super) fn new(spec: &SoftmaxLoss, rows: u64, columns: &ClassColumns, row_weights: bool) -> Self {
+    pub(crate) fn new(spec: &SoftmaxLoss, rows: u64, columns: &ClassColumns, row_weights: bool) -> Self {
         let inverse = |denominator: f64| if denominator > 0.0 { narrow(1.0 / denominator) } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "an f32 denominator has fewer bits")]
         let batch = rows as f64;
@@ -144,13 +144,13 @@ pub(super) enum LabelColumn {
 
 /// The columns of a spec's class table: first those of the inner loops, then those for labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ClassColumns {
+pub(crate) struct ClassColumns {
     inner: Vec<Column>,
     labels: Vec<LabelColumn>,
 }
 
 impl ClassColumns {
-    pub(super) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
+    pub(crate) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
         let labels = [
             (spec.class_weights.is_some() && !terms.dense, LabelColumn::Weight),
             (spec.margin.is_some(), LabelColumn::Margin),
@@ -162,12 +162,12 @@ impl ClassColumns {
         }
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         (self.inner.len() + self.labels.len()) as u64
     }
 
     /// With the columns that `other` has for labels as well.
-    pub(super) fn with(mut self, other: &Self) -> Self {
+    pub(crate) fn with(mut self, other: &Self) -> Self {
         for column in &other.labels {
             if !self.labels.contains(column) {
                 self.labels.push(*column);
@@ -190,7 +190,7 @@ impl ClassColumns {
 
     /// The table of a range of classes, column after column. The counts' powers are 1 here: the device writes them
     /// from its cumulative counts.
-    pub(super) fn table(&self, spec: &SoftmaxLoss, classes: Range<usize>) -> Vec<f32> {
+    pub(crate) fn table(&self, spec: &SoftmaxLoss, classes: Range<usize>) -> Vec<f32> {
         let width = classes.len();
         let mut table = Vec::with_capacity((self.inner.len() + self.labels.len()) * width);
         let labels = self.labels.iter().map(|column| match column {

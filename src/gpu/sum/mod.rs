@@ -1,5 +1,6 @@
-//! Plans of losses that are a sum of two: a softmax loss and a divergence or a regulariser over the same logits, or two
-//! softmax losses over two runs of columns. Each part is a plan of its own, with windows of the same rows.
+//! Plans of losses that are a sum of two: a softmax loss and a regulariser over the same logits, or a divergence whose base
+//! does not go along with it, or two softmax losses over two runs of columns. Each part is a plan of its own, with windows of
+//! the same rows.
 
 mod key;
 
@@ -67,19 +68,28 @@ enum Second {
     Objectness,
 }
 
-/// The softmax loss that comes first, and what comes second, of a loss that is a sum of two.
-fn parts<'a>(loss: &'a Loss<'_>) -> Option<(&'a SoftmaxLoss, Second)> {
+/// The softmax loss that comes first, and what comes second, of a loss that is a sum of two. A base that goes along in the
+/// divergence's passes is no part.
+fn parts<'a>(loss: &'a Loss<'_>, targets: TargetKind) -> Option<(&'a SoftmaxLoss, Second)> {
     match loss {
-        Loss::Distillation(spec) => spec.base.as_ref().map(|base| (base, Second::Divergence)),
+        Loss::Distillation(spec) => {
+            let base = spec.base.as_ref().filter(|base| !distillation::goes_along(base, targets));
+            base.map(|base| (base, Second::Divergence))
+        }
         Loss::Lade(spec) => spec.cross_entropy.as_ref().map(|first| (first, Second::Regulariser)),
         Loss::Objectness(spec) => Some((&spec.classes, Second::Objectness)),
         _ => None,
     }
 }
 
-/// Whether a loss is a sum of two.
-pub(crate) fn is_sum(loss: &Loss<'_>) -> bool {
-    parts(loss).is_some()
+/// Whether a loss of targets of a kind is a sum of two.
+pub(crate) fn is_sum(loss: &Loss<'_>, targets: TargetKind) -> bool {
+    parts(loss, targets).is_some()
+}
+
+/// Whether a gradient cannot take the place of what it is made from: both parts read all logits.
+pub(crate) fn reads_twice(loss: &Loss<'_>, targets: TargetKind) -> bool {
+    parts(loss, targets).is_some_and(|(_, second)| second != Second::Objectness)
 }
 
 /// Plans a loss that has passed its check and is a sum of two.
@@ -92,7 +102,7 @@ pub(crate) fn plan(
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
     let planned = "for a loss that is no sum of two";
-    let Some((first, second)) = parts(loss) else {
+    let Some((first, second)) = parts(loss, request.targets) else {
         return Err(Error::Unexpected { what: "a loss of one part", planned: "for a sum of two" });
     };
     walk::check_request(request)?;
@@ -208,7 +218,7 @@ fn plan_second(kernels: &Kernels, loss: &Loss<'_>, request: &PlanRequest) -> Res
         }
         Loss::Distillation(spec) => {
             request.added_gradient = true;
-            kernels.assemble(distillation::plan(kernels, spec, &request)?, loss)
+            kernels.assemble(distillation::plan(kernels, spec, None, &request)?, loss)
         }
         Loss::Lade(spec) => {
             request.added_gradient = true;
@@ -303,7 +313,7 @@ impl Passes for SumPasses {
     }
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
-        let Some((first, _)) = parts(loss) else {
+        let Some((first, _)) = parts(loss, core.request.targets) else {
             return Err(Error::Unexpected { what: "a loss of one part", planned: "for a sum of two" });
         };
         match (loss, &self.relabel) {

@@ -9,37 +9,48 @@ use super::shader::{Cell, Driver, KernelKey, SAVED_OUTPUTS, Storage};
 use crate::batch::TargetKind;
 use crate::{Error, Result};
 
-/// A workgroup for each row, or each piece of one.
+/// What a family's kernels walk along.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk {
+    /// Columns of the longest loop.
+    pub columns: u64,
+    /// Rows that a thread has on a processor, 1 or 4, where the kernels know both.
+    pub lanes: Option<u32>,
+}
+
+/// A workgroup for each row or four rows, or each piece of them.
 pub(super) fn choose(
     adapter: AdapterClass,
     request: &PlanRequest,
     extent: &Extent,
-    loop_columns: u64,
+    walk: Walk,
 ) -> Result<RowChoice> {
     let columns = narrow(extent.width()).max(1);
     let mut choice = request.choice.unwrap_or_else(|| {
-        let wanted = match adapter.software {
-            true => 8,
-            false => columns.div_ceil(4).next_power_of_two().clamp(32, 256),
+        let (wanted, lanes) = match adapter.software {
+            true => (8, if extent.rows >= 4 { walk.lanes.unwrap_or(1) } else { 1 }),
+            false => (columns.div_ceil(4).next_power_of_two().clamp(32, 256), 1),
         };
         let workgroup = wanted.min(previous_power_of_two(adapter.max_workgroup));
         let split = adapter.busy.div_ceil(narrow(extent.rows).max(1)).min(columns / 16_384).max(1);
-        RowChoice::stream(1, workgroup).with_split(split)
+        RowChoice::stream(lanes, workgroup).with_split(split)
     });
-    (choice.lanes, choice.chip) = (1, 0);
+    choice.chip = 0;
+    if walk.lanes.is_none() {
+        choice.lanes = 1;
+    }
+    let steps = |choice: &RowChoice| walk.columns.div_ceil(u64::from(choice.workgroup));
     if request.choice.is_none() {
-        let long = |choice: &RowChoice| loop_columns.div_ceil(u64::from(choice.workgroup)) >= LONGEST_LOOP;
-        while long(&choice) && 2 * choice.workgroup <= adapter.max_workgroup {
+        while steps(&choice) >= LONGEST_LOOP && 2 * choice.workgroup <= adapter.max_workgroup {
             choice.workgroup *= 2;
         }
     }
     super::plan::check_choice(choice, columns, 1)?;
-    let steps = loop_columns.div_ceil(u64::from(choice.workgroup));
-    match steps < LONGEST_LOOP {
+    match steps(&choice) < LONGEST_LOOP {
         true => Ok(choice),
         false => Err(Error::Limit {
             what: "columns of one row for each thread".into(),
-            needed: steps,
+            needed: steps(&choice),
             allowed: LONGEST_LOOP - 1,
             cure: "choose a larger workgroup, or request the device with a higher max_compute_invocations_per_workgroup",
         }),
@@ -129,6 +140,12 @@ impl Around {
             finish: step(of_sums(Driver::Finish), Launch::Once)?,
             stitch: edges.then(|| step(stitch, Launch::RowThreads)).transpose()?,
         })
+    }
+
+    /// With other kernels that reduce the loss.
+    pub(super) fn with_losses(mut self, loss_sums: Option<Step>, finish: Step) -> Self {
+        (self.loss_sums, self.finish) = (loss_sums, finish);
+        self
     }
 
     /// The kernels before those of the rows.
