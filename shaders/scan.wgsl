@@ -12,9 +12,13 @@ fn new_scan() -> Scan {
 }
 
 // Non-finite values by their bits: comparisons with NaN are not to be trusted (some drivers fold them).
-fn scan_logit(scan: ptr<function, Scan>, z: F, j: u32) {
+fn scan_bits(scan: ptr<function, Scan>, z: F) {
   (*scan).largest_bits = max((*scan).largest_bits, bits_of(z));
   (*scan).largest_signed = max((*scan).largest_signed, signed_bits_of(z));
+}
+
+fn scan_logit(scan: ptr<function, Scan>, z: F, j: u32) {
+  scan_bits(scan, z);
   if (WANT_ARGMAX) {
     let better = z > (*scan).best;
     (*scan).best = select((*scan).best, z, better);

@@ -4,12 +4,14 @@ var<private> base: RowLoss;
 
 fn open_base(row: Row, upstream: F) {
   base = scaled(load_coefficients(row), upstream);
-  // A row that is bad is so for both parts.
-  base.bad = B(false);
 }
 
 fn base_gradient(row: Row, j: u32, z: F) -> F {
   let term = load_class(j);
   let u = adjusted(z, F(term.scale), F(term.bias));
-  return term.scale * gradient_u(row, base, j, u, F(1.0), term.weight);
+  let g = gradient_z(row, base, j, u, F(1.0), term.weight);
+  if (HAS_CLASS_SCALE) {
+    return term.class_scale * g;
+  }
+  return g;
 }

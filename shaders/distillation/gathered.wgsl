@@ -11,11 +11,6 @@ fn nothing_gathered() -> Gathered {
   return Gathered(new_scan(), new_scan(), no_base(), no_match());
 }
 
-fn scan_bits(scan: ptr<function, Scan>, z: F) {
-  (*scan).largest_bits = max((*scan).largest_bits, bits_of(z) & U(0x7fffffffu));
-  (*scan).largest_signed = max((*scan).largest_signed, signed_bits_of(z));
-}
-
 fn scan_student(scan: ptr<function, Scan>, z: F, j: u32) {
   scan_bits(scan, z);
   if (WANT_ARGMAX) {
