@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The longest binding this crate makes, whatever the device claims: some drivers accept more and compute wrongly.
 pub(crate) const MAX_BINDING: u64 = (1 << 31) - 4;
 
+/// Workgroups that keep a large GPU busy.
+const BUSY_GPU: u32 = 256;
+
 /// This crate's kernels on a device: each compiled once, shared by all plans.
 ///
 /// It holds clones of the device's and the queue's handles, makes nothing until a plan asks for it, and submits
@@ -69,7 +72,7 @@ impl Kernels {
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             f16: device.features().contains(wgpu::Features::SHADER_F16),
             // Some more than there are processors, since they do not end together.
-            busy: if software { 4 * processors() } else { 256 },
+            busy: if software { 4 * processors() } else { BUSY_GPU },
         };
         Ok(Self {
             device: device.clone(),
@@ -105,6 +108,15 @@ impl Kernels {
     pub fn edited(&self, edits: &[(&str, &str)]) -> Self {
         let edits = edits.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
         Self { cache: Arc::default(), edits, ..self.clone() }
+    }
+
+    /// The same device with the layouts that a GPU gets, and a cache of its own: how the tests run on a processor what is
+    /// chosen for GPUs.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn laid_out_as_on_a_gpu(&self) -> Self {
+        let adapter = AdapterClass { software: false, busy: BUSY_GPU, ..self.adapter };
+        Self { cache: Arc::default(), adapter, ..self.clone() }
     }
 
     /// The device these kernels are for.
