@@ -4,18 +4,21 @@
 //! `cargo run --example dump_wgsl -- --help`
 
 use longtail::gpu::shader::Access;
-use longtail::gpu::{Context, Mode, PlanRequest, Program, SoftmaxNumbers, Storage, WindowNumbers};
-use longtail::{Profile, method};
+use longtail::gpu::{Context, Mode, PlanRequest, Program, Storage, WindowNumbers};
+use longtail::method::{self, Entry, Family, Method};
+use longtail::{ClassCounts, Loss, Profile};
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 const HELP: &str = "\
 dump_wgsl METHOD [options]    print a method's plan and the WGSL of its kernels
 dump_wgsl --list              print the methods
 
-METHOD is a name of the method table, for example balanced_softmax.
+METHOD is a name of the method tables, for example balanced_softmax, equalization_v2 or dive.
 
   --rows N         rows of the batch (256)
-  --classes K      classes (1000)
+  --classes K      classes (1000); range loss: the length of a feature
   --mode MODE      loss-and-grad (default) or forward-backward
   --storage WHERE  separate (default), shared or in-place: where the gradient goes
   --argmax         also find the class of the largest logit
@@ -24,7 +27,7 @@ METHOD is a name of the method table, for example balanced_softmax.
 The choice of kernels depends on the adapter: that of WGPU_BACKEND and LONGTAIL_ADAPTER, or the fastest.";
 
 struct Arguments {
-    method: &'static method::Method,
+    method: Entry,
     request: PlanRequest,
 }
 
@@ -43,8 +46,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
                 return Ok(None);
             }
             "--list" => {
-                for method in method::SOFTMAX {
-                    println!("{:28}  {}", method.name, method.title);
+                for method in method::all() {
+                    println!("{:32}  {}", method.name, method.title);
                 }
                 return Ok(None);
             }
@@ -69,7 +72,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
             name if name.starts_with('-') => return Err(format!("{name} is no option")),
             name => {
                 let unknown = || format!("{name} is no method; --list names them");
-                found = Some(method::find(name).ok_or_else(unknown)?);
+                found =
+                    Some(method::all().into_iter().find(|method| method.name == name).ok_or_else(unknown)?);
             }
         }
     }
@@ -81,41 +85,84 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
 }
 
 /// One kernel: name, launch, bindings, text.
-fn print(key: &Program, (x, y): (u32, u32)) {
-    println!("\n// ======== {}", key.label());
-    println!("// entry point main, {x} x {y} x 1 workgroups of {} threads", key.workgroup());
-    println!("// {} bytes of workgroup memory", key.workgroup_bytes());
+fn describe(text: &mut String, key: &Program, (x, y): (u32, u32)) -> fmt::Result {
+    writeln!(text, "\n// ======== {}", key.label())?;
+    writeln!(text, "// entry point main, {x} x {y} x 1 workgroups of {} threads", key.workgroup())?;
+    writeln!(text, "// {} bytes of workgroup memory", key.workgroup_bytes())?;
     for binding in key.bindings() {
         let access = match binding.access {
             Access::Uniform => "uniform",
             Access::Read => "storage, read",
             Access::ReadWrite => "storage, read_write",
         };
-        println!("// group 0, binding {}: {:14} {access}", binding.number, binding.name);
+        writeln!(text, "// group 0, binding {}: {:14} {access}", binding.number, binding.name)?;
     }
-    println!("{}", key.wgsl());
+    writeln!(text, "{}", key.wgsl())
 }
 
-fn dump(arguments: &Arguments) -> longtail::Result<()> {
-    let Arguments { method, request } = arguments;
-    let context = Context::new()?;
+/// The spec of a method in its family's table.
+fn built<L>(methods: &[Method<L>], method: &Entry, counts: &ClassCounts) -> longtail::Result<L> {
+    let found = methods.iter().find(|entry| entry.name == method.name).expect("an entry of this table");
+    (found.build)(counts)
+}
+
+/// A method's loss, and the request with as many columns as it takes.
+fn loss_of(method: &Entry, mut request: PlanRequest) -> longtail::Result<(Loss<'static>, PlanRequest)> {
     // The text depends on the terms, never on their numbers, so any counts will do.
     let counts = Profile::Exponential.counts(request.classes, 1000, 100.0)?;
-    let mut request = request.clone();
-    let spec = (method.build)(&counts)?;
-    request.class_scale_gradient = spec.class_scale.is_some();
-    let plan = context.kernels().plan(&spec, &request)?;
-    println!("// {}: {} ({})", method.title, method.formula, method.paper);
-    println!("// on {}", context.adapter_info().name);
+    let mut columns = request.classes;
+    let loss = match method.family {
+        Family::Softmax => {
+            let spec = built(method::SOFTMAX, method, &counts)?;
+            request.class_scale_gradient = spec.class_scale.is_some();
+            spec.into()
+        }
+        Family::Sigmoid => {
+            let spec = built(method::SIGMOID, method, &counts)?;
+            // Those with a background column have one more than there are classes.
+            let background = spec.check(request.classes, method.targets).is_err();
+            columns += usize::from(background);
+            spec.into()
+        }
+        Family::Grouped => {
+            let spec = built(method::GROUPED, method, &counts)?;
+            columns = spec.columns();
+            spec.into()
+        }
+        Family::Objectness => {
+            let spec = built(method::OBJECTNESS, method, &counts)?;
+            columns = spec.columns(columns);
+            spec.into()
+        }
+        Family::Lade => built(method::LADE, method, &counts)?.into(),
+        Family::Distillation => built(method::DISTILLATION, method, &counts)?.into(),
+        Family::Range => built(method::RANGE, method, &counts)?.into(),
+        other => unreachable!("a family without a table: {other:?}"),
+    };
+    (request.classes, request.logits_stride, request.gradient_stride) = (columns, columns, columns);
+    Ok((loss, request))
+}
+
+fn dump(arguments: &Arguments) -> Result<String, Box<dyn std::error::Error>> {
+    let Arguments { method, request } = arguments;
+    let context = Context::new()?;
+    let (loss, request) = loss_of(method, request.clone())?;
+    let plan = context.kernels().plan(loss, &request)?;
+    let mut text = String::new();
+    writeln!(text, "// {}: {} ({})", method.title, method.formula, method.paper)?;
+    writeln!(text, "// on {}", context.adapter_info().name)?;
     for line in plan.describe().lines() {
-        println!("// {line}");
+        writeln!(text, "// {line}")?;
     }
-    let (window, spec) = (size_of::<WindowNumbers>(), size_of::<SoftmaxNumbers>());
-    println!("// uniform blocks: Window of {window} bytes, Spec of {spec}, below");
+    writeln!(
+        text,
+        "// the uniform block Window has {} bytes; it and the others are below",
+        size_of::<WindowNumbers>()
+    )?;
     for (key, grid) in plan.kernels() {
-        print(&key, grid);
+        describe(&mut text, &key, grid)?;
     }
-    Ok(())
+    Ok(text)
 }
 
 fn main() -> ExitCode {
@@ -128,7 +175,11 @@ fn main() -> ExitCode {
         }
     };
     match dump(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(text) => {
+            // Whoever reads it may have seen enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
