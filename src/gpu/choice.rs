@@ -131,7 +131,11 @@ fn on_gpu(adapter: AdapterClass, rows: u32, held: u32) -> RowChoice {
     let widest = 1024.min(adapter.max_workgroup.max(32));
     let workgroup = held.div_ceil(columns).next_power_of_two().clamp(least.min(widest), widest);
     let choice = RowChoice::stream(lanes, workgroup);
-    RowChoice { chip: on_chip(choice, held), ..choice }
+    match on_chip(choice, held) {
+        // 1,024 threads of more than 32 registers are alone on a multiprocessor of 65,536, where nothing hides their barriers.
+        0 => RowChoice { workgroup: workgroup.min(512), ..choice },
+        chip => RowChoice { chip, ..choice },
+    }
 }
 
 /// Columns per thread that a GPU's registers hold of one row.
