@@ -1,4 +1,4 @@
-// What each row adds to the reduced loss and to the status.
+// What each row adds to the reduced loss and to the status. Needs SAVED_REDUCED: where a row has left the former.
 
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(2) var<storage, read> rows_in: array<u32>;
@@ -14,8 +14,8 @@ fn item(row: u32) -> LossSum {
     let second = rows_in[(FIELDS_PER_LABEL + FIELD_LABEL) * window.rows + row];
     bad_label = bad_label || bitcast<i32>(second) == LABEL_BAD;
   }
-  let bits = saved[SAVED_LOSS * window.rows + row];
-  let bad_row = (bits & 0x7fffffffu) > 0x7f800000u && !bad_label;
+  let bad_row = is_nan(bitcast<f32>(saved[SAVED_LOSS * window.rows + row])) && !bad_label;
   let number = window.batch_row + row;
-  return LossSum(bitcast<f32>(bits), noted(number, bad_label), noted(number, bad_row));
+  let reduced = bitcast<f32>(saved[SAVED_REDUCED * window.rows + row]);
+  return LossSum(reduced, noted(number, bad_label), noted(number, bad_row));
 }

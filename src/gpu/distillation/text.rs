@@ -40,7 +40,7 @@ fn of_fields(key: &DistillationKey) -> String {
     files.push(match (kept, key.of_sums) {
         (true, false) => shader!("distillation/kept_of_row.wgsl"),
         (true, true) => shader!("share_of_sums.wgsl"),
-        (false, false) => shader!("distillation/loss_of_row.wgsl"),
+        (false, false) => shader!("loss_of_row.wgsl"),
         (false, true) => shader!("loss_of_sums.wgsl"),
     });
     files.push(if kept { shader!("share_tree.wgsl") } else { shader!("loss_tree.wgsl") });

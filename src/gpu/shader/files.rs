@@ -37,6 +37,9 @@ impl KernelKey {
             true => shader!("loss_of_sums.wgsl"),
             false => shader!("loss_of_row.wgsl"),
         };
+        if matches!(self.driver, Driver::LossSums | Driver::Finish) && !self.of_sums {
+            files.push(shader!("reduced_is_loss.wgsl"));
+        }
         match self.driver {
             Driver::Prepare => {
                 files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl"), shader!("prepare.wgsl")]);
