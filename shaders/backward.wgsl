@@ -20,6 +20,7 @@ fn main(
   let inverse = bitcast<f32>(scalars[SCALAR_INVERSE]);
   let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
   let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
+  open_column_term(row.rows);
   gradient_pass(row, thread, blocks_of_piece(row, piece), out, threshold);
   if (piece == 0u && thread == 0u) {
     save_edges(row, out, threshold);

@@ -5,9 +5,9 @@ fn class_gradient(row: Row, out: RowLoss, j: u32, z: F, threshold: F) -> F {
   let u = compensated(kept_logit(row, term, j, z), threshold);
   let g = gradient_z(row, out, j, u, class_factor(row, term), term.weight);
   if (HAS_CLASS_SCALE) {
-    return term.class_scale * g;
+    return with_column_term(j, z, term.class_scale * g);
   }
-  return g;
+  return with_column_term(j, z, g);
 }
 
 fn gradient_pass(row: Row, thread: u32, blocks: Blocks, out: RowLoss, threshold: F) {

@@ -5,6 +5,8 @@ struct Spec {
   weight_column: u32,
   margin_column: u32,
   smoothing_column: u32,
+  // The first column of a regulariser's, which follow.
+  regulariser_column: u32,
   reduction: u32,
   scale: f32,
   label_smoothing: f32,

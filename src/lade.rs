@@ -20,9 +20,10 @@ use crate::{ClassCounts, Error, Result, SoftmaxLoss};
 /// A pass needs for each column the maximum and the sum of exponentials over the batch, `sum z` and the count of the
 /// label's rows; a second pass writes the gradient.
 ///
-/// On the device ([`gpu`](crate::gpu)) the logits are read three times: by rows for numbers that are not finite, by columns,
-/// and for the gradient. With a cross-entropy the gradient needs a buffer of its own, since both parts read the logits: in
-/// place is an [`Error::Combination`]. The regulariser alone can also be added to the gradient of any other plan
+/// On the device ([`gpu`](crate::gpu)) the regulariser reads the logits by columns and once more for the gradient; with a
+/// cross-entropy they are read by rows, by columns, and once for the gradient of both. The largest logits of rows
+/// ([`PlanRequest::with_argmax`](crate::gpu::PlanRequest::with_argmax)) cost the regulariser alone a pass by rows too. The
+/// gradient may take the logits' place. The regulariser alone can also be added to the gradient of any other plan
 /// ([`PlanRequest::with_added_gradient`](crate::gpu::PlanRequest::with_added_gradient)). An upstream gradient is one
 /// number; row losses are those of the cross-entropy, or 0.
 ///
@@ -66,7 +67,8 @@ impl LadeLoss {
     /// of the test split's priors.
     ///
     /// Paper: Hong et al. 2020, arXiv 2012.00321.
-    /// Cost: that of [`SoftmaxLoss::prior_ce`], and the logits are read once more for the columns' sums.
+    /// Cost: that of [`SoftmaxLoss::prior_ce`] with loss and gradient apart, the logits are read once more for the columns'
+    /// sums, and each has an exponential more for those and one for the gradient.
     pub fn lade(counts: &ClassCounts) -> Self {
         let regulariser = Self::regulariser(counts, 0.1).with_weight(0.1);
         Self { cross_entropy: Some(SoftmaxLoss::prior_ce(counts)), ..regulariser }

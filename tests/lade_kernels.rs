@@ -179,19 +179,12 @@ fn every_manner() {
                     && manner.upstream == Up::PerRow
                     && rows > 1
                 {
-                    let whole = if based { Manner { storage: Storage::Separate, ..manner } } else { manner };
-                    let error = problem.run(kernels, whole).unwrap_err();
+                    let error = problem.run(kernels, manner).unwrap_err();
                     assert!(matches!(error, Error::Unexpected { .. }), "{error}");
                     refused += 1;
                     continue;
                 }
                 if is_lade && manner.upstream == Up::PerRow {
-                    continue;
-                }
-                if based && manner.storage == Storage::InPlace {
-                    let error = problem.run(kernels, manner).unwrap_err();
-                    assert!(matches!(error, Error::Combination { .. }), "{error}");
-                    refused += 1;
                     continue;
                 }
                 check(kernels, &problem, manner);
@@ -230,6 +223,31 @@ fn windows() {
         }
     }
     assert!(most.0 >= 3 && most.1 >= 2, "{most:?}");
+}
+
+/// What is chosen for GPUs: several threads have a column's rows, whose sums are merged.
+#[test]
+fn layouts_of_a_large_gpu() {
+    let kernels = context().kernels().laid_out_as_on_a_gpu();
+    let mut cases = 0;
+    for (rows, classes) in [(1, 3), (61, 37), (200, 131)] {
+        for problem in lade(rows, classes) {
+            for mut manner in manners().into_iter().step_by(3) {
+                if manner.upstream == Up::PerRow {
+                    manner.upstream = Up::One;
+                }
+                check(&kernels, &problem, manner);
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases");
+    assert!(cases > 30, "{cases}");
+    // A workgroup's sums.
+    let wrong = kernels.edited(&[("a.own + b.own", "a.own")]);
+    let problem = &lade(61, 37)[0];
+    let manner = Manner::default();
+    assert!(error(problem, manner, &problem.run(&wrong, manner).unwrap().1) > 1.0);
 }
 
 /// What no plan of these losses does.
@@ -407,15 +425,24 @@ fn slices() {
 fn mutants() {
     let edits = [
         ("z + ratio", "z - ratio"),
-        ("mine.count += 1.0", "mine.count += 1.01"),
-        ("row += ROW_THREADS", "row += 2u * ROW_THREADS"),
-        ("a.own + b.own", "a.own"),
-        ("+ log(inverse)", "- log(inverse)"),
+        (
+            "(*mine).count += select(vec4<f32>(0.0), vec4<f32>(1.0)",
+            "(*mine).count += select(vec4<f32>(0.0), vec4<f32>(1.01)",
+        ),
+        ("row += ROWS_AT_ONCE * ROW_THREADS", "row += 2u * ROWS_AT_ONCE * ROW_THREADS"),
+        ("line(row + 3u", "line(row + 2u"),
+        ("+ exp(d.x - top)", "+ exp(c.x - top)"),
+        ("mine.sum * exp(mine.max - top) + sum", "mine.sum + sum"),
+        ("add_own(&mine, d, labels)", "add_own(&mine, c, labels)"),
+        ("(c.kept + d.kept)", "c.kept"),
+        ("- log(kept)", "+ log(kept)"),
         ("numbers.lambda * second * second", "numbers.lambda * second"),
         ("2.0 * numbers.lambda", "numbers.lambda"),
-        ("g -= table(TABLE_FACTOR_OWN", "g += table(TABLE_FACTOR_OWN"),
-        ("if (own >= 0)", "if (own >= -1)"),
-        ("load_upstream(row.rows), label >= 0)", "load_upstream(row.rows), true)"),
+        ("* exp(x) - own)", "* exp(x) + own)"),
+        ("counts = label >= 0", "counts = label >= -1"),
+        ("load_upstream_lanes(rows), label >= I(0))", "load_upstream_lanes(rows), label >= I(-1))"),
+        ("return g + column_term(j, z);", "return g;"),
+        ("return spec.regulariser_column;", "return spec.regulariser_column + 1u;"),
         ("return g + old;", "return g;"),
         ("+ by_factor(numbers.second, b)", "- by_factor(numbers.second, b)"),
         ("object = 1;", "object = 0;"),

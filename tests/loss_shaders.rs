@@ -232,16 +232,22 @@ fn all() -> Vec<Program> {
                 logits,
                 gradient,
                 straddle,
+                lanes: 1,
                 workgroup: 64,
                 adds,
             };
-            programs.push(key.into());
+            programs.extend([1, 4].map(|lanes| Program::from(LadeKey { lanes, ..key })));
             let reading = LadeKey { storage: Storage::Separate, straddle: false, adds: false, ..key };
             programs.push(LadeKey { driver: LadeDriver::Rows, ..reading }.into());
             let reading = LadeKey { gradient: Cell::F32, ..reading };
-            programs.push(LadeKey { driver: LadeDriver::Columns, workgroup: 128, ..reading }.into());
-            let close = LadeKey { driver: LadeDriver::Close, logits: Cell::F32, ..reading };
-            programs.push(LadeKey { workgroup: 128, ..close }.into());
+            // A processor's threads, and a GPU's.
+            for workgroup in [8, 128] {
+                programs.push(LadeKey { driver: LadeDriver::Columns, workgroup, ..reading }.into());
+            }
+            let fields = LadeKey { logits: Cell::F32, workgroup: 128, ..reading };
+            for driver in [LadeDriver::OpenRows, LadeDriver::Close] {
+                programs.push(LadeKey { driver, ..fields }.into());
+            }
         }
     }
     let sum = |driver, targets| SumKey { driver, targets, workgroup: 128 }.into();
@@ -367,7 +373,7 @@ fn layouts_of_numbers() {
         size_of::<DistillationNumbers>(),
         &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor", "base_factor", "inverse"],
     );
-    let host = fields![LadeNumbers, lambda, weight, old_factor];
+    let host = fields![LadeNumbers, lambda, weight, old_factor, first_column];
     check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);
     let host = fields![
         RangeNumbers,

@@ -99,6 +99,7 @@ fn softmax_numbers_layout() {
         weight_column,
         margin_column,
         smoothing_column,
+        regulariser_column,
         reduction,
         scale,
         label_smoothing,

@@ -3,6 +3,9 @@
 //
 // Dispatch: a workgroup for each row of each window.
 
+// saved[]: the largest logit so far.
+const SAVED_BEST: u32 = SAVED_EXTRA;
+
 struct Notes {
   bad: u32,
   best: f32,

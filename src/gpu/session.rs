@@ -40,7 +40,7 @@ pub struct Output {
 }
 
 /// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place, or, where a loss of
-/// two parts reads the logits twice, in a buffer of its own.
+/// two parts reads the logits for each, in a buffer of its own.
 ///
 /// Logits go to the device in the request's element type, rounded to nearest, and the gradient comes back widened to
 /// f32. Matrices that are larger than a buffer may be are laid over several.

@@ -70,6 +70,9 @@ fn of_terms(targets: TargetKind, terms: InnerTerms) -> Vec<KernelKey> {
             }
         }
         keys.extend(STORAGES.map(|storage| KernelKey { storage, lanes, ..key(Driver::Backward) }));
+        // Beside a regulariser over columns, which has labels.
+        let beside = KernelKey { lanes, regularised: true, ..key(Driver::Backward) };
+        keys.extend((targets == TargetKind::Hard).then_some(beside));
         for (argmax, sharded) in [(false, false), (true, false), (false, true), (true, true)] {
             let partial = KernelKey { lanes, argmax, sharded, ..key(Driver::Partial) };
             keys.extend(looks(terms).map(|look| KernelKey { look, ..partial }));

@@ -6,7 +6,9 @@ use crate::gpu::walk::saved_extra;
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LadeDriver {
-    /// Looks for logits that are not finite, and for the largest.
+    /// The rows' results.
+    OpenRows,
+    /// The same with the largest logit, of rows that are read for it.
     Rows,
     /// What a window's rows add to each column.
     Columns,
@@ -16,9 +18,8 @@ pub enum LadeDriver {
     Gradient,
 }
 
-/// Columns that a workgroup of [`LadeDriver::Columns`] takes, and the threads of each.
-pub(super) const COLUMNS: u32 = 32;
-const ROW_THREADS: u32 = 4;
+/// Threads of a workgroup of [`LadeDriver::Columns`] that lie side by side, four columns each; the others have further rows.
+pub(super) const QUADS: u32 = 8;
 
 /// Everything that a kernel's text depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +34,8 @@ pub struct LadeKey {
     pub gradient: Cell,
     /// Whether pairs of logits may lie across two words.
     pub straddle: bool,
+    /// Rows per thread that the gradient is written for: 1 or 4.
+    pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
     /// Whether the gradient is added to what is there.
@@ -45,12 +48,22 @@ impl LadeKey {
         Self {
             driver,
             storage: Storage::Separate,
-            logits: if driver == LadeDriver::Close { Cell::F32 } else { logits },
+            logits: if matches!(driver, LadeDriver::Rows | LadeDriver::Columns) { logits } else { Cell::F32 },
             gradient: if driver == LadeDriver::Rows { gradient } else { Cell::F32 },
             straddle: false,
-            workgroup: if driver == LadeDriver::Columns { COLUMNS * ROW_THREADS } else { workgroup },
+            lanes: 1,
+            workgroup,
             adds: false,
         }
+    }
+
+    fn reads_logits(&self) -> bool {
+        matches!(self.driver, LadeDriver::Rows | LadeDriver::Columns | LadeDriver::Gradient)
+    }
+
+    /// Whether the kernel looks at the regulariser's numbers.
+    fn reads_table(&self) -> bool {
+        !matches!(self.driver, LadeDriver::OpenRows | LadeDriver::Rows)
     }
 
     fn writes(&self) -> bool {
@@ -60,12 +73,12 @@ impl LadeKey {
     fn matrices(&self) -> Matrices {
         Matrices {
             storage: self.storage,
-            logits: (self.driver != LadeDriver::Close).then_some(self.logits),
+            logits: self.reads_logits().then_some(self.logits),
             gradient: self.writes().then_some(self.gradient),
             may_replace: true,
             straddle: self.straddle,
             walks: self.writes(),
-            lanes: 1,
+            lanes: self.lanes,
             dense: false,
             upstream: self.writes(),
         }
@@ -76,6 +89,12 @@ impl LadeKey {
         let matrices = self.matrices();
         let mut files: Vec<File> = vec![shader!("window.wgsl"), shader!("fields.wgsl")];
         match self.driver {
+            LadeDriver::OpenRows => files.extend([
+                shader!("softmax_fields.wgsl"),
+                shader!("scalar.wgsl"),
+                shader!("prelude.wgsl"),
+                shader!("lade/open_rows.wgsl"),
+            ]),
             LadeDriver::Columns | LadeDriver::Close => {
                 files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
             }
@@ -85,17 +104,21 @@ impl LadeKey {
                 files.extend([shader!("prelude.wgsl"), shader!("walk/row.wgsl")]);
             }
         }
-        files.push(shader!("lade/numbers.wgsl"));
+        if self.reads_table() {
+            files.extend([shader!("lade/numbers.wgsl"), shader!("lade/table.wgsl")]);
+        }
         match self.driver {
+            LadeDriver::OpenRows => {}
             LadeDriver::Rows => files.push(shader!("lade/rows.wgsl")),
             LadeDriver::Columns => {
                 matrices.push_reading(&mut files);
-                files.push(shader!("lade/columns.wgsl"));
+                files.extend([shader!("lade/set_table.wgsl"), shader!("lade/columns.wgsl")]);
             }
-            LadeDriver::Close => files.push(shader!("lade/close.wgsl")),
+            LadeDriver::Close => files.extend([shader!("lade/set_table.wgsl"), shader!("lade/close.wgsl")]),
             LadeDriver::Gradient => {
                 matrices.push_old(&mut files, self.adds);
                 files.extend([
+                    shader!("lade/term.wgsl"),
                     shader!("lade/gradient.wgsl"),
                     shader!("walk/each.wgsl"),
                     shader!("walk/gradient.wgsl"),
@@ -105,8 +128,7 @@ impl LadeKey {
         let numbers = [
             ("WG", u64::from(self.workgroup)),
             ("SAVED_EXTRA", saved_extra(self.gradient)),
-            ("COLUMNS", u64::from(COLUMNS)),
-            ("ROW_THREADS", u64::from(ROW_THREADS)),
+            ("QUADS", u64::from(QUADS)),
         ];
         text(Some(&matrices), &numbers, &[("ADDS", self.adds)], &files)
     }
@@ -117,9 +139,14 @@ impl LadeKey {
         let mut bindings = vec![Binding { number: 0, name: "window", access: Access::Uniform }];
         let mut push = |number, name, access| bindings.push(Binding { number, name, access });
         match self.driver {
+            LadeDriver::OpenRows => {
+                push(2, "rows_in", Read);
+                push(4, "saved", ReadWrite);
+            }
             LadeDriver::Columns => {
                 push(2, "rows_in", Read);
                 push(3, "classes", ReadWrite);
+                push(4, "saved", ReadWrite);
             }
             LadeDriver::Close => {
                 push(1, "scalars", ReadWrite);
@@ -133,7 +160,9 @@ impl LadeKey {
             }
         }
         self.matrices().push_bindings(&mut bindings);
-        bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
+        if self.reads_table() {
+            bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
+        }
         bindings
     }
 
@@ -146,9 +175,10 @@ impl LadeKey {
     pub fn workgroup_bytes(&self) -> u32 {
         match self.driver {
             LadeDriver::Rows => 12 * self.workgroup,
-            LadeDriver::Columns => 16 * self.workgroup,
+            // Four columns' numbers, and the rows that count: 68 bytes, by sixteens.
+            LadeDriver::Columns => 80 * self.workgroup,
             LadeDriver::Close => 4 * self.workgroup,
-            LadeDriver::Gradient => 0,
+            LadeDriver::OpenRows | LadeDriver::Gradient => 0,
         }
     }
 
@@ -160,13 +190,14 @@ impl LadeKey {
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let driver = match self.driver {
+            LadeDriver::OpenRows => "open_rows",
             LadeDriver::Rows => "rows",
             LadeDriver::Columns => "columns",
             LadeDriver::Close => "close",
             LadeDriver::Gradient => "gradient",
         };
         let start = format!("longtail.lade.{driver}.wg{}", self.workgroup);
-        let parts = [(self.adds, "adds")];
+        let parts = [(self.lanes > 1, "x4"), (self.adds, "adds")];
         name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

@@ -1,52 +1,53 @@
-//! LADE's plans: a regulariser over the columns of the batch.
+//! LADE's plans: a regulariser over the columns of the batch, alone or beside its cross-entropy.
 
+mod beside;
+mod columns;
 mod key;
 
+pub use columns::LadeNumbers;
 pub use key::{LadeDriver, LadeKey};
 
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder, SMALL_WORKGROUP,
-    SUM_ITEMS, Step, Wants, Window, uniform,
+    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Recorder, SMALL_WORKGROUP, SUM_ITEMS, Step,
+    Wants, Window,
 };
 use super::request::PlanRequest;
 use super::softmax::{SoftmaxNumbers, plain_numbers};
-use super::view::View;
 use super::walk::{self, Around, Walk, saved_extra};
 use crate::batch::TargetKind;
 use crate::lade::LadeLoss;
 use crate::loss::Loss;
 use crate::{Error, Reduction, Result};
-use std::ops::Range;
+use columns::{CLASS_COLUMNS, Columns, table};
 
-/// The uniform block of the regulariser, the twin of `Numbers` in `shaders/lade/numbers.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-#[expect(missing_docs, reason = "the fields are the shader's, and are described there")]
-pub struct LadeNumbers {
-    pub lambda: f32,
-    pub weight: f32,
-    pub old_factor: f32,
-}
-
-const NUMBERS: &str = "longtail lade";
-/// Columns of the class table, of which the spec gives the first two.
-const CLASS_COLUMNS: u64 = 8;
-
-/// A plan's passes: the regulariser, without the cross-entropy.
+/// A plan's passes: the regulariser alone.
 #[derive(Debug)]
 pub(crate) struct LadePasses {
     around: Around,
-    rows: Step,
-    columns: Step,
-    close: Step,
+    rows: Rows,
+    columns: Columns,
     gradient: Step,
-    numbers: wgpu::Buffer,
-    /// Whether the regulariser is added to a cross-entropy.
-    based: bool,
 }
 
-/// Plans the regulariser of a loss that has passed its check; its cross-entropy is left out.
+/// What gives the rows' results.
+#[derive(Debug)]
+enum Rows {
+    /// Labels are all that it takes.
+    Opened(Step),
+    /// Rows are read for the largest logit.
+    Read(Step),
+}
+
+impl Rows {
+    fn step(&self) -> &Step {
+        match self {
+            Self::Opened(step) | Self::Read(step) => step,
+        }
+    }
+}
+
+/// Plans a loss that has passed its check.
 ///
 /// # Errors
 /// As [`Kernels::plan`].
@@ -60,9 +61,22 @@ pub(crate) fn plan(
         let planned = "for a loss of the whole batch, which has no use for them";
         return Err(Error::Unexpected { what: "row weights", planned });
     }
+    match &spec.cross_entropy {
+        Some(cross_entropy) => {
+            let (core, passes) = beside::plan(kernels, cross_entropy, request)?;
+            Ok((core, Box::new(passes)))
+        }
+        None => {
+            let (core, passes) = plan_alone(kernels, request)?;
+            Ok((core, Box::new(passes)))
+        }
+    }
+}
+
+fn plan_alone(kernels: &Kernels, request: &PlanRequest) -> Result<(Core, LadePasses)> {
     let extent = Extent::new(request)?;
     let choice =
-        walk::choose(kernels.adapter, request, &extent, Walk { columns: extent.width(), lanes: None })?;
+        walk::choose(kernels.adapter, request, &extent, Walk { columns: extent.width(), lanes: Some(4) })?;
     let (logits, gradient) = walk::cells(request, choice);
     let saved_fields = saved_extra(gradient) + 1;
     let needs = Needs {
@@ -82,18 +96,19 @@ pub(crate) fn plan(
         logits,
         gradient,
         straddle: extent.straddles() && logits.packed() && gradient.packed(),
+        lanes: choice.lanes,
         workgroup: choice.workgroup,
         adds: request.added_gradient,
     };
-    let columns = Launch::Columns { columns: key::COLUMNS };
+    let step = |driver, workgroup, launch| Step::new(kernels, reading(driver, workgroup), launch);
     let passes = LadePasses {
         around: Around::new(kernels, TargetKind::Hard, request, &extent, choice, many_rows)?,
-        rows: Step::new(kernels, reading(LadeDriver::Rows, choice.workgroup), Launch::Rows)?,
-        columns: Step::new(kernels, reading(LadeDriver::Columns, ROW_WORKGROUP), columns)?,
-        close: Step::new(kernels, reading(LadeDriver::Close, SMALL_WORKGROUP), Launch::Once)?,
-        gradient: Step::new(kernels, of_gradient, Launch::Pieces { lanes: 1 })?,
-        numbers: uniform(kernels, NUMBERS, 16)?,
-        based: spec.cross_entropy.is_some(),
+        rows: match request.argmax {
+            true => Rows::Read(step(LadeDriver::Rows, choice.workgroup, Launch::Rows)?),
+            false => Rows::Opened(step(LadeDriver::OpenRows, SMALL_WORKGROUP, Launch::RowThreads)?),
+        },
+        columns: Columns::new(kernels, logits)?,
+        gradient: Step::new(kernels, of_gradient, Launch::Pieces { lanes: choice.lanes })?,
     };
     let kept = Kept {
         row_fields: 7,
@@ -104,21 +119,16 @@ pub(crate) fn plan(
     };
     let memory = Memory::new(kernels, &cut, kept)?;
     let core = Core::new(kernels, request, choice, extent, cut, memory)?;
-    Ok((core, Box::new(passes)))
-}
-
-/// Narrows a checked number.
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what the kernels compute in")]
-fn narrow(value: f64) -> f32 {
-    value as f32
+    Ok((core, passes))
 }
 
 impl Passes for LadePasses {
     fn steps(&self) -> Vec<&Step> {
         let mut steps = self.around.before();
-        steps.extend([&self.rows, &self.columns]);
+        steps.push(self.rows.step());
+        steps.extend(self.columns.steps());
         steps.extend(self.around.after());
-        steps.extend([&self.close, &self.gradient]);
+        steps.push(&self.gradient);
         steps.extend(self.around.last());
         steps
     }
@@ -128,11 +138,14 @@ impl Passes for LadePasses {
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {
-        self.around.start(recorder, true);
-        recorder.over_windows(&self.rows);
-        recorder.over_elements(&self.columns);
+        self.around.start(recorder, false);
+        match &self.rows {
+            Rows::Opened(step) => recorder.over_rows(step),
+            Rows::Read(step) => recorder.over_windows(step),
+        }
+        self.columns.gather(recorder);
         self.around.finish(recorder);
-        recorder.over_classes(&self.close);
+        self.columns.close(recorder);
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) {
@@ -144,20 +157,15 @@ impl Passes for LadePasses {
         let Loss::Lade(spec) = loss else {
             return Err(Error::Unexpected { what: "a loss of another family", planned: "for LADE" });
         };
-        if spec.cross_entropy.is_some() != self.based {
-            let what = "a spec with or without a cross-entropy";
-            return Err(Error::Unexpected { what, planned: "the other way" });
+        if spec.cross_entropy.is_some() {
+            let what = "a spec with a cross-entropy";
+            return Err(Error::Unexpected { what, planned: "for the regulariser alone" });
         }
-        let rows = plain_numbers(Reduction::MeanKept, spec.ignore_index, core.extent.rows, false);
+        // The rows' losses are 0, and what counts the columns find out themselves.
+        let rows = plain_numbers(Reduction::Sum, spec.ignore_index, core.extent.rows, false);
         core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&rows))?;
-        let (lambda, weight) = (narrow(spec.lambda), narrow(spec.weight));
-        let numbers = LadeNumbers { lambda, weight, old_factor: 1.0 };
-        let buffer = &self.numbers;
-        core.kernels.scoped("a plan's numbers", || {
-            core.kernels.queue.write_buffer(buffer, 0, bytemuck::bytes_of(&numbers));
-            Ok(())
-        })?;
-        core.memory.write_classes(&core.kernels, &core.class_ranges(), |range| table(spec, range))
+        core.memory.write_classes(&core.kernels, &core.class_ranges(), |range| table(spec, range))?;
+        self.columns.write(core, spec, 0)
     }
 
     fn resource<'a>(
@@ -167,28 +175,14 @@ impl Passes for LadePasses {
         name: &str,
         _window: &Window,
     ) -> Option<wgpu::BufferBinding<'a>> {
-        match name {
-            "numbers" => View::whole(&self.numbers).binding(),
-            _ => None,
-        }
+        self.columns.resource(name)
     }
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
-        vec![(NUMBERS, self.numbers.size())]
+        vec![self.columns.buffers()]
     }
 
     fn manner(&self, _core: &Core) -> String {
-        format!("columns in runs of {} per workgroup, rows streamed for the gradient", key::COLUMNS)
+        "columns in runs of four per thread, rows streamed for the gradient".into()
     }
-}
-
-/// The spec's columns of a range of classes; the others are the kernels' own.
-fn table(spec: &LadeLoss, range: Range<usize>) -> Vec<f32> {
-    let width = range.len();
-    let mut table = Vec::new();
-    for column in [&spec.log_ratio, &spec.class_weights] {
-        table.extend(column.get(range.clone()).unwrap_or(&[]).iter().map(|value| narrow(*value)));
-    }
-    table.resize(width * usize::try_from(CLASS_COLUMNS).unwrap_or(8), 0.0);
-    table
 }

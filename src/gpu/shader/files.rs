@@ -93,6 +93,7 @@ impl KernelKey {
                 shader!("close_row.wgsl"),
                 shader!("visit.wgsl"),
                 shader!("first_pass.wgsl"),
+                shader!("no_column_term.wgsl"),
                 shader!("gradient_pass.wgsl"),
                 shader!("row_stream.wgsl"),
             ]),
@@ -100,6 +101,7 @@ impl KernelKey {
                 shader!("workgroup.wgsl"),
                 shader!("opened_again.wgsl"),
                 shader!("close_row.wgsl"),
+                shader!("no_column_term.wgsl"),
                 shader!("gradient_pass.wgsl"),
                 shader!("row_chip.wgsl"),
             ]),
@@ -136,7 +138,17 @@ impl KernelKey {
                 shader!("record.wgsl"),
                 shader!("gather.wgsl"),
             ]),
-            Driver::Backward => files.extend([shader!("gradient_pass.wgsl"), shader!("backward.wgsl")]),
+            Driver::Backward => {
+                match self.regularised {
+                    true => files.extend([
+                        shader!("lade/beside.wgsl"),
+                        shader!("lade/table.wgsl"),
+                        shader!("lade/term.wgsl"),
+                    ]),
+                    false => files.push(shader!("no_column_term.wgsl")),
+                }
+                files.extend([shader!("gradient_pass.wgsl"), shader!("backward.wgsl")]);
+            }
             _ => files.push(shader!("class_scale_gradient.wgsl")),
         }
     }

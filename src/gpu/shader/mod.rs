@@ -268,6 +268,8 @@ pub struct KernelKey {
     pub writes: bool,
     /// Whether the row kernel saves what a backward pass needs.
     pub coefficients: bool,
+    /// Whether the gradient of a regulariser over columns is added ([`Driver::Backward`]).
+    pub regularised: bool,
 }
 
 impl KernelKey {
@@ -290,6 +292,7 @@ impl KernelKey {
             argmax: false,
             writes: false,
             coefficients: false,
+            regularised: false,
         }
     }
 
@@ -425,6 +428,7 @@ impl KernelKey {
             (self.argmax, "argmax"),
             (self.writes_gradient(), "gradient"),
             (self.coefficients, "save"),
+            (self.regularised, "regularised"),
         ];
         name(start, (logits, self.gradient, self.straddle), &parts, self.storage)
     }

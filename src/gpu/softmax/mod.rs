@@ -23,6 +23,7 @@ use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::softmax::SoftmaxLoss;
 use crate::{Error, Result};
+use std::ops::Range;
 use steps::{Manner, RowSteps, SplitSteps, Steps};
 
 /// Fields per row that the prepare kernel writes, for one label.
@@ -33,6 +34,8 @@ const FIELDS_PER_LABEL: u64 = 7;
 pub(crate) struct SoftmaxPasses {
     terms: InnerTerms,
     columns: ClassColumns,
+    /// Columns that a regulariser beside the loss has after them.
+    regulariser: u64,
     layout: Layout,
     influence: bool,
     label_denominator: bool,
@@ -51,6 +54,21 @@ pub(crate) fn plan(
     spec: &SoftmaxLoss,
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
+    let (core, passes) = plan_beside(kernels, spec, request, 0)?;
+    Ok((core, Box::new(passes)))
+}
+
+/// The same for a loss with a regulariser over columns beside it, which has `regulariser` columns of the class table after
+/// the loss's own, and its gradient added.
+///
+/// # Errors
+/// As [`Kernels::plan`].
+pub(crate) fn plan_beside(
+    kernels: &Kernels,
+    spec: &SoftmaxLoss,
+    request: &PlanRequest,
+    regulariser: u64,
+) -> Result<(Core, SoftmaxPasses)> {
     if request.added_gradient {
         return Err(Error::Unexpected {
             what: "a gradient that is added to",
@@ -84,17 +102,17 @@ pub(crate) fn plan(
     let layout = Layout::new(&rows.key(Driver::Partial, choice));
     let needs = Needs {
         dense: request.targets == TargetKind::Soft || terms.gate_given,
-        class_bytes: (4 * columns.len()).max(if counts.is_some() { 8 } else { 0 }),
+        class_bytes: (4 * (columns.len() + regulariser)).max(if counts.is_some() { 8 } else { 0 }),
         row_fields: 2 * FIELDS_PER_LABEL,
         saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
         slot_fields: layout.slot,
-        rows_in_a_loop: request.class_scale_gradient,
+        rows_in_a_loop: request.class_scale_gradient || regulariser > 0,
         most_rows: request.most_rows,
     };
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let manner = Manner { split, counted: counts.is_some(), many_rows };
+    let manner = Manner { split, counted: counts.is_some(), many_rows, regularised: regulariser > 0 };
     let steps = Steps::new(kernels, &rows, choice, request, &extent, manner)?;
     let mut saved_fields = layout.extra;
     if steps.backward.is_some() || split {
@@ -106,7 +124,7 @@ pub(crate) fn plan(
     let kept = Kept {
         row_fields: FIELDS_PER_LABEL * if request.targets == TargetKind::Mixed { 2 } else { 1 },
         saved_fields,
-        class_columns: columns.len(),
+        class_columns: columns.len() + regulariser,
         spec: std::mem::size_of::<SoftmaxNumbers>() as u64,
         many_rows,
     };
@@ -116,6 +134,7 @@ pub(crate) fn plan(
     let passes = SoftmaxPasses {
         terms,
         columns,
+        regulariser,
         layout,
         influence: false,
         label_denominator: false,
@@ -124,7 +143,7 @@ pub(crate) fn plan(
         counts,
         fused,
     };
-    Ok((core, Box::new(passes)))
+    Ok((core, passes))
 }
 
 impl Passes for SoftmaxPasses {
@@ -187,27 +206,10 @@ impl Passes for SoftmaxPasses {
     }
 
     fn update(&mut self, core: &mut Core, loss: &Loss<'_>) -> Result<()> {
-        let planned = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
-        let Loss::Softmax(spec) = loss else {
-            return Err(Error::Unexpected { what: "a loss of another family", planned });
-        };
-        let terms = inner_terms(spec, core.request.targets);
-        if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
-            return Err(Error::Unexpected { what: "a spec with other terms", planned });
+        match loss {
+            Loss::Softmax(spec) => self.take(core, spec, |_| Vec::new()),
+            _ => Err(Error::Unexpected { what: "a loss of another family", planned: PLANNED }),
         }
-        let columns = self.columns.clone().with(&ClassColumns::new(spec, &self.terms));
-        if columns != self.columns {
-            core.memory.classes = class_arena(&core.kernels, &core.cut, columns.len())?;
-            self.columns = columns;
-        }
-        let numbers = SoftmaxNumbers::new(spec, core.extent.rows, &self.columns, core.request.row_weights);
-        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
-        let table = |range| self.columns.table(spec, range);
-        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
-        self.influence = spec.influence.is_some();
-        self.label_denominator = numbers.reduction != 0;
-        self.count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
-        Ok(())
     }
 
     fn resource<'a>(
@@ -253,7 +255,44 @@ impl Passes for SoftmaxPasses {
     }
 }
 
+/// What a plan holds on to from its first spec.
+const PLANNED: &str = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
+
 impl SoftmaxPasses {
+    /// Takes a spec's numbers into the plan's memory; `after` gives a regulariser's columns of a range of classes.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] for other terms than the plan was made for; those of [`class_arena`].
+    pub(crate) fn take(
+        &mut self,
+        core: &mut Core,
+        spec: &SoftmaxLoss,
+        after: impl Fn(Range<usize>) -> Vec<f32>,
+    ) -> Result<()> {
+        let terms = inner_terms(spec, core.request.targets);
+        if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
+            return Err(Error::Unexpected { what: "a spec with other terms", planned: PLANNED });
+        }
+        let columns = self.columns.clone().with(&ClassColumns::new(spec, &self.terms));
+        if columns != self.columns {
+            core.memory.classes = class_arena(&core.kernels, &core.cut, columns.len() + self.regulariser)?;
+            self.columns = columns;
+        }
+        let numbers = SoftmaxNumbers::new(spec, core.extent.rows, &self.columns, core.request.row_weights);
+        core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&numbers))?;
+        let table = |range: Range<usize>| [self.columns.table(spec, range.clone()), after(range)].concat();
+        core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
+        self.influence = spec.influence.is_some();
+        self.label_denominator = numbers.reduction != 0;
+        self.count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
+        Ok(())
+    }
+
+    /// Where a regulariser's columns of the class table begin.
+    pub(crate) fn own_columns(&self) -> u64 {
+        self.columns.len()
+    }
+
     /// Counts, labels and the gates' key.
     fn start(&self, recorder: &mut Recorder<'_>) {
         if let Some(step) = self.steps.count_labels.as_ref().filter(|_| self.count_batch) {

@@ -14,6 +14,7 @@ pub struct SoftmaxNumbers {
     pub weight_column: u32,
     pub margin_column: u32,
     pub smoothing_column: u32,
+    pub regulariser_column: u32,
     pub reduction: u32,
     pub scale: f32,
     pub label_smoothing: f32,
@@ -91,6 +92,8 @@ impl SoftmaxNumbers {
             weight_column: columns.place(LabelColumn::Weight),
             margin_column: columns.place(LabelColumn::Margin),
             smoothing_column: columns.place(LabelColumn::Smoothing),
+            // Nothing fails here: there are a few columns.
+            regulariser_column: u32::try_from(columns.len()).unwrap_or(u32::MAX),
             reduction,
             scale: narrow(spec.scale),
             label_smoothing: narrow(spec.label_smoothing),

@@ -80,6 +80,8 @@ pub(super) struct Manner {
     pub split: bool,
     pub counted: bool,
     pub many_rows: bool,
+    /// Whether a regulariser over columns is beside the loss: its gradient is added by the kernel that writes it.
+    pub regularised: bool,
 }
 
 impl Steps {
@@ -110,14 +112,18 @@ impl Steps {
             ..small(driver)
         };
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
-        let apart = request.class_scale_gradient || choice.apart || manner.split;
+        let apart = request.class_scale_gradient || choice.apart || manner.split || manner.regularised;
         let fused = request.mode == Mode::LossAndGrad && !apart;
         let row_steps = match manner.split {
             false => RowSteps::Whole(step(rows.row_key(choice, fused, !fused))?),
             true => RowSteps::Split(Box::new(SplitSteps::new(kernels, rows, choice, request)?)),
         };
-        let backward =
-            rows.aligned(KernelKey { argmax: false, chip: 0, ..rows.key(Driver::Backward, choice) });
+        let backward = rows.aligned(KernelKey {
+            argmax: false,
+            chip: 0,
+            regularised: manner.regularised,
+            ..rows.key(Driver::Backward, choice)
+        });
         let class_scale = KernelKey {
             argmax: false,
             chip: 0,

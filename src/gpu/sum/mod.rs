@@ -1,5 +1,5 @@
-//! Plans of losses that are a sum of two: a softmax loss and a regulariser over the same logits, or a divergence whose base
-//! does not go along with it, or two softmax losses over two runs of columns. Each part is a plan of its own, with windows of
+//! Plans of losses that are a sum of two: a divergence and a base that does not go along with it, or two softmax losses over
+//! two runs of columns. Each part is a plan of its own, with windows of
 //! the same rows.
 
 mod key;
@@ -17,7 +17,7 @@ use super::request::PlanRequest;
 use super::shader::{Driver, KernelKey, SAVED_OUTPUTS, Storage};
 use super::softmax::SoftmaxNumbers;
 use super::view::View;
-use super::{distillation, lade, walk};
+use super::{distillation, walk};
 use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::objectness::ObjectnessLoss;
@@ -64,7 +64,6 @@ struct Relabel {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Second {
     Divergence,
-    Regulariser,
     Objectness,
 }
 
@@ -76,7 +75,6 @@ fn parts<'a>(loss: &'a Loss<'_>, targets: TargetKind) -> Option<(&'a SoftmaxLoss
             let base = spec.base.as_ref().filter(|base| !distillation::goes_along(base, targets));
             base.map(|base| (base, Second::Divergence))
         }
-        Loss::Lade(spec) => spec.cross_entropy.as_ref().map(|first| (first, Second::Regulariser)),
         Loss::Objectness(spec) => Some((&spec.classes, Second::Objectness)),
         _ => None,
     }
@@ -220,11 +218,7 @@ fn plan_second(kernels: &Kernels, loss: &Loss<'_>, request: &PlanRequest) -> Res
             request.added_gradient = true;
             kernels.assemble(distillation::plan(kernels, spec, None, &request)?, loss)
         }
-        Loss::Lade(spec) => {
-            request.added_gradient = true;
-            kernels.assemble(lade::plan(kernels, spec, &request)?, loss)
-        }
-        Loss::Softmax(_) | Loss::Sigmoid(_) | Loss::Grouped(_) | Loss::Range(_) => {
+        Loss::Softmax(_) | Loss::Sigmoid(_) | Loss::Grouped(_) | Loss::Lade(_) | Loss::Range(_) => {
             Err(Error::Unexpected { what: "a loss of one part", planned: "for a sum of two" })
         }
     }

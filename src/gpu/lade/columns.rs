@@ -1,0 +1,114 @@
+//! What the regulariser alone and the one beside a cross-entropy share: the passes over columns, and its numbers.
+
+use super::key::{LadeDriver, LadeKey, QUADS};
+use crate::Result;
+use crate::gpu::kernels::Kernels;
+use crate::gpu::plan::{Core, Launch, Recorder, SMALL_WORKGROUP, Step, uniform};
+use crate::gpu::shader::Cell;
+use crate::gpu::view::View;
+use crate::lade::LadeLoss;
+use std::ops::Range;
+
+/// The uniform block of the regulariser, the twin of `Numbers` in `shaders/lade/numbers.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[expect(missing_docs, reason = "the fields are the shader's, and are described there")]
+pub struct LadeNumbers {
+    pub lambda: f32,
+    pub weight: f32,
+    pub old_factor: f32,
+    pub first_column: u32,
+}
+
+pub(super) const NUMBERS: &str = "longtail lade";
+/// The regulariser's columns of the class table, of which the spec gives the first two.
+pub(super) const CLASS_COLUMNS: u64 = 7;
+
+/// From logits to the regulariser, and to what its gradient is made of.
+#[derive(Debug)]
+pub(super) struct Columns {
+    columns: Step,
+    close: Step,
+    numbers: wgpu::Buffer,
+}
+
+impl Columns {
+    /// Compiles.
+    ///
+    /// # Errors
+    /// Those of [`Kernels::pipeline`].
+    pub(super) fn new(kernels: &Kernels, logits: Cell) -> Result<Self> {
+        let key = |driver, workgroup| LadeKey::reading(driver, logits, Cell::F32, workgroup);
+        // On a processor a thread takes all rows: nothing is merged.
+        let threads = match kernels.adapter.software {
+            true => QUADS,
+            false => (16 * QUADS).min(kernels.adapter.max_workgroup.max(QUADS)),
+        };
+        let launch = Launch::Columns { columns: 4 * QUADS };
+        Ok(Self {
+            columns: Step::new(kernels, key(LadeDriver::Columns, threads), launch)?,
+            close: Step::new(kernels, key(LadeDriver::Close, SMALL_WORKGROUP), Launch::Once)?,
+            numbers: uniform(kernels, NUMBERS, 16)?,
+        })
+    }
+
+    /// The kernels, in order.
+    pub(super) fn steps(&self) -> [&Step; 2] {
+        [&self.columns, &self.close]
+    }
+
+    /// Records the pass over the logits, which marks rows that are not finite.
+    pub(super) fn gather(&self, recorder: &mut Recorder<'_>) {
+        recorder.over_elements(&self.columns);
+    }
+
+    /// Records the regulariser, which is added to the reduced loss.
+    pub(super) fn close(&self, recorder: &mut Recorder<'_>) {
+        recorder.over_classes(&self.close);
+    }
+
+    /// Takes a spec's numbers; its columns of the class table are written by those who own the table.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device).
+    pub(super) fn write(&self, core: &Core, spec: &LadeLoss, first_column: u64) -> Result<()> {
+        let numbers = LadeNumbers {
+            lambda: narrow(spec.lambda),
+            weight: narrow(spec.weight),
+            old_factor: 1.0,
+            first_column: u32::try_from(first_column).unwrap_or(u32::MAX),
+        };
+        core.kernels.scoped("a plan's numbers", || {
+            core.kernels.queue.write_buffer(&self.numbers, 0, bytemuck::bytes_of(&numbers));
+            Ok(())
+        })
+    }
+
+    pub(super) fn resource(&self, name: &str) -> Option<wgpu::BufferBinding<'_>> {
+        match name {
+            "numbers" => View::whole(&self.numbers).binding(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn buffers(&self) -> (&'static str, u64) {
+        (NUMBERS, self.numbers.size())
+    }
+}
+
+/// The spec's columns of a range of classes; the others are the kernels' own.
+pub(super) fn table(spec: &LadeLoss, range: Range<usize>) -> Vec<f32> {
+    let width = range.len();
+    let mut table = Vec::new();
+    for column in [&spec.log_ratio, &spec.class_weights] {
+        table.extend(column.get(range.clone()).unwrap_or(&[]).iter().map(|value| narrow(*value)));
+    }
+    table.resize(width * usize::try_from(CLASS_COLUMNS).unwrap_or(7), 0.0);
+    table
+}
+
+/// Narrows a checked number.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what the kernels compute in")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
