@@ -12,7 +12,6 @@ struct Element {
 fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   let t = target_of(row, j);
   let v = adjusted(row, column, z);
-  let masked = v <= F(NEG_MAX);
   var u = v;
   if (HAS_MARGIN) {
     let margin = select(F(column.margin), row.margin, B(MARGIN_SUMMED));
@@ -29,57 +28,63 @@ fn element(row: Row, column: Column, j: u32, z: F) -> Element {
   let both = 1.0 / ((1.0 + small) * (2.0 + small));
   let larger = (2.0 + small) * both;
   let rest = small * larger;
-  let s = select(rest, larger, u > F(0.0));
-  let q = select(larger, rest, u > F(0.0));
+  let up = u > F(0.0);
+  let s = select(rest, larger, up);
+  let q = select(larger, rest, up);
   let tail = log1p_series(small * (1.0 + small) * both);
-  // softplus(-u) and softplus(u): what a positive and what a negative costs.
-  let infinity = F(bitcast<f32>(window.infinity));
-  var positive_cost = select(max(-u, F(0.0)) + tail, infinity, masked);
-  if (HAS_POSITIVE_WEIGHT) {
-    positive_cost = select(positive_cost * column.positive_weight, F(0.0), F(column.positive_weight) == F(0.0));
-  }
-  let negative_cost = max(u, F(0.0)) + tail;
+  // What is masked costs the largest finite number here, and is told at the end: nothing meets 0 * inf on the way.
   var cost: F;
   var slope: F;
   var base: F;
   if (MULTI_HOT) {
-    cost = select(t * positive_cost, F(0.0), t == F(0.0)) + (1.0 - t) * negative_cost;
-    slope = (1.0 - t) * s - column.positive_weight * t * q;
-    base = t * q + (1.0 - t) * s;
+    let negative = 1.0 - t;
+    slope = negative * s - column.positive_weight * t * q;
+    base = t * q + negative * s;
+    if (HAS_POSITIVE_WEIGHT) {
+      let positive_cost = min(column.positive_weight * (max(-u, F(0.0)) + tail), F(POS_MAX));
+      cost = t * positive_cost + negative * (max(u, F(0.0)) + tail);
+    } else {
+      // t max(-u, 0) + (1 - t) max(u, 0)
+      cost = select(-t, negative, up) * u + tail;
+    }
   } else {
     let label = t > F(0.0);
-    cost = select(negative_cost, positive_cost, label);
-    slope = select(s, -column.positive_weight * q, label);
+    cost = max(select(u, -u, label), F(0.0)) + tail;
+    slope = select(s, -q, label);
+    if (HAS_POSITIVE_WEIGHT) {
+      let weight = select(F(1.0), F(column.positive_weight), label);
+      cost = min(weight * cost, F(POS_MAX));
+      slope = weight * slope;
+    }
     base = select(s, q, label);
   }
   if (HAS_FOCAL) {
     var modulator = base * base;
     if (!FOCAL_SQUARE) {
       // Of a label, what is raised has its logarithm among the costs.
-      modulator = power_of(base, select(-max(-u, F(0.0)) - tail, -negative_cost, t > F(0.0)), spec.focal_gamma);
+      let logarithm = select(-max(-u, F(0.0)) - tail, -max(u, F(0.0)) - tail, t > F(0.0));
+      modulator = power_of(base, logarithm, spec.focal_gamma);
     }
-    var bent = modulator * slope;
-    if (spec.focal_detached == 0u) {
-      // gamma f / (t / s + (1 - t) / (1 - s)) without the divisions by what may be 0.
-      var change = 2.0 * base * (s * q);
-      if (!FOCAL_SQUARE) {
-        var ratio = select(q, s, t > F(0.0));
-        if (MULTI_HOT) {
-          ratio = select(select(s * q / max(base, F(1e-38)), s, t == F(1.0)), q, t == F(0.0));
-        }
-        change = spec.focal_gamma * modulator * ratio;
+    // gamma f / (t / s + (1 - t) / (1 - s)) without the divisions by what may be 0.
+    var change = base * (s * q);
+    if (!FOCAL_SQUARE) {
+      var ratio = select(q, s, t > F(0.0));
+      if (MULTI_HOT) {
+        ratio = select(select(s * q / max(base, F(1e-38)), s, t == F(1.0)), q, t == F(0.0));
       }
-      change *= 1.0 - 2.0 * t;
-      bent += select(change * cost, F(0.0), change == F(0.0));
+      change = modulator * ratio;
     }
-    slope = bent;
-    cost = select(modulator * cost, F(0.0), modulator == F(0.0));
+    slope = modulator * slope + spec.focal_change * change * (1.0 - 2.0 * t) * cost;
+    cost = modulator * cost;
   }
   let w = weight_of(row, column, j, t, v);
-  // A weight of 0 switches even an infinite loss off. A slope is infinite only as a part of that.
-  let off = w == F(0.0);
-  let weighed = w * slope * side * spec.scale;
-  return Element(select(w * cost, F(0.0), off), select(weighed, F(0.0), off & B(HAS_FOCAL)), t);
+  // A weight of 0 switches even an infinite loss off.
+  var infinite = (v <= F(NEG_MAX)) & (t > F(0.0)) & (w != F(0.0));
+  if (HAS_POSITIVE_WEIGHT) {
+    infinite = infinite & B(column.positive_weight != 0.0);
+  }
+  let loss = select(w * cost, F(bitcast<f32>(window.infinity)), infinite);
+  return Element(loss, w * slope * side * spec.scale, t);
 }
 
 // x^gamma, 0^0 = 1. The logarithm of x is looked at only where targets are whole.

@@ -9,7 +9,8 @@ struct Spec {
   positive_factor: f32,
   negative_factor: f32,
   focal_gamma: f32,
-  focal_detached: u32,
+  // What the change of the modulator counts for in the gradient: gamma, or 0 where it is a constant there.
+  focal_change: f32,
   // Re-balancing, and the reciprocal count that gives the largest weight.
   rebalance_alpha: f32,
   rebalance_beta: f32,

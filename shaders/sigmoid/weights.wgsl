@@ -26,8 +26,8 @@ fn adjusted(row: Row, column: Column, z: F) -> F {
 
 fn rebalanced_of(row: Row, inverse_count: f32) -> F {
   let r = min(inverse_count * row.spread, F(1e30));
-  let x = clamp(spec.rebalance_beta * (r - spec.rebalance_gamma), F(-80.0), F(80.0));
-  return spec.rebalance_alpha + 1.0 / (1.0 + exp(-x));
+  let x = clamp(spec.rebalance_beta * (spec.rebalance_gamma - r), F(-80.0), F(80.0));
+  return spec.rebalance_alpha + 1.0 / (1.0 + exp(x));
 }
 
 // Whether a negative counts.
@@ -61,7 +61,10 @@ fn weight_of(row: Row, column: Column, j: u32, t: F, v: F) -> F {
     w *= rebalanced_of(row, column.inverse_count);
   }
   if (HAS_SIDES) {
-    w *= sided(t, spec.positive_factor, spec.negative_factor) * sided(t, 1.0, spec.inverse_negative_scale);
+    w *= sided(t, spec.positive_factor, spec.negative_factor);
+  }
+  if (HAS_NEGATIVE_SCALE) {
+    w *= sided(t, 1.0, spec.inverse_negative_scale);
   }
   if (HAS_BALANCE) {
     if (POSITIVE_OF_ROW) {

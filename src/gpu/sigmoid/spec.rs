@@ -21,7 +21,7 @@ pub struct SigmoidNumbers {
     pub positive_factor: f32,
     pub negative_factor: f32,
     pub focal_gamma: f32,
-    pub focal_detached: u32,
+    pub focal_change: f32,
     pub rebalance_alpha: f32,
     pub rebalance_beta: f32,
     pub rebalance_gamma: f32,
@@ -60,7 +60,7 @@ const ALL_DRAWS: u32 = 1 << 24;
 #[expect(clippy::float_cmp, reason = "a number is its default exactly, or it is something else")]
 pub(super) fn inner_terms(spec: &SigmoidLoss) -> SigmoidTerms {
     let given = spec.gate.as_ref().is_some_and(|gate| gate.source == GateSource::Given);
-    let sides = [spec.positive_factor, spec.negative_factor, spec.negative_scale];
+    let sides = [spec.positive_factor, spec.negative_factor];
     SigmoidTerms {
         bias: spec.bias.is_some(),
         bias_on_background: spec.bias_on_background,
@@ -148,7 +148,7 @@ impl SigmoidNumbers {
             positive_factor: narrow(spec.positive_factor),
             negative_factor: narrow(spec.negative_factor),
             focal_gamma: spec.focal.map_or(0.0, |focal| narrow(focal.gamma)),
-            focal_detached: flag(spec.focal.is_some_and(|focal| focal.detached), 1),
+            focal_change: spec.focal.filter(|focal| !focal.detached).map_or(0.0, |focal| narrow(focal.gamma)),
             rebalance_alpha: rebalance.map_or(0.0, |rebalance| narrow(rebalance.alpha)),
             rebalance_beta: rebalance.map_or(0.0, |rebalance| narrow(rebalance.beta)),
             rebalance_gamma: rebalance.map_or(0.0, |rebalance| narrow(rebalance.gamma)),
