@@ -114,7 +114,7 @@ fn mutants() -> Vec<Mutant> {
             "select(F(0.0), F(1.0), counts(row",
         ),
         mutant("drawn rows", Hard, PLAIN, "v >= F(spec.score_threshold)", "v < F(spec.score_threshold)"),
-        mutant("rebalanced", MultiHot, PLAIN, "inverse_count * row.spread", "inverse_count / row.spread"),
+        mutant("rebalanced", MultiHot, PLAIN, "slope * row.spread", "slope / row.spread"),
         mutant("gradient balance", Hard, PLAIN, "U(max(row.label, I(0)))", "U(0u)"),
         mutant("bias and scale", Hard, PLAIN, "class_table[i >> 2u][i & 3u]", "class_table[i >> 2u][0u]"),
         // Rows.

@@ -5,7 +5,7 @@ struct Column {
   margin: f32,
   weight: f32,
   positive_weight: f32,
-  inverse_count: f32,
+  rebalance_slope: f32,  // beta / n_j
   positive: f32,  // P and Q of accumulated gradients
   negative: f32,
   tail: bool,
@@ -31,7 +31,7 @@ fn load_column(j: u32) -> Column {
     column.positive_weight = class_value(COLUMN_POSITIVE_WEIGHT, j);
   }
   if (HAS_REBALANCE) {
-    column.inverse_count = class_value(COLUMN_INVERSE_COUNT, j);
+    column.rebalance_slope = spec.rebalance_beta * class_value(COLUMN_INVERSE_COUNT, j);
   }
   if (HAS_BALANCE) {
     if (!POSITIVE_OF_ROW) {

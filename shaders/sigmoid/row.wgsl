@@ -48,7 +48,7 @@ fn open_row(group: u32) -> Row {
     row.rho *= select(1.0, bitcast<f32>(scalars[SCALAR_NORM]), spec.weight_norm == NORM_BATCH);
   }
   if (HAS_REBALANCE) {
-    row.spread = 1.0 / max(load_row(FIELD_SHARE, row.rows), F(1e-37));
+    row.spread = 1.0 / max(load_row(FIELD_SHARE, row.rows), F(1e-30));
   }
   if (MARGIN_SUMMED) {
     row.margin = load_row(FIELD_MARGIN, row.rows);

@@ -15,6 +15,8 @@ struct Spec {
   rebalance_alpha: f32,
   rebalance_beta: f32,
   rebalance_gamma: f32,
+  // beta gamma
+  rebalance_start: f32,
   extreme_inverse_count: f32,
   // The largest class weight.
   largest_weight: f32,

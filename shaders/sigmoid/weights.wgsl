@@ -24,10 +24,9 @@ fn adjusted(row: Row, column: Column, z: F) -> F {
   return clamp(v, F(NEG_MAX), F(POS_MAX));
 }
 
-fn rebalanced_of(row: Row, inverse_count: f32) -> F {
-  let r = min(inverse_count * row.spread, F(1e30));
-  let x = clamp(spec.rebalance_beta * (spec.rebalance_gamma - r), F(-80.0), F(80.0));
-  return spec.rebalance_alpha + 1.0 / (1.0 + exp(x));
+// alpha + sigmoid(beta (r - gamma)), r = (1 / n_j) spread. Far below 0 nothing is left of the exponential, as should be.
+fn rebalanced_of(row: Row, slope: f32) -> F {
+  return spec.rebalance_alpha + 1.0 / (1.0 + exp(min(spec.rebalance_start - slope * row.spread, F(80.0))));
 }
 
 // Whether a negative counts.
@@ -58,7 +57,7 @@ fn counts(row: Row, column: Column, j: u32, v: F) -> B {
 fn weight_of(row: Row, column: Column, j: u32, t: F, v: F) -> F {
   var w = row.weight * column.weight * row.rho;
   if (HAS_REBALANCE) {
-    w *= rebalanced_of(row, column.inverse_count);
+    w *= rebalanced_of(row, column.rebalance_slope);
   }
   if (HAS_SIDES) {
     w *= sided(t, spec.positive_factor, spec.negative_factor);

@@ -25,6 +25,7 @@ pub struct SigmoidNumbers {
     pub rebalance_alpha: f32,
     pub rebalance_beta: f32,
     pub rebalance_gamma: f32,
+    pub rebalance_start: f32,
     pub extreme_inverse_count: f32,
     pub largest_weight: f32,
     pub weight_norm: u32,
@@ -92,6 +93,11 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
+/// The same of a product, which is held within f32.
+fn held(value: f64) -> f32 {
+    narrow(value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)))
+}
+
 /// The smallest f32 that is not below `value`.
 fn not_below(value: f64) -> f32 {
     let near = narrow(value);
@@ -152,6 +158,7 @@ impl SigmoidNumbers {
             rebalance_alpha: rebalance.map_or(0.0, |rebalance| narrow(rebalance.alpha)),
             rebalance_beta: rebalance.map_or(0.0, |rebalance| narrow(rebalance.beta)),
             rebalance_gamma: rebalance.map_or(0.0, |rebalance| narrow(rebalance.gamma)),
+            rebalance_start: rebalance.map_or(0.0, |rebalance| held(rebalance.beta * rebalance.gamma)),
             extreme_inverse_count: extreme.map_or(1.0, |count| narrow(1.0 / of_count(count))),
             largest_weight: narrow(largest.unwrap_or(1.0)),
             weight_norm: match spec.weight_norm {
