@@ -15,13 +15,16 @@ fn partial_rows(thread: u32, group: u32, piece: u32) {
   let row = open_row(group);
   let slot = window.first_slot + piece;
   var threshold = F(POS_MAX);
+  var blocks = blocks_of_piece(row, piece);
+  var changes = true;
   if (HAS_COMPENSATION && !TWO_STEP) {
     threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
-    if (!piece_changes(slot, row, threshold)) {
-      return;
+    changes = piece_changes(slot, row, threshold);
+    if (!changes) {
+      // No column is left to read. All threads go on to the barriers: a compiler cannot know that they agree.
+      blocks = Blocks(blocks.begin, blocks.begin, blocks.begin, blocks.begin);
     }
   }
-  let blocks = blocks_of_piece(row, piece);
   var tile_top: array<F, TILES>;
   let first = first_pass(row, thread, blocks, blocks.end - blocks.begin + 1u, threshold, &tile_top);
   let total = merge_over_workgroup(thread, first.mass);
@@ -30,7 +33,7 @@ fn partial_rows(thread: u32, group: u32, piece: u32) {
     top = max_over_workgroup(thread, first.top);
   }
   let found = found_over_workgroup(thread, first.scan);
-  if (thread == 0u) {
+  if (thread == 0u && changes) {
     store_part(slot, row, total, found);
     if (TWO_STEP) {
       store_slot(slot, SLOT_TOP, row, bits_of(top));

@@ -288,6 +288,18 @@ fn long_rows() {
     }
 }
 
+/// What is chosen for GPUs.
+#[test]
+fn layouts_of_a_large_gpu() {
+    let kernels = context().kernels().laid_out_as_on_a_gpu();
+    for (turn, manner) in manners().into_iter().step_by(5).enumerate() {
+        let (rows, classes) = [(5, 131), (3, 1030)][turn % 2];
+        for problem in problems(rows, classes).into_iter().filter(goes_along).skip(turn % 2).step_by(2) {
+            check(&kernels, &problem, manner);
+        }
+    }
+}
+
 /// Rows in several windows, also of a base that needs more of them.
 #[test]
 fn windows() {

@@ -220,6 +220,28 @@ fn long_rows() {
     tally.end("long rows");
 }
 
+/// What is chosen for GPUs.
+#[test]
+fn layouts_of_a_large_gpu() {
+    let mut tally = Tally::new();
+    let kernels = context().kernels().laid_out_as_on_a_gpu();
+    let groups: Vec<Vec<u32>> =
+        (0..4).map(|group| (0..1203).filter(|class| class % 4 == group).collect()).collect();
+    let taxonomy = longtail::grouped::Taxonomy::two_levels(&groups).unwrap();
+    let specs = [
+        ("balanced groups", GroupedLoss::balanced_groups(&groups, 8.0, 1).unwrap()),
+        ("tree", GroupedLoss::realistic_taxonomic(&taxonomy, 0.2, 1).unwrap()),
+        ("small tree", named("tree")),
+    ];
+    for (seed, (name, spec)) in specs.iter().enumerate() {
+        for manner in [MANNERS[0], MANNERS[3], MANNERS[6]] {
+            let data = Data::new(spec, 9, seed as u32, manner.elements.0);
+            tally.check(&kernels, name, spec, &data, manner);
+        }
+    }
+    tally.end("layouts of a large GPU");
+}
+
 /// The same bits on every run; the step goes on from pass to pass, and back where it is set.
 #[test]
 fn bits_and_steps() {

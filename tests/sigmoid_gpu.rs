@@ -216,6 +216,27 @@ fn large_shapes() {
     tally.end("large shapes");
 }
 
+/// What is chosen for GPUs.
+#[test]
+fn layouts_of_a_large_gpu() {
+    let mut tally = Tally::default();
+    let kernels = context().kernels().laid_out_as_on_a_gpu();
+    let names = ["bce", "distribution_balanced", "equalization_v2", "adaptive_suppression", "softmax link"];
+    for (seed, name) in names.into_iter().enumerate() {
+        let (rows, classes) = [(3, 130), (40, 1204), (33, 1231)][seed % 3];
+        let spec = named(name).spec(classes);
+        for kind in kinds(&spec, classes) {
+            let data = data(&spec, rows, classes, kind, seed);
+            let halves = if seed % 2 == 1 { ELEMENTS[0] } else { (Element::F32, Element::F32) };
+            for elements in [(Element::F32, Element::F32), halves] {
+                let manner = Manner { choice: None, elements, storage: Storage::Separate, ..manner(seed) };
+                tally.check(&kernels, name, &spec, &data, manner);
+            }
+        }
+    }
+    tally.end("layouts of a large GPU");
+}
+
 /// No rows: loss 0 in every method.
 #[test]
 fn no_rows() {
