@@ -76,7 +76,7 @@ fn visit(rows: Sixteen, walker: u32, j: u32, z: Quad, factor: F, first: bool, ow
   );
 }
 
-fn keep_group(thread: u32, number: u32, loss: F, scan: Scan) {
+fn keep_own(thread: u32, number: u32, loss: F, scan: Scan) {
   own_loss[thread * ROW_GROUPS + number] = loss;
   if (WANT_ARGMAX) {
     own_best[thread * ROW_GROUPS + number] = scan.best;
@@ -154,10 +154,10 @@ fn main(
         }
       }
     }
-    keep_group(thread, number, own.loss.a, own.a);
-    keep_group(thread, number + 1u, own.loss.b, own.b);
-    keep_group(thread, number + 2u, own.loss.c, own.c);
-    keep_group(thread, number + 3u, own.loss.d, own.d);
+    keep_own(thread, number, own.loss.a, own.a);
+    keep_own(thread, number + 1u, own.loss.b, own.b);
+    keep_own(thread, number + 2u, own.loss.c, own.c);
+    keep_own(thread, number + 3u, own.loss.d, own.d);
     bad |= bad_bit(number, own.a) | bad_bit(number + 1u, own.b) | bad_bit(number + 2u, own.c) | bad_bit(number + 3u, own.d);
   }
   own_bad[thread] = bad;
