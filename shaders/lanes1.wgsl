@@ -4,8 +4,6 @@ alias F = f32;
 alias I = i32;
 alias U = u32;
 alias B = bool;
-// What the gates' generator works on at once.
-alias P = u32;
 const LANES: u32 = 1u;
 
 fn any_lane(b: B) -> bool {
@@ -122,12 +120,17 @@ fn load_upstream_lanes(rows: U) -> F {
   return load_upstream(rows);
 }
 
-// The generator's word for each lane's row and column.
-fn draw_words(rows: U, columns: U) -> U {
-  let words = threefry(rows >> 1u, columns);
-  return select(words.x, words.y, (rows & 1u) == 1u);
+// Gates' draws, 16 bits of each lane's row and column: rows of which only the lowest two bits differ share a call of the
+// generator, and each takes a half of a word.
+fn draws_of(rows: U, columns: U) -> U {
+  return half_for(threefry(rows >> 2u, columns), rows);
 }
 
-fn draw_words_of_column(rows: U, column: u32) -> U {
-  return draw_words(rows, column);
+fn draws_of_column(rows: U, column: u32) -> U {
+  return draws_of(rows, column);
+}
+
+fn half_for(words: vec2<u32>, rows: U) -> U {
+  let word = select(words.x, words.y, (rows & 2u) == 2u);
+  return (word >> (16u * (rows & 1u))) & 0xffffu;
 }

@@ -5,8 +5,6 @@ alias F = vec4<f32>;
 alias I = vec4<i32>;
 alias U = vec4<u32>;
 alias B = vec4<bool>;
-// What the gates' generator works on at once.
-alias P = vec2<u32>;
 const LANES: u32 = 4u;
 
 fn any_lane(b: B) -> bool {
@@ -168,29 +166,40 @@ fn load_upstream_lanes(rows: U) -> F {
   return F(load_upstream(rows.x), load_upstream(rows.y), load_upstream(rows.z), load_upstream(rows.w));
 }
 
-// The generator's word for each lane's row and column.
-fn draw_words(rows: U, columns: U) -> U {
-  let low = threefry(rows.xy >> P(1u), columns.xy);
-  let high = threefry(rows.zw >> P(1u), columns.zw);
-  return select(U(low.x, high.x), U(low.y, high.y), (rows & U(1u)) == U(1u));
-}
-
-// The same for one column of rows that follow each other: an even row and the odd one after it share a call. A second turn
-// is for rows that have no such neighbour in the next lane.
-fn draw_words_of_column(rows: U, column: u32) -> U {
-  let odd = (rows & U(1u)) == U(1u);
-  let pairs = rows >> U(1u);
-  let alone = any(pairs.xz != pairs.yw);
+// Gates' draws, 16 bits of each lane's row and column: rows of which only the lowest two bits differ share a call of the
+// generator, and each takes a half of a word.
+fn draws_of(rows: U, columns: U) -> U {
   var out = U(0u);
-  var turn = 0u;
-  loop {
-    let words = threefry(select(pairs.xz, pairs.yw, turn == 1u), P(column));
-    let own = select(words.x.xxyy, words.y.xxyy, odd);
-    out = select(own, vec4<u32>(out.x, own.y, out.z, own.w), turn == 1u);
-    turn++;
-    if (turn == 2u || !alone) {
-      break;
-    }
+  for (var lane = 0u; lane < LANES; lane++) {
+    out[lane] = half_for(threefry(rows[lane] >> 2u, columns[lane]), rows)[lane];
   }
   return out;
+}
+
+// The same for one column: most often of four rows that share a call. Further turns are for those that do not, in their
+// order; one call site, since a driver that runs both sides of a branch would pay for each.
+fn draws_of_column(rows: U, column: u32) -> U {
+  let fours = rows >> U(2u);
+  var out = U(0u);
+  var four = smallest(fours, B(true));
+  loop {
+    out = select(out, half_for(threefry(four, column), rows), fours == U(four));
+    let later = fours > U(four);
+    if (!any(later)) {
+      break;
+    }
+    four = smallest(fours, later);
+  }
+  return out;
+}
+
+// The smallest of those that are asked for.
+fn smallest(fours: U, wanted: B) -> u32 {
+  let some = select(U(0xffffffffu), fours, wanted);
+  return min(min(some.x, some.y), min(some.z, some.w));
+}
+
+fn half_for(words: vec2<u32>, rows: U) -> U {
+  let word = select(U(words.x), U(words.y), (rows & U(2u)) == U(2u));
+  return (word >> (16u * (rows & U(1u)))) & U(0xffffu);
 }

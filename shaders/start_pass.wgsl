@@ -7,7 +7,7 @@ fn start_pass() {
   }
   let low = scalars[SCALAR_STEP_LOW];
   let high = scalars[SCALAR_STEP_HIGH];
-  let key = threefry_pair(spec.seed_low, spec.seed_high, low, high);
+  let key = threefry_under(spec.seed_low, spec.seed_high, low, high);
   scalars[SCALAR_KEY_0] = key.x;
   scalars[SCALAR_KEY_1] = key.y;
   scalars[SCALAR_STEP_LOW] = low + 1u;

@@ -42,6 +42,23 @@ pub fn draw_24(key: [u32; 2], row: u32, class: u32) -> u32 {
     draw_32(key, row, class) >> 8
 }
 
+/// A draw of 16 uniform bits for `row` and `class` under a step's key: the four rows from a multiple of four on share one
+/// call and take its halves, the lower half of a word first. What gates of every row and class are made of, where a call for
+/// each would cost more than the rest of the loss.
+///
+/// ```
+/// use longtail::random::{draw_16, threefry};
+/// let [first, second] = threefry([3, 4], [2, 7]);
+/// assert_eq!([8, 9, 10, 11].map(|row| draw_16([3, 4], row, 7)), [
+///     first & 0xffff, first >> 16, second & 0xffff, second >> 16,
+/// ]);
+/// ```
+pub fn draw_16(key: [u32; 2], row: u32, class: u32) -> u32 {
+    let [first, second] = threefry(key, [row >> 2, class]);
+    let word = if row & 2 == 0 { first } else { second };
+    (word >> (16 * (row & 1))) & 0xffff
+}
+
 /// All 32 bits of which [`draw_24`] takes the upper ones.
 pub fn draw_32(key: [u32; 2], row: u32, class: u32) -> u32 {
     let [even, odd] = threefry(key, [row >> 1, class]);
@@ -50,9 +67,18 @@ pub fn draw_32(key: [u32; 2], row: u32, class: u32) -> u32 {
 
 /// The 24-bit draw below which something of this probability happens; probabilities are in steps of 2^-24.
 pub(crate) fn threshold_24(probability: f64) -> u32 {
+    threshold(probability, 24)
+}
+
+/// The same of a 16-bit draw, in steps of 2^-16.
+pub(crate) fn threshold_16(probability: f64) -> u32 {
+    threshold(probability, 16)
+}
+
+fn threshold(probability: f64, bits: u32) -> u32 {
     // `as` saturates, and the checks keep probabilities in [0, 1].
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=2^24")]
-    let threshold = (probability * 16_777_216.0).round() as u32;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=2^bits")]
+    let threshold = (probability * f64::from(1u32 << bits)).round() as u32;
     threshold
 }
 

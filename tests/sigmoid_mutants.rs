@@ -165,7 +165,7 @@ fn mutants() -> Vec<Mutant> {
         // Draws.
         mutant("gates by element", Hard, FOUR, "select(words.x.xxyy, words.y.xxyy, odd)", "words.x.xxyy"),
         mutant("gates by element", Hard, FOUR_HALF, "if (turn == 2u || !alone) {", "if (true) {"),
-        mutant("gates by element", Hard, FOUR, "let pairs = rows >> U(1u);", "let pairs = rows;"),
+        mutant("gates by element", Hard, FOUR, "let fours = rows >> U(2u);", "let fours = rows;"),
         mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),
         mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
         // Sums over rows, written or made again.

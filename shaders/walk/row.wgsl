@@ -21,13 +21,8 @@ fn open_row(group: u32) -> Row {
 }
 
 // Nothing is drawn here; lanes1.wgsl asks for the generator.
-struct Words {
-  x: P,
-  y: P,
-}
-
-fn threefry(c0: P, c1: P) -> Words {
-  return Words(c0, c1);
+fn threefry(c0: u32, c1: u32) -> vec2<u32> {
+  return vec2<u32>(c0, c1);
 }
 
 // Whether a number is NaN or +inf, by its bits; -inf is a legal mask.

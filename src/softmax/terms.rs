@@ -64,7 +64,7 @@ pub struct Seesaw {
 pub struct Gate {
     /// `[K]`: the classes that may be gated; not looked at for [`GateSource::Given`].
     pub tail: Vec<bool>,
-    /// The probability that a tail class is gated, in `[0, 1]`, in steps of 2^-24.
+    /// The probability that a tail class is gated, in `[0, 1]`, in steps of 2^-16.
     pub drop_probability: f64,
     /// Where the gates come from.
     pub source: GateSource,
@@ -104,12 +104,12 @@ impl Gate {
             GateSource::Class => (u32::MAX, class),
             GateSource::Given => return true,
         };
-        crate::random::draw_24(crate::random::step_key(self.seed, self.step), row, class)
+        crate::random::draw_16(crate::random::step_key(self.seed, self.step), row, class)
             >= self.drop_threshold()
     }
 
-    /// The 24-bit draw below which a gate closes.
+    /// The 16-bit draw below which a gate closes.
     pub(crate) fn drop_threshold(&self) -> u32 {
-        crate::random::threshold_24(self.drop_probability)
+        crate::random::threshold_16(self.drop_probability)
     }
 }

@@ -136,6 +136,8 @@ fn push_softmax_row(
     files.extend([
         shader!("softmax_spec.wgsl"),
         shader!("terms.wgsl"),
+        shader!("threefry.wgsl"),
+        shader!("step_draws.wgsl"),
         shader!("gates.wgsl"),
         shader!("row.wgsl"),
         shader!("label_column.wgsl"),

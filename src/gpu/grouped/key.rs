@@ -362,7 +362,7 @@ impl GroupedKey {
         };
         match self.driver {
             GroupedDriver::Prepare => {
-                files.extend([shader!("draws.wgsl"), shader!("labels.wgsl"), shader!("prepare.wgsl")]);
+                files.extend([common!("threefry.wgsl"), shader!("labels.wgsl"), shader!("prepare.wgsl")]);
             }
             GroupedDriver::Tally => {
                 files.extend([shader!("bind_tables.wgsl"), shader!("tables.wgsl")]);
@@ -370,7 +370,8 @@ impl GroupedKey {
                 files.push(shader!("tally.wgsl"));
             }
             _ => files.extend([
-                shader!("draws.wgsl"),
+                common!("threefry.wgsl"),
+                common!("step_draws.wgsl"),
                 shader!("row_draws.wgsl"),
                 shader!("labels.wgsl"),
                 shader!("bind_tables.wgsl"),
@@ -386,7 +387,8 @@ impl GroupedKey {
         self.matrices().push_files(files);
         files.push(common!("prelude.wgsl"));
         if self.draws_rows() {
-            files.extend([shader!("bind_scalars.wgsl"), shader!("draws.wgsl"), shader!("row_draws.wgsl")]);
+            files.extend([shader!("bind_scalars.wgsl"), common!("threefry.wgsl")]);
+            files.extend([common!("step_draws.wgsl"), shader!("row_draws.wgsl")]);
         } else {
             files.push(shader!("no_row_draws.wgsl"));
         }

@@ -167,6 +167,8 @@ impl FoldKey {
         files.extend([
             common!("prelude.wgsl"),
             common!("terms.wgsl"),
+            common!("threefry.wgsl"),
+            common!("step_draws.wgsl"),
             common!("gates.wgsl"),
             common!("scan.wgsl"),
             common!("row.wgsl"),

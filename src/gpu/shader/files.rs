@@ -74,6 +74,8 @@ impl KernelKey {
         files.extend([
             shader!("prelude.wgsl"),
             shader!("terms.wgsl"),
+            shader!("threefry.wgsl"),
+            shader!("step_draws.wgsl"),
             shader!("gates.wgsl"),
             shader!("scan.wgsl"),
             shader!("row.wgsl"),

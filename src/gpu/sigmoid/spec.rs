@@ -54,8 +54,8 @@ const IGNORE_INDEX: u32 = 2;
 const BACKGROUND_COLUMN: u32 = 4;
 const BACKGROUND_LABEL: u32 = 8;
 
-/// No draw, of 24 bits, is this large: every gate is closed.
-const ALL_DRAWS: u32 = 1 << 24;
+/// No draw, of 16 bits, is this large: every gate is closed.
+const ALL_DRAWS: u32 = 1 << 16;
 
 /// Which terms a spec needs in the inner loops.
 #[expect(clippy::float_cmp, reason = "a number is its default exactly, or it is something else")]

@@ -100,11 +100,13 @@ impl SigmoidKey {
             }
             SigmoidDriver::Draw => files.extend([
                 shader!("threefry.wgsl"),
+                shader!("step_draws.wgsl"),
                 shader!("sigmoid/draw_of.wgsl"),
                 shader!("sigmoid/draw.wgsl"),
             ]),
             SigmoidDriver::Settle => files.extend([
                 shader!("threefry.wgsl"),
+                shader!("step_draws.wgsl"),
                 shader!("sigmoid/draw_of.wgsl"),
                 shader!("sigmoid/rebalance.wgsl"),
                 shader!("sigmoid/settle.wgsl"),
@@ -152,6 +154,8 @@ impl SigmoidKey {
         });
         files.extend([
             shader!("prelude.wgsl"),
+            shader!("threefry.wgsl"),
+            shader!("step_draws.wgsl"),
             shader!("gates.wgsl"),
             shader!("scan.wgsl"),
             shader!("sigmoid/row.wgsl"),
