@@ -102,7 +102,7 @@ fn mutants() -> Vec<Mutant> {
         mutant(FEW, PLAIN, "let drawn = key < last ||", "let drawn = key <= last + 0x8000000u ||"),
         mutant(FEW, PLAIN, "number <= tally[at + TALLY_LAST_ROW]", "number < tally[at + TALLY_LAST_ROW]"),
         mutant(FEW, PLAIN, "return here.segment == segment && !here.own;", "return here.segment == segment;"),
-        mutant(FEW, PLAIN, "x += y; y = rotated(y, select(6u, 24u, odd)) ^ x;", ""),
+        mutant(FEW, PLAIN, "x += y; y = rotated(y, 24u) ^ x;", ""),
         mutant(FEW, PLAIN, "return select(words.x, words.y, (row & 1u) == 1u);", "return words.x;"),
         mutant(FEW, PLAIN, "seed_high, low, high", "seed_low, low, high"),
         // Denominators.

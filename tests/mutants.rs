@@ -146,7 +146,7 @@ fn mutants() -> Vec<Mutant> {
         ),
         mutant("seesaw", CHIP, "+ spec.seesaw_log_eps", ""),
         // Gates.
-        mutant("equalization", STREAM, "(word >> U(8u)) <", "(word >> U(8u)) >="),
+        mutant("equalization", STREAM, "draws < U(spec.drop_threshold)", "draws >= U(spec.drop_threshold)"),
         mutant(
             "equalization_given",
             STREAM,

@@ -163,8 +163,8 @@ fn mutants() -> Vec<Mutant> {
             "(true || i32(j",
         ),
         // Draws.
-        mutant("gates by element", Hard, FOUR, "select(words.x.xxyy, words.y.xxyy, odd)", "words.x.xxyy"),
-        mutant("gates by element", Hard, FOUR_HALF, "if (turn == 2u || !alone) {", "if (true) {"),
+        mutant("gates by element", Hard, FOUR, "(rows & U(2u)) == U(2u)", "(rows & U(2u)) == U(4u)"),
+        mutant("gates by element", Hard, FOUR_HALF, "if (!any(later)) {", "if (true) {"),
         mutant("gates by element", Hard, FOUR, "let fours = rows >> U(2u);", "let fours = rows;"),
         mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),
         mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
