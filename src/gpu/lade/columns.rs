@@ -39,11 +39,9 @@ impl Columns {
     /// Those of [`Kernels::pipeline`].
     pub(super) fn new(kernels: &Kernels, logits: Cell) -> Result<Self> {
         let key = |driver, workgroup| LadeKey::reading(driver, logits, Cell::F32, workgroup);
-        // On a processor a thread takes all rows: nothing is merged.
-        let threads = match kernels.adapter.software {
-            true => QUADS,
-            false => (16 * QUADS).min(kernels.adapter.max_workgroup.max(QUADS)),
-        };
+        // On a processor a thread takes all rows: nothing is merged. A device that has no such workgroups has none for the
+        // other kernels either, and says so.
+        let threads = if kernels.adapter.software { QUADS } else { 16 * QUADS };
         let launch = Launch::Columns { columns: 4 * QUADS };
         Ok(Self {
             columns: Step::new(kernels, key(LadeDriver::Columns, threads), launch)?,

@@ -280,7 +280,7 @@ impl Passes for SumPasses {
 
     fn wants(&self) -> Wants {
         let (first, second) = (self.first.passes.wants(), self.second.passes.wants());
-        Wants { teacher: second.teacher, whole_batch: second.whole_batch, ..first }
+        Wants { teacher: second.teacher, ..first }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {
