@@ -432,6 +432,8 @@ fn mutants() {
         ),
         ("row += ROWS_AT_ONCE * ROW_THREADS", "row += 2u * ROWS_AT_ONCE * ROW_THREADS"),
         ("line(row + 3u", "line(row + 2u"),
+        // Rows past the last, of a run of four that sticks out.
+        ("+ inside]), row < window.rows);", "+ inside]), true);"),
         ("+ exp(d.x - top)", "+ exp(c.x - top)"),
         ("mine.sum * exp(mine.max - top) + sum", "mine.sum + sum"),
         ("add_own(&mine, d, labels)", "add_own(&mine, c, labels)"),
