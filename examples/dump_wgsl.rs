@@ -6,7 +6,7 @@
 use longtail::gpu::shader::Access;
 use longtail::gpu::{Context, Mode, PlanRequest, Program, Storage, WindowNumbers};
 use longtail::method::{self, Entry, Family, Method};
-use longtail::{ClassCounts, Loss, Profile};
+use longtail::{ClassCounts, Element, Loss, Profile};
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,6 +21,8 @@ METHOD is a name of the method tables, for example balanced_softmax, equalizatio
   --classes K      classes (1000); range loss: the length of a feature
   --mode MODE      loss-and-grad (default) or forward-backward
   --storage WHERE  separate (default), shared or in-place: where the gradient goes
+  --element TYPE   f32 (default), f16 or bf16: what logits and gradient are
+  --layout WHOSE   adapter (default), or gpu: the layouts that a large GPU gets, whatever the adapter is
   --argmax         also find the class of the largest logit
   --help           this text
 
@@ -29,6 +31,7 @@ The choice of kernels depends on the adapter: that of WGPU_BACKEND and LONGTAIL_
 struct Arguments {
     method: Entry,
     request: PlanRequest,
+    as_on_a_gpu: bool,
 }
 
 /// `None`: the text that was asked for has been printed.
@@ -36,6 +39,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
     let mut found = None;
     let (mut rows, mut classes, mut argmax) = (256, 1000, false);
     let (mut mode, mut storage) = (Mode::LossAndGrad, Storage::Separate);
+    let (mut element, mut as_on_a_gpu) = (Element::F32, false);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         let number =
@@ -69,6 +73,18 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
                     other => return Err(format!("--storage {other}: separate, shared or in-place")),
                 }
             }
+            "--element" => {
+                let name = value()?;
+                element =
+                    Element::from_name(&name).ok_or_else(|| format!("--element {name}: f32, f16 or bf16"))?;
+            }
+            "--layout" => {
+                as_on_a_gpu = match value()?.as_str() {
+                    "adapter" => false,
+                    "gpu" => true,
+                    other => return Err(format!("--layout {other}: adapter or gpu")),
+                }
+            }
             name if name.starts_with('-') => return Err(format!("{name} is no option")),
             name => {
                 let unknown = || format!("{name} is no method; --list names them");
@@ -81,7 +97,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
     let mut request =
         PlanRequest::new(rows, classes).with_targets(method.targets).with_mode(mode).with_storage(storage);
     request.argmax = argmax;
-    Ok(Some(Arguments { method, request }))
+    (request.logits, request.gradient) = (element, element);
+    Ok(Some(Arguments { method, request, as_on_a_gpu }))
 }
 
 /// One kernel: name, launch, bindings, text.
@@ -144,10 +161,14 @@ fn loss_of(method: &Entry, mut request: PlanRequest) -> longtail::Result<(Loss<'
 }
 
 fn dump(arguments: &Arguments) -> Result<String, Box<dyn std::error::Error>> {
-    let Arguments { method, request } = arguments;
+    let Arguments { method, request, as_on_a_gpu } = arguments;
     let context = Context::new()?;
     let (loss, request) = loss_of(method, request.clone())?;
-    let plan = context.kernels().plan(loss, &request)?;
+    let kernels = match as_on_a_gpu {
+        false => context.kernels().clone(),
+        true => context.kernels().laid_out_as_on_a_gpu(),
+    };
+    let plan = kernels.plan(loss, &request)?;
     let mut text = String::new();
     writeln!(text, "// {}: {} ({})", method.title, method.formula, method.paper)?;
     writeln!(text, "// on {}", context.adapter_info().name)?;
