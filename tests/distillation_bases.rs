@@ -437,7 +437,7 @@ fn ties() {
 #[test]
 fn mutants() {
     let edits = [
-        "select(F(NEG_MAX), x, B(inside)) -> x",
+        "select(F(-bitcast<f32>(window.infinity)), x, B(inside)) -> x",
         "is_label(row, j) | B(!inside) -> B(!inside)",
         "numbers.base_factor * bitcast<f32>(scalars[SCALAR_INVERSE]) -> numbers.base_factor",
         "save_by(factor, SAVED_FIRST -> save_by(F(1.0), SAVED_FIRST",
@@ -456,7 +456,7 @@ fn mutants() {
         "(numbers.table + column) -> (column)",
         "- log_weight -> + log_weight",
         "begin = u32(table(TABLE_BEGIN, run)); -> begin = 0u;",
-        "F(POS_MAX), none) -> F(0.0), none)",
+        "infinity, none) -> F(0.0), none)",
         "let first = load_teacher_pairs(row.dense, column(row, block, thread, 0u)); -> \
          let first = load_teacher_pairs(row.dense, column(row, block, thread, 2u));",
         "U(j) < (*scan).index -> U(j) > (*scan).index",

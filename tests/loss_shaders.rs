@@ -358,8 +358,12 @@ fn layouts_of_numbers() {
         "longtail.distillation",
         &fields![
             DistillationNumbers,
-            inverse_temperature,
+            student_scale,
             teacher_scale,
+            student_unit,
+            teacher_unit,
+            student_exponent,
+            teacher_exponent,
             factor,
             slope,
             old_factor,
@@ -371,7 +375,19 @@ fn layouts_of_numbers() {
             table,
         ],
         size_of::<DistillationNumbers>(),
-        &["inverse_temperature", "teacher_scale", "factor", "slope", "old_factor", "base_factor", "inverse"],
+        &[
+            "student_scale",
+            "teacher_scale",
+            "student_unit",
+            "teacher_unit",
+            "student_exponent",
+            "teacher_exponent",
+            "factor",
+            "slope",
+            "old_factor",
+            "base_factor",
+            "inverse",
+        ],
     );
     let host = fields![LadeNumbers, lambda, weight, old_factor, first_column];
     check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);

@@ -4,8 +4,8 @@
 const SAVED_REDUCED: u32 = SAVED_EXTRA + 5u;
 
 // What the row's gradient is multiplied by, then what its softmaxes come to, the student's and the teacher's in turn: of
-// one teacher the maximum and one by the sum of exponentials; of each of several experts the logarithm of the mass, less
-// that of the expert's factor, since every class loads them.
+// one teacher the largest logit and one by the sum of exponentials; of each of several experts the logarithm of the mass,
+// less that of the expert's factor, in units of the logits, since every class loads them.
 const SAVED_FACTOR: u32 = SAVED_OWN;
 const SAVED_EXPERTS: u32 = SAVED_OWN + 1u;
 const EXPERT_FIELDS: u32 = 2u;

@@ -31,7 +31,7 @@ fn gather(thread: u32, row: Row, run: u32, all: ptr<function, Gathered>) {
       load_logits(row.logits, j.w),
     );
     // Nobody looks at the match of the last run.
-    let masked = F(NEG_MAX);
+    let masked = F(-bitcast<f32>(window.infinity));
     var t = Quad(masked, masked, masked, masked);
     if (teaches) {
       t = load_teacher_at(row, columns);

@@ -26,35 +26,31 @@ fn scan_student(scan: ptr<function, Scan>, z: F, j: u32) {
 
 // A number that is masked outside of the row.
 fn held(x: F, inside: bool) -> F {
-  return select(F(NEG_MAX), x, B(inside));
+  return select(F(-bitcast<f32>(window.infinity)), x, B(inside));
 }
 
-fn scaled_inside(x: Quad, scale: f32, inside: vec4<bool>) -> Quad {
-  return Quad(
-    held(by_scale(x.a, scale), inside.x),
-    held(by_scale(x.b, scale), inside.y),
-    held(by_scale(x.c, scale), inside.z),
-    held(by_scale(x.d, scale), inside.w),
-  );
+fn held_inside(x: Quad, inside: vec4<bool>) -> Quad {
+  return Quad(held(x.a, inside.x), held(x.b, inside.y), held(x.c, inside.z), held(x.d, inside.w));
 }
 
 // Four classes; those that are not inside count nothing.
 fn take_four(to: ptr<function, Gathered>, row: Row, j: vec4<u32>, z: Quad, t: Quad, inside: vec4<bool>) {
+  let own = held_inside(z, inside);
+  let taught = held_inside(t, inside);
   var student = (*to).student;
-  scan_student(&student, held(z.a, inside.x), j.x);
-  scan_student(&student, held(z.b, inside.y), j.y);
-  scan_student(&student, held(z.c, inside.z), j.z);
-  scan_student(&student, held(z.d, inside.w), j.w);
+  scan_student(&student, own.a, j.x);
+  scan_student(&student, own.b, j.y);
+  scan_student(&student, own.c, j.z);
+  scan_student(&student, own.d, j.w);
   (*to).student = student;
   var teacher = (*to).teacher;
-  scan_bits(&teacher, held(t.a, inside.x));
-  scan_bits(&teacher, held(t.b, inside.y));
-  scan_bits(&teacher, held(t.c, inside.z));
-  scan_bits(&teacher, held(t.d, inside.w));
+  scan_bits(&teacher, taught.a);
+  scan_bits(&teacher, taught.b);
+  scan_bits(&teacher, taught.c);
+  scan_bits(&teacher, taught.d);
   (*to).teacher = teacher;
   var mass = (*to).mass;
-  let a = scaled_inside(z, numbers.inverse_temperature, inside);
-  add_four(&mass, a, scaled_inside(t, numbers.teacher_scale, inside));
+  add_four(&mass, own, taught);
   (*to).mass = mass;
   var base = (*to).base;
   base_four(&base, row, j, z, inside);

@@ -1,6 +1,6 @@
 // dD / dz_j = factor weight_e (s_j - q_j), from the masses that the rows' kernel left, and the base's part.
 
-// The logarithms of the masses, less that of the expert's factor; of the only teacher the maxima.
+// The logarithms of the masses, less that of the expert's factor, in units of the logits; of the only teacher the maxima.
 struct Expert {
   student: F,
   teacher: F,
@@ -28,8 +28,8 @@ fn open_terms(row: Row) {
 }
 
 fn gradient_of(row: Row, j: u32, z: F, t: F, expert: Expert) -> F {
-  var s = exp(by_scale(z, numbers.inverse_temperature) - expert.student);
-  var q = exp(by_scale(t, numbers.teacher_scale) - expert.teacher);
+  var s = exp_student(z - expert.student);
+  var q = exp_teacher(t - expert.teacher);
   if (!EXPERTS) {
     s *= only_inverse.student;
     q *= only_inverse.teacher;

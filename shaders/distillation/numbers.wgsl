@@ -1,9 +1,14 @@
 // The numbers of a distillation, and its table of experts. The host's struct is checked against this one by a test.
 
 struct Numbers {
-  inverse_temperature: f32,
-  // The teacher's power by the temperature.
+  // One by the temperature, and the teacher's power by it: what logits are multiplied by.
+  student_scale: f32,
   teacher_scale: f32,
+  // One by them, and what they are in an exponent of 2.
+  student_unit: f32,
+  teacher_unit: f32,
+  student_exponent: f32,
+  teacher_exponent: f32,
   // What a row's divergence, and its gradient in z / T, are multiplied by.
   factor: f32,
   slope: f32,
@@ -39,7 +44,11 @@ fn by_factor(factor: F, x: F) -> F {
   return select(factor * x, F(0.0), factor == F(0.0));
 }
 
-// A logit by its scale. -inf stays masked; what overflows is held, and is no mask.
-fn by_scale(x: F, scale: f32) -> F {
-  return select(clamp(x * scale, F(-3.0e38), F(3.0e38)), F(NEG_MAX), x < F(NEG_MAX));
+// exp of a difference of two logits by their scale: logits stay as they are until then, so -inf stays a mask.
+fn exp_student(x: F) -> F {
+  return exp2(numbers.student_exponent * x);
+}
+
+fn exp_teacher(x: F) -> F {
+  return exp2(numbers.teacher_exponent * x);
 }

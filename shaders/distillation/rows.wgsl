@@ -60,8 +60,10 @@ fn save_expert(expert: u32, row: Row, mass: Match, weight: f32) {
   let at = SAVED_EXPERTS + EXPERT_FIELDS * expert;
   let none = B(weight == 0.0);
   let log_weight = F(log(select(weight, 1.0, weight == 0.0)));
-  let student = select(mass.max_s + log(mass.sum_s) - log_weight, F(POS_MAX), none);
-  let teacher = select(mass.max_t + log(mass.sum_t) - log_weight, F(POS_MAX), none);
+  // Of an expert that counts nothing every exponential is 0.
+  let infinity = F(bitcast<f32>(window.infinity));
+  let student = select(mass.max_s + numbers.student_unit * (log(mass.sum_s) - log_weight), infinity, none);
+  let teacher = select(mass.max_t + numbers.teacher_unit * (log(mass.sum_t) - log_weight), infinity, none);
   store_saved(at, row.rows, bits_of(student), row.live);
   store_saved(at + 1u, row.rows, bits_of(teacher), row.live);
 }

@@ -8,8 +8,12 @@ use crate::distillation::{DistillationLoss, Expert};
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[expect(missing_docs, reason = "the fields are the shader's, and are described there")]
 pub struct DistillationNumbers {
-    pub inverse_temperature: f32,
+    pub student_scale: f32,
     pub teacher_scale: f32,
+    pub student_unit: f32,
+    pub teacher_unit: f32,
+    pub student_exponent: f32,
+    pub teacher_exponent: f32,
     pub factor: f32,
     pub slope: f32,
     pub old_factor: f32,
@@ -49,6 +53,7 @@ impl DistillationNumbers {
     pub(super) fn new(spec: &DistillationLoss, rows: u64, classes: usize, table: u64) -> Self {
         let squared = if spec.squared { spec.temperature * spec.temperature } else { 1.0 };
         let factor = spec.weight * squared;
+        let (student, teacher) = (1.0 / spec.temperature, spec.teacher_power / spec.temperature);
         let inverse = |denominator: f64| if denominator > 0.0 { narrow(1.0 / denominator) } else { 0.0 };
         #[expect(clippy::cast_precision_loss, reason = "an f32 denominator has fewer bits")]
         let batch = rows as f64;
@@ -60,8 +65,12 @@ impl DistillationNumbers {
             _ => (1, 0.0),
         };
         Self {
-            inverse_temperature: narrow(1.0 / spec.temperature),
-            teacher_scale: narrow(spec.teacher_power / spec.temperature),
+            student_scale: narrow(student),
+            teacher_scale: narrow(teacher),
+            student_unit: narrow(1.0 / student),
+            teacher_unit: narrow(1.0 / teacher),
+            student_exponent: narrow(student * std::f64::consts::LOG2_E),
+            teacher_exponent: narrow(teacher * std::f64::consts::LOG2_E),
             factor: narrow(factor),
             slope: narrow(factor / spec.temperature),
             old_factor: 1.0,
