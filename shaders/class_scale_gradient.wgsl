@@ -24,8 +24,9 @@ fn main(
     let out = scaled(load_coefficients(row), inverse * load_upstream_lanes(row.rows));
     let threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows));
     let z = load_logits(row.logits, j);
-    let u = compensated(kept_logit(row, term, j, z), threshold);
-    let g = gradient_z(row, out, j, u, class_factor(row, term), term.weight);
+    let at = at_label(row, j);
+    let u = compensated(kept_logit(row, term, j, z, at), threshold);
+    let g = gradient_z(row, out, j, u, class_factor(row, term), term.weight, at);
     // A masked class gives nothing; 0 * -inf would.
     sum += select(g * z, F(0.0), z < F(NEG_MAX));
   }

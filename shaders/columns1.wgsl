@@ -10,6 +10,11 @@ fn column(row: Row, block: u32, thread: u32, k: u32) -> u32 {
   return block * BLOCK + k * WG + thread;
 }
 
+// How far behind the first of a thread's four columns another one is.
+fn column_offset(k: u32) -> u32 {
+  return k * WG;
+}
+
 fn load_block(row: Row, block: u32, thread: u32) -> Quad {
   let j = block * BLOCK + thread;
   return Quad(

@@ -12,10 +12,31 @@ fn pair_shift(logits: u32, gradient: u32) -> u32 {
 
 // Before the row's first column this wraps around to beyond its last.
 fn column(row: Row, block: u32, thread: u32, k: u32) -> u32 {
-  return block * BLOCK + 2u * (thread + (k >> 1u) * WG) + (k & 1u) - row.shift;
+  return 2u * (words_to(block, thread) + (k >> 1u) * WG) + (k & 1u) - row.shift;
+}
+
+// How far behind the first of a thread's four columns another one is.
+fn column_offset(k: u32) -> u32 {
+  return 2u * (k >> 1u) * WG + (k & 1u);
+}
+
+// The word in which a row begins, and how many words after it the first of a thread's two pairs is, the second WG words later.
+fn words_of(base: U, shift: u32) -> U {
+  return (base - shift) >> U(1u);
+}
+
+fn words_to(block: u32, thread: u32) -> u32 {
+  return block * (BLOCK / 2u) + thread;
 }
 
 fn load_block(row: Row, block: u32, thread: u32) -> Quad {
+  if (LOGITS_PACKED && !LOGITS_STRADDLE) {
+    let words = words_of(row.logits, row.shift);
+    let place = words_to(block, thread);
+    let first = load_logit_words(words, place);
+    let second = load_logit_words(words, place + WG);
+    return Quad(first.x, first.y, second.x, second.y);
+  }
   let first = load_logit_pairs(row.logits, column(row, block, thread, 0u));
   let second = load_logit_pairs(row.logits, column(row, block, thread, 2u));
   return Quad(first.x, first.y, second.x, second.y);
@@ -37,6 +58,13 @@ fn load_edge(row: Row, block: u32, thread: u32) -> Quad {
 }
 
 fn store_block(row: Row, block: u32, thread: u32, g: Quad) {
+  if (GRADIENT_PACKED) {
+    let words = words_of(row.gradient, row.shift);
+    let place = words_to(block, thread);
+    store_gradient_words(words, place, g.a, g.b, row.live);
+    store_gradient_words(words, place + WG, g.c, g.d, row.live);
+    return;
+  }
   store_gradient_pairs(row.gradient, column(row, block, thread, 0u), g.a, g.b, row.live);
   store_gradient_pairs(row.gradient, column(row, block, thread, 2u), g.c, g.d, row.live);
 }

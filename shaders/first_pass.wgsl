@@ -2,17 +2,17 @@
 //
 // Seesaw's compensation with eps > 0 needs the raw log-sum-exp before it can weigh a class, but only classes of
 // probability above eps change, at most 1/eps of them. So with TWO_STEP the pass sums the mass without compensation
-// and keeps the largest v of each of at most TILES stretches of a thread's columns: what follows reads only those
+// and keeps the largest u of each of at most TILES stretches of a thread's columns: what follows reads only those
 // stretches again in which some class lies above the threshold.
 
 struct FirstPass {
   mass: Mass,
   scan: Scan,
-  // The largest v of the last stretch.
+  // The largest u of the last stretch.
   top: F,
 }
 
-// Blocks of a stretch; the stretches' largest v go to tile_top, the last of them to `top` as well.
+// Blocks of a stretch; the stretches' largest u go to tile_top, the last of them to `top` as well.
 fn first_pass(
   row: Row,
   thread: u32,
@@ -32,7 +32,7 @@ fn first_pass(
       if (is_inside(j)) {
         let z = load_logits(row.logits, j);
         scan_logit(&edges, z, j);
-        let a = visit(row, j, z, threshold);
+        let a = visit(row, j, z, at_label(row, j), threshold);
         add_class(&mass, a.entry);
         if (TWO_STEP) {
           if (blocks.begin < blocks.whole_begin && step < 4u) {
@@ -69,10 +69,11 @@ fn first_pass(
     scan_logit(&scan, z.b, jb);
     scan_logit(&scan, z.c, jc);
     scan_logit(&scan, z.d, jd);
-    let a = visit(row, ja, z.a, threshold);
-    let b = visit(row, jb, z.b, threshold);
-    let c = visit(row, jc, z.c, threshold);
-    let d = visit(row, jd, z.d, threshold);
+    let ahead = labels_from(row, ja);
+    let a = visit(row, ja, z.a, at_label_of(ahead, 0u), threshold);
+    let b = visit(row, jb, z.b, at_label_of(ahead, column_offset(1u)), threshold);
+    let c = visit(row, jc, z.c, at_label_of(ahead, column_offset(2u)), threshold);
+    let d = visit(row, jd, z.d, at_label_of(ahead, column_offset(3u)), threshold);
     add_classes(&stretch, a.entry, b.entry, c.entry, d.entry);
     if ((block & 63u) == 63u) {
       mass = merge(mass, stretch);

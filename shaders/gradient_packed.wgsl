@@ -4,9 +4,14 @@
 fn store_gradient(i: u32, value: f32) {
 }
 
+// The elements of a word.
+fn store_gradient_word(i: u32, x: f32, y: f32) {
+  write_gradient_word(i, pack_gradient(x, y));
+}
+
 // Elements i and i + 1, i even.
 fn store_gradient_pair(i: u32, x: f32, y: f32) {
-  write_gradient_word(i >> 1u, pack_gradient(x, y));
+  store_gradient_word(i >> 1u, x, y);
 }
 
 fn gradient_bits(value: f32) -> u32 {

@@ -2,8 +2,9 @@
 //
 // In u, with o the log mass of the other classes and d = o - u_y:
 //   l = softplus(d), 1 - p = sigmoid(d): both exact near p = 1, where 1 - exp(-l) would cancel.
-// dL/du_j = coefficient * exp(u_j - reference) - dense * tau_j for classes that are no label; the labels' own
-// columns are first and second.
+// Here u is in logs, but for the reference, which is what loops over classes need: dL/du_j = coefficient *
+// exp_scaled(u_j - reference) - dense * tau_j for classes that are no label, u_j in units of the spec's scale; the labels'
+// own columns are first and second.
 
 struct RowLoss {
   loss: F,
@@ -225,7 +226,16 @@ fn mixed_row(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
   return out;
 }
 
-fn row_loss(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
+// From the mass of the classes that are no label, as loops have gathered it, and the labels' v.
+fn row_loss(row: Row, gathered: Mass, labels: LabelLogits) -> RowLoss {
+  var mass = gathered;
+  mass.max = in_logs(gathered.max);
+  var out = row_loss_in_logs(row, mass, labels);
+  out.reference = in_units(out.reference);
+  return out;
+}
+
+fn row_loss_in_logs(row: Row, mass: Mass, labels: LabelLogits) -> RowLoss {
   if (SOFT_TARGETS) {
     return soft_row(row, mass);
   }

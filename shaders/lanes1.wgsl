@@ -52,6 +52,12 @@ fn load_logits(base: U, j: u32) -> F {
   return load_logit(base + j);
 }
 
+// The pair in a word of each row.
+fn load_logit_words(words: U, place: u32) -> Pair {
+  let pair = load_logit_word(words + place);
+  return Pair(pair.x, pair.y);
+}
+
 // Columns j and j + 1.
 fn load_logit_pairs(base: U, j: u32) -> Pair {
   let pair = load_logit_pair(base + j);
@@ -109,6 +115,13 @@ fn store_gradients(base: U, j: u32, value: F, live: B) {
 fn store_gradient_pairs(base: U, j: u32, x: F, y: F, live: B) {
   if (live) {
     store_gradient_pair(base + j, x, y);
+  }
+}
+
+// The pair in a word of each row.
+fn store_gradient_words(words: U, place: u32, x: F, y: F, live: B) {
+  if (live) {
+    store_gradient_word(words + place, x, y);
   }
 }
 

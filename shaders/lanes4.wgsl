@@ -60,6 +60,15 @@ fn load_logits(base: U, j: u32) -> F {
   return F(load_logit(base.x + j), load_logit(base.y + j), load_logit(base.z + j), load_logit(base.w + j));
 }
 
+// The pair in a word of each row.
+fn load_logit_words(words: U, place: u32) -> Pair {
+  let x = load_logit_word(words.x + place);
+  let y = load_logit_word(words.y + place);
+  let z = load_logit_word(words.z + place);
+  let w = load_logit_word(words.w + place);
+  return Pair(F(x.x, y.x, z.x, w.x), F(x.y, y.y, z.y, w.y));
+}
+
 // Columns j and j + 1.
 fn load_logit_pairs(base: U, j: u32) -> Pair {
   let x = load_logit_pair(base.x + j);
@@ -155,6 +164,22 @@ fn store_gradient_pairs(base: U, j: u32, x: F, y: F, live: B) {
   }
   if (live.w) {
     store_gradient_pair(base.w + j, x.w, y.w);
+  }
+}
+
+// The pair in a word of each row.
+fn store_gradient_words(words: U, place: u32, x: F, y: F, live: B) {
+  if (live.x) {
+    store_gradient_word(words.x + place, x.x, y.x);
+  }
+  if (live.y) {
+    store_gradient_word(words.y + place, x.y, y.y);
+  }
+  if (live.z) {
+    store_gradient_word(words.z + place, x.z, y.z);
+  }
+  if (live.w) {
+    store_gradient_word(words.w + place, x.w, y.w);
   }
 }
 

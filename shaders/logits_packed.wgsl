@@ -5,6 +5,11 @@ fn load_logit(i: u32) -> f32 {
   return select(pair.x, pair.y, (i & 1u) == 1u);
 }
 
+// The elements of a word.
+fn load_logit_word(i: u32) -> vec2<f32> {
+  return unpack_logits(logits[i]);
+}
+
 // Elements i and i + 1. Where pairs follow the words of another matrix, they may lie across two words of this one.
 fn load_logit_pair(i: u32) -> vec2<f32> {
   if (LOGITS_STRADDLE) {

@@ -1,11 +1,12 @@
-// Row statistics as a mergeable monoid: the mass of a set of classes, relative to a running maximum.
+// Row statistics as a mergeable monoid: the mass of a set of classes, relative to a running maximum. u is in units of the
+// spec's scale (terms.wgsl).
 //
 //   max      the largest entry.u
-//   sum      sum of factor exp(u - max)
-//   raw      sum of exp(u - max) over all classes, the labels too     (only with TWO_STEP)
-//   weight   sum of dense targets tau_j                               (only with HAS_DENSE)
-//   cross    sum of tau_j (max - u_j - log factor_j), so that
-//            sum of tau_j (lse - u_j) = cross + weight log(sum) without cancellation
+//   sum      sum of factor exp(scale (u - max))
+//   raw      sum of exp(scale (u - max)) over all classes, the labels too     (only with TWO_STEP)
+//   weight   sum of dense targets tau_j                                       (only with HAS_DENSE)
+//   cross    sum of tau_j (scale (max - u_j) - log factor_j), so that
+//            sum of tau_j (lse - scale u_j - log factor_j) = cross + weight log(sum) without cancellation
 
 struct Mass {
   max: F,
@@ -15,7 +16,7 @@ struct Mass {
   cross: F,
 }
 
-// A class of a row: exp(u) times a factor is its mass.
+// A class of a row: exp(scale u) times a factor is its mass.
 struct Entry {
   u: F,
   factor: F,
@@ -41,20 +42,20 @@ fn merge(a: Mass, b: Mass) -> Mass {
 }
 
 fn raise(mass: ptr<function, Mass>, top: F) {
-  let shrink = exp((*mass).max - top);
+  let shrink = exp_scaled((*mass).max - top);
   (*mass).sum *= shrink;
   if (TWO_STEP) {
     (*mass).raw *= shrink;
   }
   if (HAS_DENSE) {
-    (*mass).cross += weighted((*mass).weight, top - (*mass).max);
+    (*mass).cross += weighted((*mass).weight, spec.scale * (top - (*mass).max));
   }
   (*mass).max = top;
 }
 
 // Adds a class below the maximum, and returns its mass.
 fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
-  var e = exp(entry.u - top);
+  var e = exp_scaled(entry.u - top);
   if (TWO_STEP) {
     (*mass).raw += e;
   }
@@ -63,12 +64,14 @@ fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
   }
   (*mass).sum += e;
   if (HAS_DENSE) {
-    var distance = top - entry.u;
+    var distance = spec.scale * (top - entry.u);
     if (HAS_FACTOR) {
       distance -= log(max(entry.factor, F(1e-38)));
     }
-    // A masked class under a positive target makes the loss infinite.
-    distance = select(distance, F(bitcast<f32>(window.infinity)), entry.u <= F(NEG_MAX));
+    // A masked class under a positive target makes the loss infinite: as -inf it does so by itself.
+    if (MASKS_BY_NUMBER) {
+      distance = select(distance, F(bitcast<f32>(window.infinity)), entry.u <= F(NEG_MAX));
+    }
     (*mass).cross += weighted(entry.tau, distance);
     (*mass).weight += entry.tau;
   }
@@ -91,7 +94,7 @@ fn add_classes(mass: ptr<function, Mass>, a: Entry, b: Entry, c: Entry, d: Entry
   let ed = include(mass, d, top);
 }
 
-// Everything was masked: exp(NEG_MAX - NEG_MAX) counted ones that are none.
+// Everything was masked: the exponential of NEG_MAX - NEG_MAX counted ones that are none.
 fn settled(mass: Mass) -> Mass {
   var out = mass;
   out.sum = select(mass.sum, F(0.0), mass.max <= F(NEG_MAX));
@@ -99,7 +102,7 @@ fn settled(mass: Mass) -> Mass {
   return out;
 }
 
-// max + log(sum); NEG_MAX where there is no mass.
+// max + log(sum), of a maximum in logs; NEG_MAX where there is no mass.
 fn log_mass(top: F, sum: F) -> F {
   return select(top + log(max(sum, F(1e-38))), F(NEG_MAX), sum <= F(0.0));
 }

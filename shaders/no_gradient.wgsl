@@ -2,6 +2,9 @@
 fn store_gradient(i: u32, value: f32) {
 }
 
+fn store_gradient_word(i: u32, x: f32, y: f32) {
+}
+
 fn store_gradient_pair(i: u32, x: f32, y: f32) {
 }
 

@@ -1,4 +1,4 @@
-// A row as its kernels see it: where it lies, its labels, and u without compensation.
+// A row as its kernels see it: where it lies, its labels, and u without compensation, in units (terms.wgsl).
 
 struct Row {
   rows: U,
@@ -45,30 +45,63 @@ fn open_row(group: u32) -> Row {
   return row;
 }
 
-// The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
-fn is_label(row: Row, j: u32) -> B {
-  if (SOFT_TARGETS) {
-    return B(false);
+// Whether a column is that of a row's labels.
+struct AtLabel {
+  first: B,
+  second: B,
+}
+
+fn at_label(row: Row, j: u32) -> AtLabel {
+  return at_label_of(labels_from(row, j), 0u);
+}
+
+// How many columns after column j the labels are.
+struct Ahead {
+  first: I,
+  second: I,
+}
+
+fn labels_from(row: Row, j: u32) -> Ahead {
+  var ahead: Ahead;
+  if (!SOFT_TARGETS) {
+    ahead.first = row.first - I(i32(j));
   }
   if (MIXED_TARGETS) {
-    return (I(i32(j)) == row.first) | (I(i32(j)) == row.second);
+    ahead.second = row.second - I(i32(j));
   }
-  return I(i32(j)) == row.first;
+  return ahead;
+}
+
+// The same question some columns after that: one subtraction serves all of a block.
+fn at_label_of(ahead: Ahead, offset: u32) -> AtLabel {
+  var at = AtLabel(B(false), B(false));
+  if (!SOFT_TARGETS) {
+    at.first = ahead.first == I(i32(offset));
+  }
+  if (MIXED_TARGETS) {
+    at.second = ahead.second == I(i32(offset));
+  }
+  return at;
+}
+
+// The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
+fn is_label(at: AtLabel) -> B {
+  return at.first | at.second;
 }
 
 // v of each lane's own class; NEG_MAX without one.
 fn label_logit(row: Row, label: I) -> F {
   let j = U(max(label, I(0)));
-  var scale = F(spec.scale);
+  var scale = F(1.0);
   var bias = F(0.0);
   if (HAS_CLASS_SCALE) {
-    scale = scale * load_class_at(COLUMN_CLASS_SCALE, j);
+    scale = load_class_at(COLUMN_CLASS_SCALE, j);
   }
   if (HAS_BIAS) {
     bias = load_class_at(COLUMN_BIAS, j);
   }
   let z = label_column(row, j);
-  return select(adjusted(z, scale, bias), F(NEG_MAX), label < I(0));
+  return select(in_logs(adjusted(z, scale, bias)), F(NEG_MAX), label < I(0));
 }
 
 // v of the labels; NEG_MAX without one here.
@@ -109,13 +142,13 @@ fn with_seen(row: Row, labels: LabelLogits) -> LabelLogits {
   return out;
 }
 
-// v of a class of each row, NEG_MAX where a gate takes it out; labels have no gate.
-fn kept_logit(row: Row, term: Class, j: u32, z: F) -> F {
-  let v = adjusted(z, F(term.scale), F(term.bias));
+// u of a class of each row, NEG_MAX where a gate takes it out; labels have no gate.
+fn kept_logit(row: Row, term: Class, j: u32, z: F, at: AtLabel) -> F {
+  let u = adjusted(z, F(term.class_scale), F(term.bias));
   if (HAS_GATE || GATE_GIVEN) {
-    return select(v, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail) & !is_label(row, j));
+    return select(u, F(NEG_MAX), gated(row.rows, row.dense, j, term.tail) & !is_label(at));
   }
-  return v;
+  return u;
 }
 
 // The factor of a class that is no label of the row: mitigation.
@@ -126,15 +159,20 @@ fn class_factor(row: Row, term: Class) -> F {
   return F(1.0);
 }
 
-// v with compensation.
-fn compensated(v: F, threshold: F) -> F {
+// u with compensation.
+fn compensated(u: F, threshold: F) -> F {
   if (HAS_COMPENSATION) {
-    return min(v + compensation(v, threshold), F(POS_MAX));
+    return min(u + compensation(u, threshold), F(POS_MAX));
   }
-  return v;
+  return u;
 }
 
-// Where compensation begins when nothing but the label's logit decides; nowhere without such a logit.
+// Where compensation begins when nothing but the label's v decides; nowhere without such a logit.
 fn own_threshold(v: F) -> F {
-  return select(v, F(POS_MAX), v <= F(NEG_MAX));
+  return select(in_units(v), F(POS_MAX), v <= F(NEG_MAX));
+}
+
+// The same with seesaw's floor, from the raw mass of all classes.
+fn floor_threshold(v: F, all: Mass) -> F {
+  return in_units(max(v, log_mass(in_logs(all.max), all.raw) + spec.seesaw_log_eps));
 }

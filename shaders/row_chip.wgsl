@@ -1,46 +1,129 @@
 // Loss of LANES rows per workgroup whose rows fit on chip: each thread holds CHIP columns of each row, so that
 // every logit is read once and, with WRITE_GRADIENT, its gradient written once.
 //
-// Dispatch: a workgroup for each group of LANES rows; CHIP * WG >= K + shift.
+// Dispatch: a workgroup for each group of LANES rows; CHIP * WG >= K + shift, and (CHIP - 4) * WG <= K: only the last block
+// of columns may stick out of the row, and where pairs of columns are words the first.
 
-// The v of a column. Blocks of four are always whole: what lies outside of the row is masked.
-fn chip_v(row: Row, j: u32, z: F, scan: ptr<function, Scan>) -> F {
-  let inside = clamped(j);
-  let here = select(F(-bitcast<f32>(window.infinity)), z, is_inside(j));
-  scan_logit(scan, here, inside);
-  return kept_logit(row, load_class(inside), inside, here);
+// A column of a block, one of the row if the block sticks out of it.
+fn chip_column(j: u32, sticks_out: bool) -> u32 {
+  if (sticks_out) {
+    return clamped(j);
+  }
+  return j;
 }
 
-fn chip_entry(row: Row, j: u32, u: F) -> Entry {
-  let inside = clamped(j);
+// The u of a column, without compensation; what lies outside of the row is masked.
+fn chip_u(row: Row, j: u32, z: F, at: AtLabel, sticks_out: bool, scan: ptr<function, Scan>) -> F {
+  let inside = chip_column(j, sticks_out);
+  var here = z;
+  if (sticks_out) {
+    here = select(F(-bitcast<f32>(window.infinity)), z, is_inside(j));
+  }
+  scan_logit(scan, here, inside);
+  return kept_logit(row, load_class(inside), inside, here, at);
+}
+
+fn chip_entry(row: Row, j: u32, u: F, at: AtLabel, sticks_out: bool) -> Entry {
+  let inside = chip_column(j, sticks_out);
   let term = load_class(inside);
-  let label = is_label(row, j);
+  let label = is_label(at);
   var tau = F(0.0);
   if (HAS_DENSE) {
-    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), label | B(!is_inside(j)));
+    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), label | B(sticks_out && !is_inside(j)));
   }
   return Entry(select(u, F(NEG_MAX), label), class_factor(row, term), tau);
 }
 
+// A block's logits: held[] is u, and without TWO_STEP their mass is added.
+fn gather_chip(
+  row: Row,
+  thread: u32,
+  block: u32,
+  sticks_out: bool,
+  threshold: F,
+  held: ptr<function, array<F, CHIP>>,
+  mass: ptr<function, Mass>,
+  scan: ptr<function, Scan>,
+) {
+  let ja = column(row, block, thread, 0u);
+  let jb = column(row, block, thread, 1u);
+  let jc = column(row, block, thread, 2u);
+  let jd = column(row, block, thread, 3u);
+  let ahead = labels_from(row, ja);
+  let at_a = at_label_of(ahead, 0u);
+  let at_b = at_label_of(ahead, column_offset(1u));
+  let at_c = at_label_of(ahead, column_offset(2u));
+  let at_d = at_label_of(ahead, column_offset(3u));
+  var z: Quad;
+  if (sticks_out) {
+    z = load_edge(row, block, thread);
+  } else {
+    z = load_block(row, block, thread);
+  }
+  var a = chip_u(row, ja, z.a, at_a, sticks_out, scan);
+  var b = chip_u(row, jb, z.b, at_b, sticks_out, scan);
+  var c = chip_u(row, jc, z.c, at_c, sticks_out, scan);
+  var d = chip_u(row, jd, z.d, at_d, sticks_out, scan);
+  if (TWO_STEP) {
+    let one = F(1.0);
+    let none = F(0.0);
+    add_classes(mass, Entry(a, one, none), Entry(b, one, none), Entry(c, one, none), Entry(d, one, none));
+  } else {
+    a = compensated(a, threshold);
+    b = compensated(b, threshold);
+    c = compensated(c, threshold);
+    d = compensated(d, threshold);
+    add_classes(
+      mass,
+      chip_entry(row, ja, a, at_a, sticks_out),
+      chip_entry(row, jb, b, at_b, sticks_out),
+      chip_entry(row, jc, c, at_c, sticks_out),
+      chip_entry(row, jd, d, at_d, sticks_out),
+    );
+  }
+  let i = 4u * block;
+  (*held)[i] = a;
+  (*held)[i + 1u] = b;
+  (*held)[i + 2u] = c;
+  (*held)[i + 3u] = d;
+}
+
+// TWO_STEP: from a block's u to their masses, which all lie below `top`.
+fn weigh_chip(
+  row: Row,
+  thread: u32,
+  block: u32,
+  sticks_out: bool,
+  threshold: F,
+  held: ptr<function, array<F, CHIP>>,
+  mass: ptr<function, Mass>,
+) {
+  let ahead = labels_from(row, column(row, block, thread, 0u));
+  for (var k = 0u; k < 4u; k++) {
+    let i = 4u * block + k;
+    let at = at_label_of(ahead, column_offset(k));
+    let u = compensated((*held)[i], threshold);
+    let entry = chip_entry(row, column(row, block, thread, k), u, at, sticks_out);
+    (*held)[i] = include(mass, entry, (*mass).max);
+  }
+}
+
 // `held` is u, or with TWO_STEP a mass whose unit is `unit`.
-fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
-  let inside = clamped(j);
-  // Past the end there is no label: only where targets are loaded the column has to be one of the row. A register less
-  // for each column that is held.
-  let at = select(j, inside, HAS_DENSE);
+fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, at: AtLabel, sticks_out: bool, unit: F) -> F {
+  let inside = chip_column(j, sticks_out);
   var weight = 1.0;
   if (HAS_CLASS_WEIGHTS) {
     weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
   var g: F;
   if (TWO_STEP) {
-    g = with_targets(row, out, at, unit * held, weight);
+    g = with_targets(row, out, inside, unit * held, weight, at);
   } else {
     var factor = F(1.0);
     if (HAS_FACTOR) {
       factor = class_factor(row, load_class(inside));
     }
-    g = gradient_z(row, out, at, held, factor, weight);
+    g = gradient_z(row, out, inside, held, factor, weight, at);
   }
   if (HAS_CLASS_SCALE) {
     return classes[COLUMN_CLASS_SCALE * window.classes + inside] * g;
@@ -48,74 +131,85 @@ fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, unit: F) -> F {
   return g;
 }
 
+fn write_chip(
+  row: Row,
+  out: RowLoss,
+  thread: u32,
+  block: u32,
+  sticks_out: bool,
+  held: ptr<function, array<F, CHIP>>,
+  unit: F,
+) {
+  let ja = column(row, block, thread, 0u);
+  let jb = column(row, block, thread, 1u);
+  let jc = column(row, block, thread, 2u);
+  let jd = column(row, block, thread, 3u);
+  let ahead = labels_from(row, ja);
+  let i = 4u * block;
+  let g = Quad(
+    chip_gradient(row, out, ja, (*held)[i], at_label_of(ahead, 0u), sticks_out, unit),
+    chip_gradient(row, out, jb, (*held)[i + 1u], at_label_of(ahead, column_offset(1u)), sticks_out, unit),
+    chip_gradient(row, out, jc, (*held)[i + 2u], at_label_of(ahead, column_offset(2u)), sticks_out, unit),
+    chip_gradient(row, out, jd, (*held)[i + 3u], at_label_of(ahead, column_offset(3u)), sticks_out, unit),
+  );
+  if (sticks_out) {
+    store_edge(row, block, thread, g);
+  } else {
+    store_block(row, block, thread, g);
+  }
+}
+
+// The blocks that lie within the row as a whole: from FIRST_WHOLE on, all but the last. The others are written out, so that
+// nothing is asked of the columns of these.
+const LAST_BLOCK: u32 = CHIP / 4u - 1u;
+const FIRST_WHOLE: u32 = WIDTH - 1u;
+const FIRST_STICKS_OUT: bool = WIDTH == 2u && LAST_BLOCK > 0u;
+
 fn chip_row(thread: u32, group: u32) {
   keep_group(thread, group);
   let row = open_row(group);
   let labels = label_logits(row);
-  // This thread's columns: u, or with TWO_STEP v and then factor exp(u - top).
+  // This thread's columns: u, or with TWO_STEP u without compensation and then factor exp(scale (u - top)).
   var held: array<F, CHIP>;
   var threshold = own_threshold(labels.first);
   var scan = new_scan();
   var mass = no_mass();
   var top = F(0.0);
-  for (var i = 0u; i < CHIP; i += 4u) {
-    let block = i / 4u;
-    let ja = column(row, block, thread, 0u);
-    let jb = column(row, block, thread, 1u);
-    let jc = column(row, block, thread, 2u);
-    let jd = column(row, block, thread, 3u);
-    let z = load_edge(row, block, thread);
-    var a = chip_v(row, ja, z.a, &scan);
-    var b = chip_v(row, jb, z.b, &scan);
-    var c = chip_v(row, jc, z.c, &scan);
-    var d = chip_v(row, jd, z.d, &scan);
-    if (TWO_STEP) {
-      let one = F(1.0);
-      let none = F(0.0);
-      add_classes(&mass, Entry(a, one, none), Entry(b, one, none), Entry(c, one, none), Entry(d, one, none));
-    } else {
-      a = compensated(a, threshold);
-      b = compensated(b, threshold);
-      c = compensated(c, threshold);
-      d = compensated(d, threshold);
-      add_classes(&mass, chip_entry(row, ja, a), chip_entry(row, jb, b), chip_entry(row, jc, c),
-        chip_entry(row, jd, d));
-    }
-    held[i] = a;
-    held[i + 1u] = b;
-    held[i + 2u] = c;
-    held[i + 3u] = d;
+  if (FIRST_STICKS_OUT) {
+    gather_chip(row, thread, 0u, true, threshold, &held, &mass, &scan);
   }
+  for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
+    gather_chip(row, thread, block, false, threshold, &held, &mass, &scan);
+  }
+  gather_chip(row, thread, LAST_BLOCK, true, threshold, &held, &mass, &scan);
   if (TWO_STEP) {
     let raw = merge_over_workgroup(thread, mass);
-    threshold = max(labels.first, log_mass(raw.max, raw.raw) + spec.seesaw_log_eps);
+    threshold = floor_threshold(labels.first, raw);
     // Every u lies below this, so the masses need no running maximum, and are what is held from here on.
     top = compensated(raw.max, threshold);
     mass = no_mass();
     mass.max = top;
     let again = opened_again();
-    for (var i = 0u; i < CHIP; i++) {
-      let j = column(again, i / 4u, thread, i % 4u);
-      let entry = chip_entry(again, j, compensated(held[i], threshold));
-      held[i] = include(&mass, entry, top);
+    if (FIRST_STICKS_OUT) {
+      weigh_chip(again, thread, 0u, true, threshold, &held, &mass);
     }
+    for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
+      weigh_chip(again, thread, block, false, threshold, &held, &mass);
+    }
+    weigh_chip(again, thread, LAST_BLOCK, true, threshold, &held, &mass);
   }
   let total = merge_over_workgroup(thread, mass);
   let out = close_row(thread, row, total, labels, threshold, scan);
   if (WRITE_GRADIENT) {
     let again = opened_again();
-    let unit = out.coefficient * exp(top - out.reference);
-    for (var i = 0u; i < CHIP; i += 4u) {
-      let block = i / 4u;
-      if (block * BLOCK < window.classes + again.shift) {
-        store_edge(again, block, thread, Quad(
-          chip_gradient(again, out, column(again, block, thread, 0u), held[i], unit),
-          chip_gradient(again, out, column(again, block, thread, 1u), held[i + 1u], unit),
-          chip_gradient(again, out, column(again, block, thread, 2u), held[i + 2u], unit),
-          chip_gradient(again, out, column(again, block, thread, 3u), held[i + 3u], unit),
-        ));
-      }
+    let unit = out.coefficient * exp_scaled(top - out.reference);
+    if (FIRST_STICKS_OUT) {
+      write_chip(again, out, thread, 0u, true, &held, unit);
     }
+    for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
+      write_chip(again, out, thread, block, false, &held, unit);
+    }
+    write_chip(again, out, thread, LAST_BLOCK, true, &held, unit);
     if (thread == 0u) {
       save_edges(again, out, threshold);
     }

@@ -3,7 +3,7 @@
 //
 // Dispatch: a workgroup for each group of LANES rows. Workgroup memory: the trees of workgroup.wgsl and one RowLoss.
 
-// Adds what compensation adds to the classes of one stretch above the threshold; tile_top is the largest v there.
+// Adds what compensation adds to the classes of one stretch above the threshold; tile_top is the largest u there.
 fn compensate(row: Row, thread: u32, begin: u32, end: u32, threshold: F, tile_top: F, mass: ptr<function, Mass>) {
   let top = max((*mass).max, compensated(tile_top, threshold));
   raise(mass, top);
@@ -13,13 +13,14 @@ fn compensate(row: Row, thread: u32, begin: u32, end: u32, threshold: F, tile_to
     let j = column(row, i >> 2u, thread, i & 3u);
     if (is_inside(j)) {
       let term = load_class(j);
-      let v = kept_logit(row, term, j, load_logits(row.logits, j));
-      let u = compensated(v, threshold);
-      let factor = select(class_factor(row, term), F(0.0), is_label(row, j));
-      sum += factor * (exp(u - top) - exp(v - top));
+      let at = at_label(row, j);
+      let raw = kept_logit(row, term, j, load_logits(row.logits, j), at);
+      let u = compensated(raw, threshold);
+      let factor = select(class_factor(row, term), F(0.0), is_label(at));
+      sum += factor * (exp_scaled(u - top) - exp_scaled(raw - top));
       if (HAS_DENSE) {
-        let tau = select(dense_target(row.dense, j, term.weight), F(0.0), is_label(row, j));
-        cross += weighted(tau, u - v);
+        let tau = select(dense_target(row.dense, j, term.weight), F(0.0), is_label(at));
+        cross += weighted(tau, select(spec.scale * (u - raw), F(0.0), raw <= F(NEG_MAX)));
       }
     }
   }
@@ -40,7 +41,7 @@ fn stream_row(thread: u32, group: u32) {
   if (TWO_STEP) {
     var mass = first.mass;
     let again = opened_again();
-    threshold = max(labels.first, log_mass(total.max, total.raw) + spec.seesaw_log_eps);
+    threshold = floor_threshold(labels.first, total);
     for (var tile = 0u; tile * tile_blocks < blocks.end; tile++) {
       if (any_lane(tile_top[tile] > threshold)) {
         let begin = tile * tile_blocks;

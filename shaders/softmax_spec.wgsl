@@ -9,6 +9,9 @@ struct Spec {
   regulariser_column: u32,
   reduction: u32,
   scale: f32,
+  // One by it, and what it is in an exponent of 2: scale log2(e).
+  inverse_scale: f32,
+  exponent_scale: f32,
   label_smoothing: f32,
   z_loss: f32,
   fixed_inverse: f32,

@@ -2,12 +2,15 @@
 //
 //   v_j = scale * class_scale_j * z_j + bias_j
 //   mass of class j != y: factor_j exp(v_j + compensation_j), v_j = NEG_MAX where gated
+//
+// Loops over classes count in units of the spec's scale, u = v / scale: without a class's own scale and bias u is the logit
+// as it stands, and the scale is met once, in the exponent of a difference (exp_scaled). What belongs to a row (the labels'
+// v, log-sum-exp) is in logs.
 
 // What a class brings to every row; loaded once for all lanes. Absent terms cost nothing.
 struct Class {
-  scale: f32,        // the spec's, times the class's own
   class_scale: f32,
-  bias: f32,
+  bias: f32,         // in units of the spec's scale
   power: f32,
   weight: f32,
   tail: bool,
@@ -15,11 +18,9 @@ struct Class {
 
 fn load_class(j: u32) -> Class {
   var term: Class;
-  term.scale = spec.scale;
   term.weight = 1.0;
   if (HAS_CLASS_SCALE) {
     term.class_scale = classes[COLUMN_CLASS_SCALE * window.classes + j];
-    term.scale = spec.scale * term.class_scale;
   }
   if (HAS_BIAS) {
     term.bias = classes[COLUMN_BIAS * window.classes + j];
@@ -36,18 +37,41 @@ fn load_class(j: u32) -> Class {
   return term;
 }
 
-// v of a logit. -inf stays masked whatever the scale; what overflows upwards is held at the largest f32.
-fn adjusted(z: F, scale: F, bias: F) -> F {
-  var v = z * scale;
-  if (HAS_BIAS) {
-    v += bias;
+// Whether a masked class may be NEG_MAX; where u is the logit as it stands it is -inf.
+const MASKS_BY_NUMBER: bool = HAS_CLASS_SCALE || HAS_BIAS || HAS_GATE || GATE_GIVEN;
+
+// u of a logit. -inf stays masked whatever the class's scale; what overflows upwards is held at the largest f32.
+fn adjusted(z: F, class_scale: F, bias: F) -> F {
+  if (!HAS_CLASS_SCALE && !HAS_BIAS) {
+    return z;
   }
-  let held = clamp(v, F(NEG_MAX), F(POS_MAX));
+  var u = z;
+  if (HAS_CLASS_SCALE) {
+    u *= class_scale;
+  }
+  if (HAS_BIAS) {
+    u += bias;
+  }
+  let held = clamp(u, F(NEG_MAX), F(POS_MAX));
   if (HAS_CLASS_SCALE) {
     return select(held, F(NEG_MAX), z < F(NEG_MAX));
   }
-  // The spec's scale is above 0: -inf comes out as -inf. A class's own may be 0 or below.
   return held;
+}
+
+// exp(scale x) of a difference of two u.
+fn exp_scaled(x: F) -> F {
+  return exp2(spec.exponent_scale * x);
+}
+
+// v of u, held within f32; a mask stays one.
+fn in_logs(u: F) -> F {
+  return select(clamp(spec.scale * u, F(NEG_MAX), F(POS_MAX)), F(NEG_MAX), u <= F(NEG_MAX));
+}
+
+// u of v; what stands for infinity stays as it is.
+fn in_units(v: F) -> F {
+  return select(clamp(spec.inverse_scale * v, F(NEG_MAX), F(POS_MAX)), v, abs(v) >= F(POS_MAX));
 }
 
 // Seesaw's M_yj = min(1, (n_j / n_y)^p) from the class's n_j^p and the row's n_y^-p, both about a middle count so
@@ -56,9 +80,9 @@ fn mitigation(power: f32, inverse_power: F) -> F {
   return min(F(1.0), power * inverse_power);
 }
 
-// Seesaw's log C_j = q max(0, v_j - t), t = max(v_y, logsumexp(v) + log eps).
-fn compensation(v: F, threshold: F) -> F {
-  return spec.seesaw_q * max(F(0.0), v - threshold);
+// Seesaw's log C_j = q max(0, v_j - t), t = max(v_y, logsumexp(v) + log eps), all in units.
+fn compensation(u: F, threshold: F) -> F {
+  return spec.seesaw_q * max(F(0.0), u - threshold);
 }
 
 // The weight of -log q_j in the dense part of the loss: soft targets, or the uniform part of label smoothing.

@@ -18,7 +18,7 @@ fn main(
   var threshold = own_threshold(v);
   if (TWO_STEP) {
     let total = merge_over_workgroup(thread, mass_of_slots(thread, row));
-    threshold = max(v, log_mass(total.max, total.raw) + spec.seesaw_log_eps);
+    threshold = floor_threshold(v, total);
   }
   if (thread == 0u) {
     store_saved(SAVED_THRESHOLD, row, bits_of(threshold), true);

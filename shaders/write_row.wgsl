@@ -44,25 +44,25 @@ fn scaled(out: RowLoss, factor: F) -> RowLoss {
 }
 
 // dL/d(class_scale_j z_j), from scaled coefficients.
-fn gradient_z(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32) -> F {
-  var g = out.coefficient * exp(u - out.reference);
+fn gradient_z(row: Row, out: RowLoss, j: u32, u: F, factor: F, weight: f32, at: AtLabel) -> F {
+  var g = out.coefficient * exp_scaled(u - out.reference);
   if (HAS_FACTOR) {
     g *= factor;
   }
-  return with_targets(row, out, j, g, weight);
+  return with_targets(row, out, j, g, weight, at);
 }
 
 // The same from its softmax part.
-fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32) -> F {
+fn with_targets(row: Row, out: RowLoss, j: u32, softmax_part: F, weight: f32, at: AtLabel) -> F {
   var g = softmax_part;
   if (HAS_DENSE) {
     g -= out.dense * dense_target(row.dense, j, weight);
   }
   if (!SOFT_TARGETS) {
-    g = select(g, out.first, I(i32(j)) == row.first);
+    g = select(g, out.first, at.first);
   }
   if (MIXED_TARGETS) {
-    g = select(g, out.second, I(i32(j)) == row.second);
+    g = select(g, out.second, at.second);
   }
   return g;
 }

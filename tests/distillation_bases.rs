@@ -438,7 +438,7 @@ fn ties() {
 fn mutants() {
     let edits = [
         "select(F(-bitcast<f32>(window.infinity)), x, B(inside)) -> x",
-        "is_label(row, j) | B(!inside) -> B(!inside)",
+        "is_label(at_label(row, j)) | B(!inside) -> B(!inside)",
         "numbers.base_factor * bitcast<f32>(scalars[SCALAR_INVERSE]) -> numbers.base_factor",
         "save_by(factor, SAVED_FIRST -> save_by(F(1.0), SAVED_FIRST",
         "save_by(factor, SAVED_SECOND -> save_by(F(1.0), SAVED_SECOND",

@@ -62,6 +62,8 @@ const SCALES: Manner =
     Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
 const STRIDED: Manner = Manner { gaps: (3, 5), ..STREAM };
 const HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..STREAM };
+// Whole blocks in rows that start in the middle of a word.
+const NARROW_HALF: Manner = Manner { choice: Some(RowChoice::stream(1, 2)), ..HALF };
 const BRAIN: Manner = Manner { elements: (Element::Bf16, Element::Bf16), ..STREAM };
 const HALF_LANES: Manner = Manner { elements: (Element::F16, Element::F16), ..LANES };
 const STRADDLING: Manner = Manner { gaps: (0, 1), ..HALF };
@@ -78,20 +80,20 @@ fn on(device: Device, mutant: Mutant) -> Mutant {
 fn mutants() -> Vec<Mutant> {
     vec![
         // The scale.
-        mutant("ldam", STREAM, "var v = z * scale;", "var v = z;"),
+        mutant("ldam", STREAM, "exp2(spec.exponent_scale * x)", "exp(x)"),
+        mutant("temperature + z-loss", CHIP, "exp2(spec.exponent_scale * x)", "exp(x)"),
+        mutant("ldam", STREAM, "clamp(spec.scale * u,", "clamp(u,"),
+        mutant("ldam", STREAM, "out.reference = in_units(out.reference);", ""),
+        mutant("temperature + smoothing", STREAM, "spec.scale * (top - entry.u)", "(top - entry.u)"),
+        mutant("temperature + smoothing", STREAM, "spec.scale * (top - (*mass).max)", "(top - (*mass).max)"),
         mutant("ldam", STREAM, "factor * spec.scale", "factor"),
         mutant("temperature + z-loss", CHIP, "factor * spec.scale", "factor"),
-        mutant(
-            "class_dependent_temperature",
-            STREAM,
-            "spec.scale * term.class_scale",
-            "0.999 * spec.scale * term.class_scale",
-        ),
+        mutant("class_dependent_temperature", STREAM, "u *= class_scale;", "u *= 0.999 * class_scale;"),
         // The nearest half.
         mutant("cross_entropy", HALF, "power + 0x06800000u", "power + 0x07000000u"),
         mutant("cross_entropy", HALF, "0x38800000u, 0x47800000u", "0x39800000u, 0x47800000u"),
         // Bias, margin, weights.
-        mutant("balanced_softmax", STREAM, "v += bias;", "v -= bias;"),
+        mutant("balanced_softmax", STREAM, "u += bias;", "u -= bias;"),
         mutant("ldam", STREAM, "v - load_row(FIELD_MARGIN", "v + load_row(FIELD_MARGIN"),
         mutant(
             "ldam_drw",
@@ -133,7 +135,7 @@ fn mutants() -> Vec<Mutant> {
             "own_second + cross_second, out.first, same",
             "own_second + cross_second, own_second, same",
         ),
-        mutant("mixup", STREAM, "g = select(g, out.second, I(i32(j)) == row.second);", ""),
+        mutant("mixup", STREAM, "g = select(g, out.second, at.second);", ""),
         // Seesaw.
         mutant("seesaw", STREAM, "+ spec.seesaw_log_eps", ""),
         mutant("seesaw", STREAM, "power * inverse_power", "power"),
@@ -173,7 +175,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("cross_entropy", LANES, "U(window.rows - 1u)", "U(0u)"),
         mutant("cross_entropy", LANES, "load_logit(base.w + j)", "load_logit(base.z + j)"),
         mutant("cross_entropy", STREAM, "left.sum + right.sum", "left.sum"),
-        mutant("cross_entropy", STREAM, "return I(i32(j)) == row.first;", "return B(false);"),
+        mutant("cross_entropy", STREAM, "at.first = ahead.first == I(i32(offset));", ""),
         mutant("cross_entropy", STREAM, "let better = z > (*scan).best;", "let better = z >= (*scan).best;"),
         mutant("cross_entropy", STRIDED, "row.rows * window.logits_stride", "row.rows * window.classes"),
         mutant(
@@ -192,6 +194,14 @@ fn mutants() -> Vec<Mutant> {
         mutant("cross_entropy", HALF, "low = edge(1u, row - 1u);", "low = edge(1u, row);"),
         mutant("cross_entropy", HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
         mutant("cross_entropy", HALF, "(k & 1u) - row.shift", "(k & 1u)"),
+        mutant(
+            "cross_entropy",
+            HALF,
+            "load_logit_words(words, place + WG)",
+            "load_logit_words(words, place)",
+        ),
+        mutant("cross_entropy", HALF, "words, place + WG, g.c", "words, place + WG, g.a"),
+        mutant("cross_entropy", NARROW_HALF, "(base - shift) >> U(1u)", "(base + shift) >> U(1u)"),
         mutant("cross_entropy", HALF_LANES, "let step = window.row_step;", "let step = 1u;"),
         mutant("cross_entropy", STRADDLING, "if (LOGITS_STRADDLE) {", "if (false) {"),
         mutant("cross_entropy", BRAIN, "bitcast<f32>(word & 0xffff0000u)", "bitcast<f32>(word << 16u)"),
@@ -210,7 +220,7 @@ fn mutants() -> Vec<Mutant> {
             "let slot = window.first_slot;",
         ),
         mutant("cross_entropy", SPLIT, "let piece = index % window.pieces;", "let piece = 0u;"),
-        mutant("seesaw", SPLIT, "log_mass(total.max, total.raw) + spec.seesaw_log_eps", "NEG_MAX"),
+        mutant("seesaw", SPLIT, "log_mass(in_logs(all.max), all.raw) + spec.seesaw_log_eps", "NEG_MAX"),
         mutant("seesaw", SPLIT, "return any_lane(float_of_bits", "return !any_lane(float_of_bits"),
         mutant("mixup", SPLIT, "out.seen_second = labels.second;", ""),
         // Windows.

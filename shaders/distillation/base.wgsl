@@ -9,12 +9,12 @@ fn no_base() -> Base {
 // The labels' own columns come at the end.
 fn base_entry(row: Row, j: u32, z: F, inside: bool) -> Entry {
   let term = load_class(j);
-  let out = is_label(row, j) | B(!inside);
+  let out = is_label(at_label(row, j)) | B(!inside);
   var tau = F(0.0);
   if (HAS_DENSE) {
     tau = select(dense_target(row.dense, j, term.weight), F(0.0), out);
   }
-  return Entry(select(adjusted(z, F(term.scale), F(term.bias)), F(NEG_MAX), out), F(1.0), tau);
+  return Entry(select(adjusted(z, F(term.class_scale), F(term.bias)), F(NEG_MAX), out), F(1.0), tau);
 }
 
 fn base_four(base: ptr<function, Base>, row: Row, j: vec4<u32>, z: Quad, inside: vec4<bool>) {

@@ -18,7 +18,7 @@ fn fold_class(row: Row, lengths: Lengths, j: u32, factor: f32, product: F, thres
   let inside = is_inside(j);
   let z = select(F(-bitcast<f32>(window.infinity)), logits_of(row, lengths, j, factor, product), inside);
   scan_logit(scan, z, j);
-  var entry = visit(row, j, z, threshold).entry;
+  var entry = visit(row, j, z, at_label(row, j), threshold).entry;
   if (HAS_DENSE) {
     entry.tau = select(F(0.0), entry.tau, inside);
   }

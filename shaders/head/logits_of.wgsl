@@ -17,7 +17,7 @@ fn logits_of(row: Row, lengths: Lengths, j: u32, factor: f32, product: F) -> F {
     similarity = 2.0 * similarity - lengths.square - of_class(CLASS_SQUARE, j);
   }
   if (HAS_MARGIN) {
-    let label = is_label(row, j);
+    let label = is_label(at_label(row, j));
     if (any_lane(label)) {
       similarity = select(similarity, with_margins(similarity), label);
     }

@@ -50,6 +50,15 @@ impl RowChoice {
         self
     }
 
+    /// With no more columns on chip than a row has: the kernel takes all blocks of four but the last for whole ones.
+    pub(crate) const fn holding_no_more_than(mut self, columns: u32) -> Self {
+        let needed = columns.div_ceil(self.workgroup);
+        if self.chip > needed {
+            self.chip = needed;
+        }
+        self
+    }
+
     /// f16 as the device's own, instead of two in a word.
     #[must_use]
     pub const fn with_native_f16(mut self) -> Self {
@@ -76,7 +85,7 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
     let held = held_columns(request, classes);
     let preferred = match adapter.software {
         true => on_processor(request, rows, classes, held),
-        false => on_gpu(adapter, rows, held),
+        false => on_gpu(adapter, rows, held, request.terms.gate),
     };
     let fits = |choice: RowChoice| {
         let key = request.row_key(choice, true, true);
@@ -122,9 +131,10 @@ fn on_processor(request: &RowRequest, rows: u32, classes: u32, held: u32) -> Row
 
 /// From what a GPU's compiler makes of the kernels (`docs/performance.md`): registers, and instructions for each logit. No
 /// GPU has timed it yet.
-fn on_gpu(adapter: AdapterClass, rows: u32, held: u32) -> RowChoice {
-    // What a row costs besides its columns is shared by four where columns are few and rows are left to fill the device.
-    let lanes = if rows >= 2048 && held <= 512 { 4 } else { 1 };
+fn on_gpu(adapter: AdapterClass, rows: u32, held: u32, gated: bool) -> RowChoice {
+    // What a row costs besides its columns is shared by four where columns are few and rows are left to fill the device; so is
+    // a draw of gates, which costs more than all else that a class does.
+    let lanes = if rows >= 2048 && held <= 512 || rows >= 1024 && gated { 4 } else { 1 };
     // The more columns a thread has, the less the row's end costs; 32 leave enough registers for eight warps a row.
     let columns = if lanes == 4 { 8 } else { MOST_HELD };
     let least = if lanes == 4 || held <= 128 { 32 } else { 64 };
@@ -400,6 +410,15 @@ mod tests {
         let seesaw = InnerTerms { compensation: true, floor: true, ..InnerTerms::default() };
         let held = choose(processor, &RowRequest { terms: seesaw, ..request }, 256, 2048);
         assert!(held.chip > 0 && !held.apart, "{held:?}");
+    }
+
+    /// Four rows share a draw of gates where there are rows enough.
+    #[test]
+    fn gates_share_their_draws_on_a_large_gpu() {
+        let gated = request(InnerTerms { gate: true, ..InnerTerms::default() }, false);
+        for (rows, classes, lanes) in [(256, 1203, 1), (1024, 1203, 4), (4096, 8142, 4), (4096, 128_256, 4)] {
+            assert_eq!(choose(large_gpu(), &gated, rows, classes).lanes, lanes, "{rows} x {classes}");
+        }
     }
 
     /// Where a row fits on chip it stays there: one read of each logit.

@@ -105,6 +105,24 @@ const COMBINATIONS: &[Subject] = &[
     subject!("temperature + z-loss", Hard, |counts| {
         Ok(SoftmaxLoss::balanced(counts).with_temperature(2.5).with_z_loss(0.05))
     }),
+    subject!("temperature + smoothing", Hard, |counts| {
+        let spec = SoftmaxLoss::balanced(counts).with_temperature(0.4).with_label_smoothing(0.2);
+        Ok(spec.with_class_weights(wave(counts.classes(), 0.5, 2.0)))
+    }),
+    subject!("temperature + seesaw + bias", Hard, |counts| {
+        let adjusted = SoftmaxLoss::logit_adjusted(counts, 1.0)?;
+        Ok(with(SoftmaxLoss::seesaw(counts), |spec| spec.bias = adjusted.bias).with_temperature(0.3))
+    }),
+    subject!("temperature + paper's seesaw + smoothing", Hard, |counts| {
+        Ok(SoftmaxLoss::seesaw_paper(counts).with_temperature(2.5).with_label_smoothing(0.1))
+    }),
+    subject!("soft + temperature", Soft, |counts| {
+        Ok(SoftmaxLoss::balanced(counts).with_temperature(0.4).with_label_smoothing(0.2))
+    }),
+    subject!("two labels + temperature + gates", Mixed, |counts| {
+        let gated = with(SoftmaxLoss::default(), |spec| spec.gate = Some(gate(counts, GateSource::Sample)));
+        Ok(gated.with_temperature(1.5))
+    }),
     subject!("class smoothing + weights + focal", Hard, |counts| {
         let spec = SoftmaxLoss::label_aware_smoothing(counts, 0.3, 0.1, SmoothingShape::Convex)?;
         Ok(spec.with_class_weights(wave(counts.classes(), 0.3, 1.7)).with_focal(Focal::new(2.0)))

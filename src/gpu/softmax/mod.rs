@@ -96,7 +96,9 @@ pub(crate) fn plan_beside(
         (Some(choice), None) => choice,
         (None, None) => choose(kernels.adapter, &rows, narrow(extent.rows), width.max(1)),
     };
-    check_choice(choice, width, rows.row_key(choice, true, true).width())?;
+    let step = rows.row_key(choice, true, true).width();
+    check_choice(choice, width, step)?;
+    let choice = choice.holding_no_more_than(width.saturating_add(step - 1));
     let counts = counts_for(kernels, spec, &extent, request.counts.as_ref())?;
     let columns = ClassColumns::new(spec, &terms);
     let layout = Layout::new(&rows.key(Driver::Partial, choice));

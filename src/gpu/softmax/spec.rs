@@ -17,6 +17,8 @@ pub struct SoftmaxNumbers {
     pub regulariser_column: u32,
     pub reduction: u32,
     pub scale: f32,
+    pub inverse_scale: f32,
+    pub exponent_scale: f32,
     pub label_smoothing: f32,
     pub z_loss: f32,
     pub fixed_inverse: f32,
@@ -64,6 +66,11 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
+/// The same of a number that may leave f32.
+fn held(value: f64) -> f32 {
+    narrow(value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)))
+}
+
 fn flag(present: bool, bit: u32) -> u32 {
     if present { bit } else { 0 }
 }
@@ -96,6 +103,8 @@ impl SoftmaxNumbers {
             regulariser_column: u32::try_from(columns.len()).unwrap_or(u32::MAX),
             reduction,
             scale: narrow(spec.scale),
+            inverse_scale: held(1.0 / spec.scale),
+            exponent_scale: held(spec.scale * std::f64::consts::LOG2_E),
             label_smoothing: narrow(spec.label_smoothing),
             z_loss: narrow(spec.z_loss),
             fixed_inverse,
@@ -197,21 +206,22 @@ impl ClassColumns {
         let width = classes.len();
         let mut table = Vec::with_capacity((self.inner.len() + self.labels.len()) * width);
         let labels = self.labels.iter().map(|column| match column {
-            LabelColumn::Weight => (&spec.class_weights, 1.0),
-            LabelColumn::Margin => (&spec.margin, 0.0),
-            LabelColumn::Smoothing => (&spec.class_smoothing, narrow(spec.label_smoothing)),
+            LabelColumn::Weight => (&spec.class_weights, 1.0, 1.0),
+            LabelColumn::Margin => (&spec.margin, 0.0, 1.0),
+            LabelColumn::Smoothing => (&spec.class_smoothing, narrow(spec.label_smoothing), 1.0),
         });
         let inner = self.inner.iter().map(|column| match column {
-            Column::Weight => (&spec.class_weights, 1.0),
-            Column::ClassScale => (&spec.class_scale, 1.0),
-            Column::Bias => (&spec.bias, 0.0),
-            Column::Power => (&None, 1.0),
-            Column::Tail => (&None, 0.0),
+            Column::Weight => (&spec.class_weights, 1.0, 1.0),
+            Column::ClassScale => (&spec.class_scale, 1.0, 1.0),
+            // In units of the scale (`shaders/terms.wgsl`).
+            Column::Bias => (&spec.bias, 0.0, spec.scale),
+            Column::Power => (&None, 1.0, 1.0),
+            Column::Tail => (&None, 0.0, 1.0),
         });
-        for (values, default) in inner.chain(labels) {
+        for (values, default, unit) in inner.chain(labels) {
             match values.as_ref().and_then(|values| values.get(classes.clone())) {
                 // A class that is taken out has the lowest finite value: the kernels know no -inf of their own.
-                Some(values) => table.extend(values.iter().map(|&value| narrow(value).max(f32::MIN))),
+                Some(values) => table.extend(values.iter().map(|&value| held(value / unit))),
                 None => table.extend(std::iter::repeat_n(default, width)),
             }
         }
