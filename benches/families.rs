@@ -102,9 +102,15 @@ fn subjects() -> Result<Vec<Subject>> {
         for method in method::DISTILLATION {
             let spec: DistillationLoss = (method.build)(&counts(classes))?;
             let teacher = Some(spec.teacher_columns(classes));
-            let with_base = spec.clone().with_base(Some(SoftmaxLoss::cross_entropy()), 1.0);
-            let with_base = spec.base.is_none().then_some(("+ce", with_base));
-            for (base, spec) in std::iter::once(("", spec)).chain(with_base) {
+            let with = |name, base| (name, spec.clone().with_base(Some(base), 1.0));
+            let with_base = match spec.base {
+                None => {
+                    let seesaw = SoftmaxLoss::seesaw(&counts(classes));
+                    vec![with("+ce", SoftmaxLoss::cross_entropy()), with("+seesaw", seesaw)]
+                }
+                Some(_) => vec![],
+            };
+            for (base, spec) in std::iter::once(("", spec.clone())).chain(with_base) {
                 for element in ELEMENTS {
                     let name = format!("{}{base}/{classes}", method.name);
                     let (loss, columns) = (spec.clone().into(), classes);

@@ -19,6 +19,8 @@ struct Window {
   gradient_stride: u32,
   dense_origin: u32,
   dense_stride: u32,
+  teacher_origin: u32,
+  teacher_stride: u32,
   row_step: u32,
   // Rows split over workgroups: pieces of this window, its first slot, the slots of a whole row, the shards.
   pieces: u32,

@@ -43,16 +43,15 @@ impl Expert {
 /// of the student, the loss is +inf where the teacher wants some, and its gradient still finite.
 ///
 /// A pass needs two log-sum-exps per row and expert and reads student and teacher twice: once for the losses, once for the
-/// gradient. A base goes along in the same passes and may be any softmax loss with one or two labels a row but seesaw and
-/// gates; those, and soft targets, are a plan of their own, which reads the student twice more.
+/// gradient. A base goes along in the same passes and may be any softmax loss; seesaw with its floor reads the student once
+/// more in rows where a class is above it.
 ///
 /// On the device ([`gpu`](crate::gpu)) the teacher's logits are contiguous and f32, f16 or bf16: what the student's logits are,
 /// unless the request [says otherwise](crate::gpu::PlanRequest::with_teacher) ([`Inputs::teacher`](crate::gpu::Inputs::teacher);
 /// slices, [`Batch::teacher`](Batch::teacher), are rounded to it). A row of student and teacher
 /// has to fit a binding, experts' classes are below 2^24, and there are at most 4,096 experts
-/// ([`Error::Limit`](crate::Error::Limit)). The gradient may take the student's place, but for a base that is a plan of its own
-/// ([`Error::Combination`](crate::Error::Combination)). Log-sum-exp and target probability are the base's; without one there is
-/// no one softmax of a row, and they are NaN. A student that masks what the teacher wants has loss +inf also where the teacher's
+/// ([`Error::Limit`](crate::Error::Limit)). The gradient may take the student's place. Log-sum-exp and target probability are
+/// the base's; without one there is no one softmax of a row, and they are NaN. A student that masks what the teacher wants has loss +inf also where the teacher's
 /// probability is too small for f32.
 ///
 /// ```

@@ -19,7 +19,7 @@ use longtail::distillation::Expert;
 use longtail::gpu::distillation::DistillationDriver;
 use longtail::gpu::{Mode, Program, RowChoice, Storage};
 use longtail::softmax::{GateSource, SmoothingShape};
-use longtail::{DistillationLoss, Element, Error, Reduction, SoftmaxLoss, TargetKind};
+use longtail::{ClassCounts, DistillationLoss, Element, Error, Reduction, SoftmaxLoss, TargetKind};
 
 const ELEMENTS: [Element; 3] = [Element::F32, Element::F16, Element::Bf16];
 const REDUCTIONS: [Reduction; 6] = [
@@ -43,6 +43,8 @@ fn bases(classes: usize) -> Vec<SoftmaxLoss> {
     }
     let last = classes.saturating_sub(1).max(1) as f64;
     let scales = (0..classes).map(|class| 0.5 + class as f64 / last).collect::<Vec<_>>();
+    let mut sums_of_terms = SoftmaxLoss::seesaw(&counts).with_label_smoothing(0.2);
+    sums_of_terms.bias = SoftmaxLoss::logit_adjusted(&counts, 1.0).unwrap().bias;
     let list = vec![
         SoftmaxLoss::default(),
         SoftmaxLoss::weighted(weights(3)),
@@ -56,8 +58,24 @@ fn bases(classes: usize) -> Vec<SoftmaxLoss> {
         SoftmaxLoss::label_aware_smoothing(&counts, 0.3, 0.0, SmoothingShape::Concave).unwrap(),
         SoftmaxLoss::logit_adjusted(&counts, 1.0).unwrap().with_z_loss(1e-2).with_temperature(2.0),
         SoftmaxLoss::balanced(&counts).with_label_smoothing(0.2),
+        SoftmaxLoss::equalization(&counts, 0.05, 0.5, 11, GateSource::Element).unwrap(),
+        SoftmaxLoss::equalization(&counts, 0.1, 0.5, 12, GateSource::Sample).unwrap().with_z_loss(1e-2),
+        SoftmaxLoss::equalization_given().with_temperature(0.5),
+        SoftmaxLoss::seesaw(&counts).with_temperature(0.5),
+        SoftmaxLoss::seesaw_paper(&counts).with_label_smoothing(0.1),
+        seesaw(&counts, 0.0, 1.5),
+        seesaw(&counts, 0.8, 0.0),
+        sums_of_terms,
     ];
     list.into_iter().map(rounded).collect()
+}
+
+/// Seesaw with one of its two factors alone, in a batch that is counted.
+fn seesaw(counts: &ClassCounts, p: f64, q: f64) -> SoftmaxLoss {
+    let mut spec = SoftmaxLoss::seesaw(counts);
+    let terms = spec.seesaw.as_mut().unwrap();
+    (terms.p, terms.q) = (p, q);
+    spec
 }
 
 /// One teacher, experts for all classes out of order, and experts for some.
@@ -114,11 +132,12 @@ fn every_base() {
         for (index, base) in bases(classes).into_iter().enumerate() {
             for (number, spec) in divergences(classes).into_iter().enumerate() {
                 let turn = 5 * index + 7 * number + classes;
-                // Short rows with one of the divergences each.
-                if classes == 7 && index % 3 != number {
+                // One of the divergences for short rows, and for bases whose terms stand in the class alone.
+                if (classes == 7 || index > 11) && index % 3 != number {
                     continue;
                 }
-                let kind = if turn % 3 == 0 { TargetKind::Mixed } else { TargetKind::Hard };
+                let mixed = turn % 3 == 0 && base.seesaw.is_none();
+                let kind = if mixed { TargetKind::Mixed } else { TargetKind::Hard };
                 let reduction = REDUCTIONS[(turn / 2) % 6];
                 let own = base.reduction;
                 let spec =
@@ -135,7 +154,43 @@ fn every_base() {
         }
     }
     println!("{cases} cases on the adapter");
-    assert_eq!(cases, 12 + 12 * 3);
+    assert_eq!(cases, 20 + 12 * 3 + 8);
+}
+
+/// Soft targets: a matrix beside the teacher's.
+#[test]
+fn soft_targets() {
+    let kernels = context().kernels();
+    let mut cases = 0;
+    for (rows, classes) in [(5, 7), (9, 67)] {
+        let counts = counts(classes);
+        let weights: Vec<f64> = (0..classes).map(|class| 0.25 * (1 + class % 5) as f64).collect();
+        let bases = [
+            SoftmaxLoss::default(),
+            SoftmaxLoss::weighted(weights).with_label_smoothing(0.2).with_temperature(1.5),
+            SoftmaxLoss::balanced(&counts).with_z_loss(1e-2),
+            SoftmaxLoss::vector_scaling(&counts, 0.15, 1.0).unwrap(),
+        ];
+        for (index, base) in bases.into_iter().map(rounded).enumerate() {
+            for (number, spec) in divergences(classes).into_iter().enumerate() {
+                if (index + classes) % 3 != number {
+                    continue;
+                }
+                let turn = 5 * index + 7 * number + classes;
+                let spec = spec.with_reduction(REDUCTIONS[(turn / 2) % 6]).with_base(Some(base.clone()), 0.5);
+                let mut case = Case::new(spec, data(rows, classes, TargetKind::Soft, turn));
+                case.element = (turn % 4 == 1).then_some(ELEMENTS[(turn / 4) % 3]);
+                let manner = manner(turn);
+                if manner.storage != Storage::InPlace && turn % 2 == 0 {
+                    case = case.with_old();
+                }
+                case.check(kernels, manner);
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases on the adapter");
+    assert_eq!(cases, 2 * 4);
 }
 
 /// Each part has its own denominator, whatever the other's is: one plan, updated.
@@ -312,28 +367,6 @@ fn updates() {
     }
 }
 
-/// Bases that need a look of their own stay a plan each: not in place.
-#[test]
-fn other_bases() {
-    let kernels = context().kernels();
-    let counts = counts(19);
-    let gated = SoftmaxLoss::equalization(&counts, 0.05, 0.5, 11, GateSource::Element).unwrap();
-    for (base, kind) in [
-        (SoftmaxLoss::seesaw(&counts), TargetKind::Hard),
-        (gated, TargetKind::Hard),
-        (SoftmaxLoss::cross_entropy(), TargetKind::Soft),
-    ] {
-        let spec = divergences(19)[0].clone().with_base(Some(rounded(base)), 0.5);
-        let case = Case::new(spec, data(6, 19, kind, 0));
-        case.check(kernels, Manner::default());
-        let error =
-            case.plan(kernels, Manner { storage: Storage::InPlace, ..Manner::default() }).unwrap_err();
-        assert!(matches!(error, Error::Combination { .. }), "{error}");
-        let added = case.clone().with_old().plan(kernels, Manner::default()).unwrap_err();
-        assert!(matches!(added, Error::Unexpected { .. }), "{added}");
-    }
-}
-
 /// Masks, numbers that are none and labels out of range: what each part says of them, in every row layout.
 #[test]
 fn hostile_rows() {
@@ -438,7 +471,7 @@ fn ties() {
 fn mutants() {
     let edits = [
         "select(F(-bitcast<f32>(window.infinity)), x, B(inside)) -> x",
-        "is_label(at_label(row, j)) | B(!inside) -> B(!inside)",
+        "select(F(NEG_MAX), out.entry.u, B(inside)) -> out.entry.u",
         "numbers.base_factor * bitcast<f32>(scalars[SCALAR_INVERSE]) -> numbers.base_factor",
         "save_by(factor, SAVED_FIRST -> save_by(F(1.0), SAVED_FIRST",
         "save_by(factor, SAVED_SECOND -> save_by(F(1.0), SAVED_SECOND",
@@ -451,26 +484,46 @@ fn mutants() {
         "by_factor(F(divergence_inverse()), numbers.slope -> by_factor(F(1.0), numbers.slope",
         "= scaled(load_coefficients(row), upstream) -> = load_coefficients(row)",
         "+ base_gradient(row, j, z) -> + 0.99 * base_gradient(row, j, z)",
-        "merge(a, b); -> a;",
-        "clamp(row.dense + columns.x, begin, end) -> clamp(row.dense + columns.z, begin, end)",
+        "merge(a.mass, b.mass) -> a.mass",
+        "clamp(start + columns.x, begin, end) -> clamp(start + columns.z, begin, end)",
         "(numbers.table + column) -> (column)",
         "- log_weight -> + log_weight",
         "begin = u32(table(TABLE_BEGIN, run)); -> begin = 0u;",
         "infinity, none) -> F(0.0), none)",
-        "let first = load_teacher_pairs(row.dense, column(row, block, thread, 0u)); -> \
-         let first = load_teacher_pairs(row.dense, column(row, block, thread, 2u));",
+        "let first = load_teacher_pairs(teacher_of(row.rows), column(row, block, thread, 0u)); -> \
+         let first = load_teacher_pairs(teacher_of(row.rows), column(row, block, thread, 2u));",
         "U(j) < (*scan).index -> U(j) > (*scan).index",
         "(*to).base = merged_base( -> let skipped = merged_base(",
     ];
+    notices(&edits, &[3, 8, 2]);
+}
+
+#[test]
+fn mutants_of_seesaw() {
+    let edits = [
+        "max(a.rest, b.rest) -> a.rest",
+        "if (any_lane(all.rest > base_threshold)) -> if (false)",
+        "merge_base_over_workgroup(thread, base); -> ",
+        "base_threshold = float_of_bits(load_saved(SAVED_THRESHOLD, row.rows)); -> base_threshold = F(0.0);",
+        "base_threshold = own_threshold(base_labels.first); -> base_threshold = F(0.0);",
+        "compensated(kept_logit(row, term, j, z, at), base_threshold) -> kept_logit(row, term, j, z, at)",
+        "u, class_factor(row, term), term.weight, at) -> u, F(1.0), term.weight, at)",
+    ];
+    notices(&edits, &[15, 16]);
+}
+
+/// Whether the comparison notices each edit, from some bases of the list.
+fn notices(edits: &[&str], of_bases: &[usize]) {
     let classes = 37;
     let list = bases(classes);
     let mut cases = Vec::new();
-    for (turn, index) in [3usize, 8, 2].into_iter().enumerate() {
+    for (turn, &index) in of_bases.iter().enumerate() {
         for (number, spec) in divergences(classes).into_iter().enumerate() {
             if number == 2 && turn > 0 {
                 continue;
             }
-            let kind = if (turn + number) % 2 == 0 { TargetKind::Hard } else { TargetKind::Mixed };
+            let hard = (turn + number) % 2 == 0 || list[index].seesaw.is_some();
+            let kind = if hard { TargetKind::Hard } else { TargetKind::Mixed };
             let spec = spec.with_base(Some(list[index].clone()), 0.5).with_reduction(Reduction::MeanKept);
             let mut data = data(9, classes, kind, turn);
             // A tie of classes that one thread has.

@@ -6,9 +6,9 @@ use std::mem::size_of;
 
 use longtail::gpu::distillation::{DistillationDriver, DistillationKey, DistillationNumbers};
 use longtail::gpu::lade::{LadeDriver, LadeKey, LadeNumbers};
+use longtail::gpu::objectness::{ObjectnessDriver, ObjectnessKey};
 use longtail::gpu::range::{RangeDriver, RangeKey, RangeNumbers};
 use longtail::gpu::shader::{Cell, InnerTerms};
-use longtail::gpu::sum::{SumDriver, SumKey, SumNumbers};
 use longtail::gpu::{Kernels, Program, Storage};
 use longtail::{DistillationLoss, Element, LadeLoss, ObjectnessLoss, RangeLoss, TargetKind};
 use module::{check_block, check_kernel, declared_bytes, fields};
@@ -67,7 +67,18 @@ fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
         ..InnerTerms::default()
     });
     let some = all.enumerate().filter(|(bits, _)| plain || *bits == 7).map(|(_, terms)| Some(terms));
-    std::iter::once(None).chain(some).collect()
+    let none = InnerTerms::default();
+    let seesaw = InnerTerms { mitigation: true, compensation: true, floor: true, ..none };
+    let rare = [
+        InnerTerms { gate: true, ..none },
+        InnerTerms { gate_given: true, ..none },
+        seesaw,
+        InnerTerms { bias: true, dense: true, ..seesaw },
+        InnerTerms { floor: false, ..seesaw },
+        InnerTerms { mitigation: false, ..seesaw },
+    ];
+    let rare = rare.into_iter().filter(|_| plain).map(Some);
+    std::iter::once(None).chain(some).chain(rare).collect()
 }
 
 impl Written {
@@ -140,8 +151,12 @@ fn with_pairs_and_targets(key: DistillationKey) -> Vec<Program> {
         adds: false,
         ..key
     };
-    // Soft targets have no base in the same passes; in a plan of its own it may be any.
-    let kinds: &[TargetKind] = if key.base.is_some() { &KINDS[..2] } else { &KINDS };
+    // Which targets a base has: seesaw wants one label, gates go with no targets of every class.
+    let kinds: &[TargetKind] = match key.base {
+        Some(terms) if terms.mitigation || terms.compensation => &KINDS[..1],
+        Some(terms) if terms.gate || terms.gate_given || !terms.dense => &KINDS[..2],
+        _ => &KINDS,
+    };
     let of_gradient = if key.base.is_some() { kinds } else { &KINDS[..1] };
     let may_pair = !key.experts && key.teacher != Element::F32;
     for teacher_pairs in BOTH.into_iter().filter(|pairs| !pairs || may_pair) {
@@ -185,7 +200,7 @@ fn of_fields(gradient: Cell) -> Vec<Program> {
         adds: false,
         of_sums: false,
     };
-    for targets in [TargetKind::Hard, TargetKind::Mixed] {
+    for targets in KINDS {
         for driver in [
             DistillationDriver::KeptSums,
             DistillationDriver::Kept,
@@ -250,11 +265,9 @@ fn all() -> Vec<Program> {
             }
         }
     }
-    let sum = |driver, targets| SumKey { driver, targets, workgroup: 128 }.into();
-    programs.extend(
-        [SumDriver::Relabel, SumDriver::Rows, SumDriver::Total].map(|driver| sum(driver, TargetKind::Hard)),
-    );
-    programs.push(sum(SumDriver::Rows, TargetKind::Mixed));
+    let objectness = |driver| Program::from(ObjectnessKey { driver, workgroup: 128 });
+    programs
+        .extend([ObjectnessDriver::Relabel, ObjectnessDriver::Rows, ObjectnessDriver::Total].map(objectness));
     let mut seen = HashSet::new();
     programs.retain(|program| seen.insert(*program));
     programs
@@ -366,7 +379,6 @@ fn layouts_of_numbers() {
             teacher_exponent,
             factor,
             slope,
-            old_factor,
             experts,
             teacher_columns,
             base_factor,
@@ -384,25 +396,14 @@ fn layouts_of_numbers() {
             "teacher_exponent",
             "factor",
             "slope",
-            "old_factor",
             "base_factor",
             "inverse",
         ],
     );
-    let host = fields![LadeNumbers, lambda, weight, old_factor, first_column];
-    check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight", "old_factor"]);
-    let host = fields![
-        RangeNumbers,
-        pairs,
-        margin,
-        intra_weight,
-        inter_weight,
-        old_factor,
-        ignore_index,
-        has_ignore_index,
-    ];
-    let floats = ["margin", "intra_weight", "inter_weight", "old_factor"];
+    let host = fields![LadeNumbers, lambda, weight, first_column];
+    check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight"]);
+    let host =
+        fields![RangeNumbers, pairs, margin, intra_weight, inter_weight, ignore_index, has_ignore_index,];
+    let floats = ["margin", "intra_weight", "inter_weight"];
     check("longtail.range", &host, size_of::<RangeNumbers>(), &floats);
-    let host = fields![SumNumbers, first, second];
-    check("longtail.sum.rows", &host, size_of::<SumNumbers>(), &["first", "second"]);
 }

@@ -198,7 +198,7 @@ fn mutants() {
         ("/ f32(held(SAVED_SIZE, row_class))", "/ 1.0"),
         ("return sum / f32(size)", "return sum"),
         ("distance < numbers.margin", "true"),
-        ("return g + old;", "return g;"),
+        ("return g + old_gradients(row.gradient, j);", "return g;"),
         ("label != numbers.ignore_index", "true"),
     ];
     let kernels = context().kernels();

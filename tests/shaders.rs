@@ -72,6 +72,8 @@ fn windows_layout() {
         gradient_stride,
         dense_origin,
         dense_stride,
+        teacher_origin,
+        teacher_stride,
         row_step,
         pieces,
         piece_blocks,
@@ -102,6 +104,8 @@ fn softmax_numbers_layout() {
         regulariser_column,
         reduction,
         scale,
+        inverse_scale,
+        exponent_scale,
         label_smoothing,
         z_loss,
         fixed_inverse,
@@ -122,6 +126,8 @@ fn softmax_numbers_layout() {
     ];
     let floats = [
         "scale",
+        "inverse_scale",
+        "exponent_scale",
         "label_smoothing",
         "z_loss",
         "fixed_inverse",

@@ -1,2 +1,2 @@
 // The teacher's logits, [N, M].
-@group(0) @binding(7) var<storage, read> teacher: array<TeacherWord>;
+@group(0) @binding(12) var<storage, read> teacher: array<TeacherWord>;

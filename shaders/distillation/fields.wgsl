@@ -1,7 +1,6 @@
 // What a row leaves of a distillation in saved[]. SAVED_OWN comes from the header: with a base its coefficients
-// (softmax_fields.wgsl) come before, and in the place of a threshold, which no such base has, the row's part of the
-// reduced loss.
-const SAVED_REDUCED: u32 = SAVED_EXTRA + 5u;
+// (softmax_fields.wgsl) come before, and the row's part of the reduced loss.
+const SAVED_REDUCED: u32 = SAVED_EXTRA + 6u;
 
 // What the row's gradient is multiplied by, then what its softmaxes come to, the student's and the teacher's in turn: of
 // one teacher the largest logit and one by the sum of exponentials; of each of several experts the logarithm of the mass,

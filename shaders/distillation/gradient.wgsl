@@ -41,10 +41,10 @@ fn gradient_of(row: Row, j: u32, z: F, t: F, expert: Expert) -> F {
 
 fn element_gradient(row: Row, j: u32, z: F) -> F {
   if (EXPERTS) {
-    let t = load_teacher_lanes(row.dense, u32(table(TABLE_COLUMN, j)));
+    let t = load_teacher_lanes(teacher_of(row.rows), u32(table(TABLE_COLUMN, j)));
     return gradient_of(row, j, z, t, load_expert(row, u32(table(TABLE_EXPERT, j))));
   }
-  return gradient_of(row, j, z, load_teacher_lanes(row.dense, j), only);
+  return gradient_of(row, j, z, load_teacher_lanes(teacher_of(row.rows), j), only);
 }
 
 fn block_gradient(row: Row, block: u32, thread: u32, z: Quad) -> Quad {

@@ -8,6 +8,12 @@ fn no_base() -> Base {
   return Base(0u);
 }
 
+fn start_base(row: Row) {
+}
+
+fn again_for_base(row: Row, thread: u32, all: Base, mine: ptr<function, Base>) {
+}
+
 fn base_four(base: ptr<function, Base>, row: Row, j: vec4<u32>, z: Quad, inside: vec4<bool>) {
 }
 

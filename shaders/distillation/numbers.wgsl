@@ -12,8 +12,6 @@ struct Numbers {
   // What a row's divergence, and its gradient in z / T, are multiplied by.
   factor: f32,
   slope: f32,
-  // What the gradient that is added to is multiplied by.
-  old_factor: f32,
   experts: u32,
   teacher_columns: u32,
   // With a base in the same passes: its factor, and one by the divergence's denominator, unless that counts rows.

@@ -1,4 +1,5 @@
-// The divergences of LANES rows per workgroup, and with a base their losses: student and teacher are read once.
+// The divergences of LANES rows per workgroup, and with a base their losses: student and teacher are read once, the student
+// once more where seesaw's compensation begins at a floor that a class of the row is above.
 //
 // Dispatch: a workgroup for each group of LANES rows.
 
@@ -68,6 +69,19 @@ fn save_expert(expert: u32, row: Row, mass: Match, weight: f32) {
   store_saved(at + 1u, row.rows, bits_of(teacher), row.live);
 }
 
+// The same of the base alone, once more.
+fn merge_base_over_workgroup(thread: u32, mine: Base) {
+  workgroupBarrier();
+  tree_rest[thread].base = mine;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+    if (thread < half) {
+      tree_rest[thread].base = merged_base(tree_rest[thread].base, tree_rest[thread + half].base);
+    }
+    workgroupBarrier();
+  }
+}
+
 // From what all threads have gathered of a row to its results.
 fn close(row: Row, sum: F, empty: B) {
   let rest = tree_rest[0];
@@ -102,6 +116,7 @@ fn main(
     return;
   }
   let row = open_row(group);
+  start_base(row);
   var mine = nothing_gathered();
   var sum = F(0.0);
   var empty = B(false);
@@ -125,6 +140,11 @@ fn main(
         save_only(row, total);
       }
     }
+  }
+  if (TWO_STEP) {
+    var base = mine.base;
+    again_for_base(row, thread, tree_rest[0].base, &base);
+    merge_base_over_workgroup(thread, base);
   }
   if (thread == 0u) {
     if (EXPERTS) {

@@ -4,8 +4,6 @@ struct Numbers {
   lambda: f32,
   // What the regulariser is multiplied by.
   weight: f32,
-  // What the gradient that is added to is multiplied by.
-  old_factor: f32,
   // Its first column in the class table: those of a cross-entropy come before.
   first_column: u32,
 }

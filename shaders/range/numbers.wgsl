@@ -5,8 +5,6 @@ struct Numbers {
   margin: f32,
   intra_weight: f32,
   inter_weight: f32,
-  // What the gradient that is added to is multiplied by.
-  old_factor: f32,
   ignore_index: i32,
   has_ignore_index: u32,
 }

@@ -6,8 +6,7 @@
 
 fn with_old(row: Row, j: u32, g: F) -> F {
   if (ADDS) {
-    let old = select(numbers.old_factor * old_gradients(row.gradient, j), F(0.0), B(numbers.old_factor == 0.0));
-    return g + old;
+    return g + old_gradients(row.gradient, j);
   }
   return g;
 }

@@ -5,10 +5,10 @@ use super::grouped::GroupedKey;
 use super::head::{FoldKey, HeadKey};
 use super::lade::LadeKey;
 use super::matmul::MatmulKey;
+use super::objectness::ObjectnessKey;
 use super::range::RangeKey;
 use super::shader::{Binding, KernelKey};
 use super::sigmoid::SigmoidKey;
-use super::sum::SumKey;
 
 /// A kernel, as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,8 +30,8 @@ pub enum Program {
     Distillation(DistillationKey),
     /// Of LADE's regulariser.
     Lade(LadeKey),
-    /// Of losses that are a sum of two.
-    Sum(SumKey),
+    /// Of a loss with objectness.
+    Objectness(ObjectnessKey),
     /// Of range loss.
     Range(RangeKey),
 }
@@ -84,9 +84,9 @@ impl From<LadeKey> for Program {
     }
 }
 
-impl From<SumKey> for Program {
-    fn from(key: SumKey) -> Self {
-        Self::Sum(key)
+impl From<ObjectnessKey> for Program {
+    fn from(key: ObjectnessKey) -> Self {
+        Self::Objectness(key)
     }
 }
 
@@ -108,7 +108,7 @@ macro_rules! of_key {
             Program::Matmul($key) => $answer,
             Program::Distillation($key) => $answer,
             Program::Lade($key) => $answer,
-            Program::Sum($key) => $answer,
+            Program::Objectness($key) => $answer,
             Program::Range($key) => $answer,
         }
     };

@@ -227,8 +227,8 @@ impl PlanRequest {
     }
 
     /// Adds the gradient to what its buffer holds: `gradient += d loss / d logits`, so that a loss of several parts is
-    /// a pass for each of them into one gradient, the first without this. For [`DistillationLoss`](crate::DistillationLoss)
-    /// unless a base of its is a plan of its own, for [`LadeLoss`](crate::LadeLoss) without a cross-entropy, and for
+    /// a pass for each of them into one gradient, the first without this. For
+    /// [`DistillationLoss`](crate::DistillationLoss), for [`LadeLoss`](crate::LadeLoss) without a cross-entropy, and for
     /// [`RangeLoss`](crate::RangeLoss); not in place. A 16-bit gradient is rounded once more.
     #[must_use]
     pub fn with_added_gradient(mut self) -> Self {

@@ -6,7 +6,6 @@ use super::plan::{Plan, storage};
 use super::readback;
 use super::request::{Mode, PlanRequest};
 use super::shader::Storage;
-use super::sum;
 use super::view::{Inputs, MatrixView, Outputs, TargetViews, View};
 use crate::batch::{Batch, TargetKind, Targets, Upstream};
 use crate::element::Element;
@@ -83,8 +82,8 @@ impl Views<'_> {
 }
 
 /// Whether a gradient cannot take the place of what it is made from: several parts, or other rows, read the logits.
-fn needs_own_gradient(loss: &Loss<'_>, targets: TargetKind) -> bool {
-    matches!(loss, Loss::Range(_)) || sum::reads_twice(loss, targets)
+fn needs_own_gradient(loss: &Loss<'_>) -> bool {
+    matches!(loss, Loss::Range(_))
 }
 
 impl Session {
@@ -94,7 +93,7 @@ impl Session {
     /// As [`Kernels::plan`].
     pub fn of<'a>(kernels: &Kernels, loss: impl Into<Loss<'a>>, request: &PlanRequest) -> Result<Self> {
         let loss = loss.into();
-        let own_gradient = needs_own_gradient(&loss, request.targets);
+        let own_gradient = needs_own_gradient(&loss);
         let mut request = request.clone().with_storage(match own_gradient {
             true => Storage::Separate,
             false => Storage::InPlace,

@@ -1,19 +1,15 @@
-//! A base that goes along in the divergence's passes: a softmax loss whose row needs no look of its own.
+//! A base that goes along in the divergence's passes: a softmax loss.
 
 use crate::batch::TargetKind;
 use crate::distillation::DistillationLoss;
-use crate::gpu::plan::Core;
+use crate::gpu::kernels::Kernels;
+use crate::gpu::plan::{Core, Extent};
+use crate::gpu::request::PlanRequest;
 use crate::gpu::shader::InnerTerms;
-use crate::gpu::softmax::{ClassColumns, SoftmaxNumbers, inner_terms};
+use crate::gpu::softmax::{ClassColumns, Counting, SoftmaxNumbers, inner_terms};
 use crate::softmax::SoftmaxLoss;
 use crate::{Error, Result};
 use std::ops::Range;
-
-/// Whether a base's class needs no more than its own logit, bias, scale and weight: all but seesaw, gates and soft
-/// targets.
-pub(crate) fn goes_along(base: &SoftmaxLoss, targets: TargetKind) -> bool {
-    base.seesaw.is_none() && base.gate.is_none() && targets != TargetKind::Soft
-}
 
 /// The base of a plan.
 #[derive(Debug)]
@@ -22,13 +18,26 @@ pub(super) struct Base {
     pub columns: ClassColumns,
     /// Whether its loss wants the features' norms.
     pub influence: bool,
+    /// Seesaw's counts.
+    pub counting: Option<Counting>,
 }
 
 impl Base {
-    pub(super) fn new(base: &SoftmaxLoss, targets: TargetKind) -> Self {
-        let terms = inner_terms(base, targets);
-        let columns = ClassColumns::new(base, &terms);
-        Self { terms, columns, influence: base.influence.is_some() }
+    /// # Errors
+    /// Those of [`Counting::new`].
+    pub(super) fn new(
+        kernels: &Kernels,
+        base: &SoftmaxLoss,
+        request: &PlanRequest,
+        extent: &Extent,
+    ) -> Result<Self> {
+        let terms = inner_terms(base, request.targets);
+        Ok(Self {
+            terms,
+            columns: ClassColumns::new(base, &terms),
+            influence: base.influence.is_some(),
+            counting: Counting::new(kernels, base, terms, request.targets, extent, request.counts.as_ref())?,
+        })
     }
 
     /// Takes the base of another spec. Columns that only labels look at may come along.
@@ -40,8 +49,9 @@ impl Base {
         spec: &'a DistillationLoss,
         targets: TargetKind,
     ) -> Result<&'a SoftmaxLoss> {
+        let counts = self.counting.is_some();
         let of_same_terms =
-            |base: &&SoftmaxLoss| goes_along(base, targets) && inner_terms(base, targets) == self.terms;
+            |base: &&SoftmaxLoss| base.seesaw.is_some() == counts && inner_terms(base, targets) == self.terms;
         let Some(base) = spec.base.as_ref().filter(of_same_terms) else {
             return Err(Error::Unexpected {
                 what: "a spec with another kind of base",
@@ -50,6 +60,9 @@ impl Base {
         };
         self.columns = self.columns.clone().with(&ClassColumns::new(base, &self.terms));
         self.influence = base.influence.is_some();
+        if let Some(counting) = &mut self.counting {
+            counting.update(base);
+        }
         Ok(base)
     }
 

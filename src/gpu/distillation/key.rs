@@ -68,9 +68,20 @@ impl DistillationKey {
         self.driver == DistillationDriver::Gradient
     }
 
-    /// The first field of `saved` after the base's.
+    /// The first field of `saved` after the base's and the row's part of the reduced loss.
     pub(super) fn saved_own(&self) -> u64 {
-        saved_extra(self.gradient) + if self.base.is_some() { SAVED_COEFFICIENTS } else { 0 }
+        saved_extra(self.gradient) + if self.base.is_some() { SAVED_COEFFICIENTS + 1 } else { 0 }
+    }
+
+    /// Whether soft targets or given gates of a base are bound.
+    fn binds_dense(&self) -> bool {
+        self.base.is_some_and(|terms| terms.gate_given || self.targets == TargetKind::Soft)
+    }
+
+    /// Whether a kernel over logits reads the scalars: the gradient's only draws by them, and with a dense matrix, which no
+    /// draws go with, it has no binding to spare.
+    pub(super) fn binds_scalars(&self) -> bool {
+        !(self.writes() && self.binds_dense())
     }
 
     pub(super) fn matrices(&self) -> Matrices {
@@ -82,7 +93,7 @@ impl DistillationKey {
             straddle: self.straddle,
             walks: true,
             lanes: self.lanes,
-            dense: false,
+            dense: self.binds_dense(),
             upstream: self.writes(),
         }
     }
@@ -121,15 +132,17 @@ impl DistillationKey {
     fn bindings_over_logits(&self) -> Vec<Binding> {
         let mut bindings = vec![
             Binding { number: 0, name: "window", access: Access::Uniform },
-            Binding { number: 1, name: "scalars", access: Access::Read },
             Binding { number: 2, name: "rows_in", access: Access::Read },
             Binding { number: 3, name: "classes", access: Access::Read },
             Binding { number: 4, name: "saved", access: Access::ReadWrite },
         ];
+        if self.binds_scalars() {
+            bindings.push(Binding { number: 1, name: "scalars", access: Access::Read });
+        }
         let matrices = self.matrices();
         matrices.push_bindings(&mut bindings);
         let access = if matrices.shared() { Access::ReadWrite } else { Access::Read };
-        bindings.push(Binding { number: 7, name: "teacher", access });
+        bindings.push(Binding { number: 12, name: "teacher", access });
         if self.driver == DistillationDriver::Rows {
             bindings.push(Binding { number: 9, name: "row_weights", access: Access::Read });
         }
@@ -148,8 +161,8 @@ impl DistillationKey {
 
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> u32 {
-        // A match has six numbers, what else is gathered three and those of the base's mass.
-        let base = if self.base.is_some() { 5 } else { 1 };
+        // A match has six numbers, what else is gathered three and those of the base: its mass and the largest u.
+        let base = if self.base.is_some() { 6 } else { 1 };
         let words = match self.driver {
             DistillationDriver::KeptSums | DistillationDriver::Kept => 1,
             DistillationDriver::LossSums | DistillationDriver::Finish => 5,
@@ -187,6 +200,11 @@ impl DistillationKey {
             (self.base.is_some(), "base"),
             (terms.class_scale, "scale"),
             (terms.bias, "bias"),
+            (terms.mitigation, "mitigation"),
+            (terms.compensation, "compensation"),
+            (terms.two_step(), "floor"),
+            (terms.gate, "gate"),
+            (terms.gate_given, "given"),
             (terms.dense, "dense"),
             (self.targets == TargetKind::Mixed, "mixed"),
             (self.targets == TargetKind::Soft, "soft"),

@@ -5,25 +5,24 @@ mod key;
 mod numbers;
 mod text;
 
-pub(crate) use base::goes_along;
 pub use key::{DistillationDriver, DistillationKey};
 pub use numbers::DistillationNumbers;
 
 use super::choice::RowChoice;
+use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
     Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Matrix, Memory, Needs, Passes, Recorder,
     SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, class_arena, uniform,
 };
 use super::request::{Mode, PlanRequest};
-use super::shader::{Cell, Storage};
-use super::softmax::{SoftmaxNumbers, plain_numbers};
+use super::shader::{Cell, InnerTerms, Storage};
+use super::softmax::{Counting, SoftmaxNumbers, plain_numbers};
 use super::view::View;
 use super::walk::{self, Around, Walk};
 use crate::batch::TargetKind;
 use crate::distillation::DistillationLoss;
 use crate::loss::Loss;
-use crate::softmax::SoftmaxLoss;
 use crate::{Error, Reduction, Result};
 use base::Base;
 use numbers::{saved_fields, table, table_columns};
@@ -45,43 +44,42 @@ pub(crate) struct DistillationPasses {
     base: Option<Base>,
     teacher_columns: usize,
     experts: Option<usize>,
-    /// Whether the divergence is added to the loss of a base in another plan.
-    added: bool,
     /// Which denominators depend on labels: the first part's, and beside a base the divergence's.
     by_labels: bool,
     by_kept: bool,
 }
 
-/// Plans a loss that has passed its check: its divergence, with `base` in the same passes or without any.
+/// Plans a loss that has passed its check: its divergence, with its base in the same passes where it has one.
 ///
 /// # Errors
 /// As [`Kernels::plan`].
 pub(crate) fn plan(
     kernels: &Kernels,
     spec: &DistillationLoss,
-    base: Option<&SoftmaxLoss>,
     request: &PlanRequest,
 ) -> Result<(Core, Box<dyn Passes>)> {
     walk::check_request(request)?;
     let mut extent = Extent::new(request)?;
     let teacher_columns = spec.teacher_columns(request.classes);
-    extent.dense = Matrix { stride: teacher_columns as u64, bytes: request.teacher_element().bytes() };
-    extent.dense_columns = Some(teacher_columns as u64);
+    let teacher = Matrix { stride: teacher_columns as u64, bytes: request.teacher_element().bytes() };
+    extent.teacher = Some(teacher);
     check_experts(spec, &extent)?;
-    // Four rows share what belongs to a class; in f32 without experts they cost a processor more than that saves.
-    let shares = spec.experts.is_some() || extent.logits.bytes == 2;
+    let base = spec.base.as_ref().map(|base| Base::new(kernels, base, request, &extent)).transpose()?;
+    // Four rows share what belongs to a class and draws of gates; in f32 with little of either they cost a processor more than
+    // that saves.
+    let much = base.as_ref().is_some_and(|base| base.terms.gate || base.terms.mitigation);
+    let shares = spec.experts.is_some() || extent.logits.bytes == 2 || much;
     let walk = Walk { columns: extent.width(), lanes: Some(if shares { 4 } else { 1 }) };
     let choice = walk::choose(kernels.adapter, request, &extent, walk)?;
-    let added = base.is_none() && spec.base.is_some();
-    let base = base.map(|base| Base::new(base, request.targets));
     let keys = Keys { spec, request, extent: &extent, choice, base: base.as_ref() };
     let gradient_key = keys.gradient();
     let saved_fields = gradient_key.saved_own() + 1 + saved_fields(spec);
     let base_columns = base.as_ref().map_or(0, |base| base.columns.len());
     let class_columns = base_columns + table_columns(spec);
     let needs = Needs {
-        dense: true,
-        class_bytes: 4 * class_columns,
+        dense: base.as_ref().is_some_and(|base| base.terms.gate_given || request.targets == TargetKind::Soft),
+        // Counts are two words.
+        class_bytes: (4 * class_columns).max(8),
         row_fields: 14,
         saved_fields,
         most_rows: request.most_rows,
@@ -101,7 +99,8 @@ pub(crate) fn plan(
     let step = |key, launch| Step::new(kernels, key, launch);
     let of_sums = |driver, of_sums| keys.of_rows(driver, of_sums);
     let sums = |driver| many_rows.then(|| step(of_sums(driver, false), Launch::Sums)).transpose();
-    let mut around = Around::new(kernels, request.targets, request, &extent, choice, many_rows)?;
+    let terms = base.as_ref().map_or_else(InnerTerms::default, |base| base.terms);
+    let mut around = Around::new(kernels, (request.targets, terms), request, &extent, choice, many_rows)?;
     let (mut kept_sums, mut kept) = (None, None);
     if base.is_some() {
         let finish = step(of_sums(DistillationDriver::Finish, many_rows), Launch::Once)?;
@@ -121,7 +120,6 @@ pub(crate) fn plan(
         base,
         teacher_columns,
         experts: spec.experts.as_ref().map(Vec::len),
-        added,
         by_labels: false,
         by_kept: false,
     };
@@ -228,7 +226,7 @@ impl Keys<'_> {
 
     /// Whether rows of a packed matrix start on the same half of a word as the teacher's of 16 bits.
     fn is_like_teacher(&self, matrix: &Matrix) -> bool {
-        let teacher = self.extent.dense;
+        let Some(teacher) = self.extent.teacher else { return false };
         let even_start = self.extent.first_column.is_multiple_of(2);
         self.spec.experts.is_none()
             && teacher.bytes == 2
@@ -239,9 +237,17 @@ impl Keys<'_> {
 
 const NUMBERS: &str = "longtail distillation";
 
+impl DistillationPasses {
+    /// What a base with seesaw counts.
+    fn counting(&self) -> Option<&Counting> {
+        self.base.as_ref()?.counting.as_ref()
+    }
+}
+
 impl Passes for DistillationPasses {
     fn steps(&self) -> Vec<&Step> {
-        let mut steps = self.around.before();
+        let mut steps: Vec<&Step> = self.counting().into_iter().flat_map(Counting::steps).collect();
+        steps.extend(self.around.before());
         steps.extend(self.kept_sums.iter().chain(&self.kept));
         steps.push(&self.rows);
         steps.extend(self.around.after());
@@ -252,7 +258,9 @@ impl Passes for DistillationPasses {
 
     fn wants(&self) -> Wants {
         let influence = self.base.as_ref().is_some_and(|base| base.influence);
+        let given = self.base.as_ref().is_some_and(|base| base.terms.gate_given);
         Wants {
+            gates: given.then_some("the gate's source `Given`"),
             feature_norms: influence.then_some("the influence-balanced loss"),
             teacher: Some(("distillation", self.teacher_columns as u64)),
             ..Wants::default()
@@ -260,6 +268,9 @@ impl Passes for DistillationPasses {
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {
+        if let Some(counting) = self.counting() {
+            counting.record(recorder);
+        }
         self.around.start(recorder, self.by_labels);
         if self.by_kept {
             if let Some(step) = &self.kept_sums {
@@ -291,7 +302,7 @@ impl Passes for DistillationPasses {
                 planned: "for as many experts and classes of theirs as its first spec has",
             });
         }
-        if spec.base.is_some() != (self.added || self.base.is_some()) {
+        if spec.base.is_some() != self.base.is_some() {
             let what = "a spec with or without a base";
             return Err(Error::Unexpected { what, planned: "the other way" });
         }
@@ -318,11 +329,7 @@ impl Passes for DistillationPasses {
             let columns = base_columns + table_columns(spec);
             core.memory.classes = class_arena(&core.kernels, &core.cut, columns)?;
         }
-        let mut numbers = DistillationNumbers::new(spec, rows, classes, base_columns);
-        if self.added {
-            // The base's gradient comes first, without its factor.
-            numbers.old_factor = numbers.base_factor;
-        }
+        let numbers = DistillationNumbers::new(spec, rows, classes, base_columns);
         self.by_labels = softmax.reduction != 0;
         self.by_kept = numbers.by_kept != 0;
         core.memory.write_spec(&core.kernels, bytemuck::bytes_of(&softmax))?;
@@ -340,16 +347,23 @@ impl Passes for DistillationPasses {
         _core: &'a Core,
         _bound: &'a Bound<'a>,
         name: &str,
-        _window: &Window,
+        window: &Window,
     ) -> Option<wgpu::BufferBinding<'a>> {
         match name {
             "numbers" => View::whole(&self.numbers).binding(),
+            "counts" => self.counting()?.binding(window),
             _ => None,
         }
     }
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
-        vec![(NUMBERS, self.numbers.size())]
+        let mut buffers = vec![(NUMBERS, self.numbers.size())];
+        buffers.extend(self.counting().map(Counting::buffer));
+        buffers
+    }
+
+    fn counts(&self) -> Option<&DeviceCounts> {
+        self.counting().map(Counting::counts)
     }
 
     fn manner(&self, core: &Core) -> String {

@@ -61,15 +61,21 @@ fn of_rows(key: &DistillationKey) -> String {
         shader!("fields.wgsl"),
         shader!("softmax_fields.wgsl"),
         shader!("distillation/fields.wgsl"),
-        shader!("bind_plan.wgsl"),
+        match key.binds_scalars() {
+            true => shader!("bind_plan.wgsl"),
+            false => shader!("distillation/bind_plan_without_scalars.wgsl"),
+        },
     ];
     matrices.push_files(&mut files);
     files.push(shader!("prelude.wgsl"));
     let mut numbers = places(key).to_vec();
     let mut switches = targets(key).to_vec();
     match &key.base {
-        None => files.push(shader!("walk/row.wgsl")),
-        Some(terms) => push_softmax_row(terms, &mut files, &mut numbers, &mut switches),
+        None => {
+            files.push(shader!("walk/row.wgsl"));
+            switches.push(("TWO_STEP", false));
+        }
+        Some(terms) => push_softmax_row(key, terms, &mut files, &mut numbers, &mut switches),
     }
     files.extend([shader!("scan.wgsl"), shader!("distillation/numbers.wgsl")]);
     files.push(match matrices.shared() {
@@ -101,6 +107,9 @@ fn of_rows(key: &DistillationKey) -> String {
                 None => shader!("distillation/no_base.wgsl"),
                 Some(_) => shader!("distillation/base.wgsl"),
             });
+            if key.base.is_some() {
+                files.extend([shader!("visit.wgsl"), shader!("compensate.wgsl")]);
+            }
             files.extend([
                 shader!("distillation/closed.wgsl"),
                 shader!("distillation/match.wgsl"),
@@ -128,11 +137,14 @@ fn of_rows(key: &DistillationKey) -> String {
 
 /// The softmax family's row, and its loss from its mass.
 fn push_softmax_row(
+    key: &DistillationKey,
     terms: &InnerTerms,
     files: &mut Vec<File>,
     numbers: &mut Vec<(&'static str, u64)>,
     switches: &mut Vec<(&'static str, bool)>,
 ) {
+    // Only rows look twice: what they leave of the first look is one more factor.
+    let two_step = key.driver == DistillationDriver::Rows && terms.two_step();
     files.extend([
         shader!("softmax_spec.wgsl"),
         shader!("terms.wgsl"),
@@ -157,12 +169,11 @@ fn push_softmax_row(
         ("HAS_BIAS", terms.bias),
         ("HAS_DENSE", terms.dense),
         ("HAS_CLASS_WEIGHTS", terms.dense),
-        // What no base has that goes along.
-        ("HAS_MITIGATION", false),
-        ("HAS_COMPENSATION", false),
-        ("HAS_FACTOR", false),
-        ("HAS_GATE", false),
-        ("GATE_GIVEN", false),
-        ("TWO_STEP", false),
+        ("HAS_GATE", terms.gate),
+        ("GATE_GIVEN", terms.gate_given),
+        ("HAS_MITIGATION", terms.mitigation),
+        ("HAS_COMPENSATION", terms.compensation),
+        ("HAS_FACTOR", terms.mitigation || two_step),
+        ("TWO_STEP", two_step),
     ]);
 }

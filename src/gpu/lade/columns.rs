@@ -16,7 +16,6 @@ use std::ops::Range;
 pub struct LadeNumbers {
     pub lambda: f32,
     pub weight: f32,
-    pub old_factor: f32,
     pub first_column: u32,
 }
 
@@ -73,7 +72,6 @@ impl Columns {
         let numbers = LadeNumbers {
             lambda: narrow(spec.lambda),
             weight: narrow(spec.weight),
-            old_factor: 1.0,
             first_column: u32::try_from(first_column).unwrap_or(u32::MAX),
         };
         core.kernels.scoped("a plan's numbers", || {

@@ -13,6 +13,7 @@ use super::plan::{
     Wants, Window,
 };
 use super::request::PlanRequest;
+use super::shader::InnerTerms;
 use super::softmax::{SoftmaxNumbers, plain_numbers};
 use super::walk::{self, Around, Walk, saved_extra};
 use crate::batch::TargetKind;
@@ -102,7 +103,14 @@ fn plan_alone(kernels: &Kernels, request: &PlanRequest) -> Result<(Core, LadePas
     };
     let step = |driver, workgroup, launch| Step::new(kernels, reading(driver, workgroup), launch);
     let passes = LadePasses {
-        around: Around::new(kernels, TargetKind::Hard, request, &extent, choice, many_rows)?,
+        around: Around::new(
+            kernels,
+            (TargetKind::Hard, InnerTerms::default()),
+            request,
+            &extent,
+            choice,
+            many_rows,
+        )?,
         rows: match request.argmax {
             true => Rows::Read(step(LadeDriver::Rows, choice.workgroup, Launch::Rows)?),
             false => Rows::Opened(step(LadeDriver::OpenRows, SMALL_WORKGROUP, Launch::RowThreads)?),

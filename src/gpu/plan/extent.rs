@@ -25,6 +25,8 @@ pub(crate) struct Extent {
     /// Soft targets or given gates, and how many columns they have: most often the plan's own classes.
     pub dense: Matrix,
     pub dense_columns: Option<u64>,
+    /// The teacher's logits, whose rows have as many columns as its stride.
+    pub teacher: Option<Matrix>,
     /// How many labels there are: most often K.
     pub labels: u64,
     /// Rows of each block.
@@ -90,6 +92,7 @@ impl Extent {
             gradient,
             dense: Matrix { stride: width as u64, bytes: 4 },
             dense_columns: None,
+            teacher: None,
             labels: request.classes as u64,
             blocks,
             scratch: request.scratch,
@@ -161,6 +164,7 @@ impl Extent {
         if needs.dense {
             matrices.push(self.dense);
         }
+        matrices.extend(self.teacher);
         // What a workgroup goes through in steps: blocks of columns, or tiles of computed ones.
         let block = computed.map_or(4 * u64::from(choice.workgroup), |computed| computed.tile().1);
         // Rows may start in the middle of a word: one more column.
@@ -214,6 +218,9 @@ impl Extent {
                     None => part_from(rows.block_row, matrix),
                     Some(_) => Part::default(),
                 };
+                let whole_rows = |row: u64, matrix: Matrix, columns: u64| {
+                    matrix.part(row, 0, u64::from(rows.rows), columns, alignment)
+                };
                 let dense_row = if self.scratch { rows.row } else { rows.block_row };
                 list.push(Window {
                     row_range,
@@ -229,12 +236,12 @@ impl Extent {
                     gradient: part(self.gradient),
                     dense: match self.dense_columns {
                         None => part_from(dense_row, self.dense),
-                        // Not of classes: whole rows.
-                        Some(columns) => {
-                            let count = u64::from(rows.rows);
-                            self.dense.part(dense_row, 0, count, columns, alignment)
-                        }
+                        // Not of classes.
+                        Some(columns) => whole_rows(dense_row, self.dense, columns),
                     },
+                    teacher: self.teacher.map_or_else(Part::default, |teacher| {
+                        whole_rows(rows.block_row, teacher, teacher.stride)
+                    }),
                 });
                 slots = match computed {
                     None => slots + narrow(pieces),
@@ -302,6 +309,7 @@ pub(crate) struct Window {
     pub logits: Part,
     pub gradient: Part,
     pub dense: Part,
+    pub teacher: Part,
 }
 
 impl Window {

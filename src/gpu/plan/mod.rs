@@ -35,7 +35,7 @@ use super::program::Program;
 use super::readback;
 use super::request::PlanRequest;
 use super::sigmoid::{self, DeviceGradientSums};
-use super::{distillation, grouped, lade, range, softmax, sum};
+use super::{distillation, grouped, lade, objectness, range, softmax};
 use crate::loss::Loss;
 use crate::{Error, Result};
 use memory::SCALAR_STEP;
@@ -66,10 +66,9 @@ impl Kernels {
             Loss::Softmax(spec) => softmax::plan(self, spec, request)?,
             Loss::Sigmoid(spec) => sigmoid::plan(self, spec, request)?,
             Loss::Grouped(spec) => grouped::plan(self, spec, request)?,
-            loss if sum::is_sum(loss, request.targets) => sum::plan(self, loss, request)?,
-            Loss::Distillation(spec) => distillation::plan(self, spec, spec.base.as_ref(), request)?,
+            Loss::Distillation(spec) => distillation::plan(self, spec, request)?,
             Loss::Lade(spec) => lade::plan(self, spec, request)?,
-            Loss::Objectness(_) => sum::plan(self, &loss, request)?,
+            Loss::Objectness(spec) => objectness::plan(self, spec, request)?,
             Loss::Range(spec) => range::plan(self, spec, request)?,
         };
         self.assemble(made, &loss)

@@ -195,7 +195,7 @@ impl<'a> Recorder<'a> {
             "gradient" if step.of_classes => window.classes_of(bound.class_scale?, 4),
             "gradient" => matrix(bound.gradient, window.gradient),
             "dense" => matrix(bound.dense.or(bound.gates), window.dense),
-            "teacher" => matrix(bound.teacher, window.dense),
+            "teacher" => matrix(bound.teacher, window.teacher),
             "gates" => matrix(bound.gates, window.dense),
             "statistics" => bound.statistics?.binding(),
             // One number for the whole batch, or one for each row.

@@ -11,7 +11,7 @@ use super::plan::{
     SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, uniform,
 };
 use super::request::PlanRequest;
-use super::shader::Storage;
+use super::shader::{InnerTerms, Storage};
 use super::view::View;
 use super::walk::{self, Around, Walk, saved_extra};
 use crate::batch::TargetKind;
@@ -28,7 +28,6 @@ pub struct RangeNumbers {
     pub margin: f32,
     pub intra_weight: f32,
     pub inter_weight: f32,
-    pub old_factor: f32,
     pub ignore_index: i32,
     pub has_ignore_index: u32,
 }
@@ -123,7 +122,14 @@ pub(crate) fn plan(
     let rows = LadeKey::reading(LadeDriver::Rows, logits, gradient, choice.workgroup);
     let small = |driver, launch| Step::new(kernels, key(driver, SMALL_WORKGROUP), launch);
     let passes = RangePasses {
-        around: Around::new(kernels, TargetKind::Hard, request, &extent, choice, many_rows)?,
+        around: Around::new(
+            kernels,
+            (TargetKind::Hard, InnerTerms::default()),
+            request,
+            &extent,
+            choice,
+            many_rows,
+        )?,
         group: small(RangeDriver::Group, Launch::RowThreads)?,
         rows: Step::new(kernels, rows, Launch::Rows)?,
         pairs: Step::new(kernels, key(RangeDriver::Pairs, ROW_WORKGROUP), Launch::Rows)?,
@@ -182,7 +188,6 @@ impl Passes for RangePasses {
             margin: narrow(spec.margin),
             intra_weight: narrow(spec.intra_weight),
             inter_weight: narrow(spec.inter_weight),
-            old_factor: 1.0,
             ignore_index: spec.ignore_index.unwrap_or(0),
             has_ignore_index: u32::from(spec.ignore_index.is_some()),
         };

@@ -95,6 +95,7 @@ impl KernelKey {
                 shader!("close_row.wgsl"),
                 shader!("visit.wgsl"),
                 shader!("first_pass.wgsl"),
+                shader!("compensate.wgsl"),
                 shader!("no_column_term.wgsl"),
                 shader!("gradient_pass.wgsl"),
                 shader!("row_stream.wgsl"),

@@ -1,13 +1,16 @@
 //! The softmax family's plans.
 
+mod counting;
 mod shard;
 mod spec;
 mod steps;
 
+pub(crate) use counting::Counting;
 pub(crate) use shard::ShardPasses;
 pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
 pub(crate) use spec::{ClassColumns, inner_terms, plain_numbers};
+pub(crate) use steps::placed;
 
 use super::choice::{RowChoice, RowRequest, choose, choose_computed};
 use super::counts::DeviceCounts;
@@ -18,7 +21,6 @@ use super::plan::{
 };
 use super::request::{Mode, PlanRequest};
 use super::shader::{Driver, InnerTerms, Layout, SAVED_COEFFICIENTS, SAVED_LABELS};
-use super::view::View;
 use crate::batch::TargetKind;
 use crate::loss::Loss;
 use crate::softmax::SoftmaxLoss;
@@ -39,9 +41,8 @@ pub(crate) struct SoftmaxPasses {
     layout: Layout,
     influence: bool,
     label_denominator: bool,
-    count_batch: bool,
     steps: Steps,
-    counts: Option<DeviceCounts>,
+    counting: Option<Counting>,
     fused: bool,
 }
 
@@ -99,12 +100,12 @@ pub(crate) fn plan_beside(
     let step = rows.row_key(choice, true, true).width();
     check_choice(choice, width, step)?;
     let choice = choice.holding_no_more_than(width.saturating_add(step - 1));
-    let counts = counts_for(kernels, spec, &extent, request.counts.as_ref())?;
+    let counting = Counting::new(kernels, spec, terms, request.targets, &extent, request.counts.as_ref())?;
     let columns = ClassColumns::new(spec, &terms);
     let layout = Layout::new(&rows.key(Driver::Partial, choice));
     let needs = Needs {
         dense: request.targets == TargetKind::Soft || terms.gate_given,
-        class_bytes: (4 * (columns.len() + regulariser)).max(if counts.is_some() { 8 } else { 0 }),
+        class_bytes: (4 * (columns.len() + regulariser)).max(if counting.is_some() { 8 } else { 0 }),
         row_fields: 2 * FIELDS_PER_LABEL,
         saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
         slot_fields: layout.slot,
@@ -114,7 +115,7 @@ pub(crate) fn plan_beside(
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();
     let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let manner = Manner { split, counted: counts.is_some(), many_rows, regularised: regulariser > 0 };
+    let manner = Manner { split, many_rows, regularised: regulariser > 0 };
     let steps = Steps::new(kernels, &rows, choice, request, &extent, manner)?;
     let mut saved_fields = layout.extra;
     if steps.backward.is_some() || split {
@@ -140,9 +141,8 @@ pub(crate) fn plan_beside(
         layout,
         influence: false,
         label_denominator: false,
-        count_batch: false,
         steps,
-        counts,
+        counting,
         fused,
     };
     Ok((core, passes))
@@ -154,9 +154,10 @@ impl Passes for SoftmaxPasses {
             let same = |other: &Option<Step>| other.as_ref().is_some_and(|other| std::ptr::eq(*step, other));
             let of_denominator =
                 same(&self.steps.share_sums) || std::ptr::eq(*step, &raw const self.steps.denominator);
-            !self.count_batch && same(&self.steps.count_labels) || !self.label_denominator && of_denominator
+            !self.label_denominator && of_denominator
         };
-        self.steps.all().into_iter().filter(|step| !unused(step)).collect()
+        let counting = self.counting.iter().flat_map(Counting::steps);
+        counting.chain(self.steps.all().into_iter().filter(|step| !unused(step))).collect()
     }
 
     fn wants(&self) -> Wants {
@@ -222,13 +223,13 @@ impl Passes for SoftmaxPasses {
         window: &Window,
     ) -> Option<wgpu::BufferBinding<'a>> {
         match name {
-            "counts" => window.classes_of(View::whole(&self.counts.as_ref()?.buffer), 8),
+            "counts" => self.counting.as_ref()?.binding(window),
             _ => None,
         }
     }
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
-        self.counts.iter().map(|counts| (DeviceCounts::LABEL, counts.bytes())).collect()
+        self.counting.iter().map(Counting::buffer).collect()
     }
 
     fn manner(&self, core: &Core) -> String {
@@ -249,7 +250,7 @@ impl Passes for SoftmaxPasses {
     }
 
     fn counts(&self) -> Option<&DeviceCounts> {
-        self.counts.as_ref()
+        self.counting.as_ref().map(Counting::counts)
     }
 
     fn shard(&self) -> Option<ShardPasses<'_>> {
@@ -272,7 +273,7 @@ impl SoftmaxPasses {
         after: impl Fn(Range<usize>) -> Vec<f32>,
     ) -> Result<()> {
         let terms = inner_terms(spec, core.request.targets);
-        if terms != self.terms || spec.seesaw.is_some() != self.counts.is_some() {
+        if terms != self.terms || spec.seesaw.is_some() != self.counting.is_some() {
             return Err(Error::Unexpected { what: "a spec with other terms", planned: PLANNED });
         }
         let columns = self.columns.clone().with(&ClassColumns::new(spec, &self.terms));
@@ -286,7 +287,9 @@ impl SoftmaxPasses {
         core.memory.write_classes(&core.kernels, &core.class_ranges(), table)?;
         self.influence = spec.influence.is_some();
         self.label_denominator = numbers.reduction != 0;
-        self.count_batch = spec.seesaw.as_ref().is_some_and(|seesaw| seesaw.count_batch);
+        if let Some(counting) = &mut self.counting {
+            counting.update(spec);
+        }
         Ok(())
     }
 
@@ -297,11 +300,8 @@ impl SoftmaxPasses {
 
     /// Counts, labels and the gates' key.
     fn start(&self, recorder: &mut Recorder<'_>) {
-        if let Some(step) = self.steps.count_labels.as_ref().filter(|_| self.count_batch) {
-            recorder.over_windows(step);
-        }
-        if let Some(step) = &self.steps.refresh_counts {
-            recorder.over_classes(step);
+        if let Some(counting) = &self.counting {
+            counting.record(recorder);
         }
         recorder.over_windows(&self.steps.prepare);
     }
@@ -335,35 +335,6 @@ impl SoftmaxPasses {
     fn stitch(&self, recorder: &mut Recorder<'_>) {
         if let Some(step) = &self.steps.stitch {
             recorder.over_elements(step);
-        }
-    }
-}
-
-/// The cumulative counts of a plan with seesaw: shared ones, or new ones from the spec.
-///
-/// # Errors
-/// [`Error::Length`] for shared counts of another K, and those of [`DeviceCounts::new`].
-fn counts_for(
-    kernels: &Kernels,
-    spec: &SoftmaxLoss,
-    extent: &Extent,
-    shared: Option<&DeviceCounts>,
-) -> Result<Option<DeviceCounts>> {
-    let Some(seesaw) = &spec.seesaw else { return Ok(None) };
-    let width = extent.width();
-    match shared {
-        Some(shared) if shared.classes() as u64 != width => Err(Error::Length {
-            what: "shared class counts",
-            expected: width,
-            found: shared.classes() as u64,
-        }),
-        Some(shared) => Ok(Some(shared.clone())),
-        None => {
-            let start = usize::try_from(extent.classes.start).unwrap_or(usize::MAX);
-            let end = usize::try_from(extent.classes.end).unwrap_or(usize::MAX);
-            let counts = seesaw.counts.get(start..end).unwrap_or(&[]);
-            // A shard without classes counts nothing, and has a place for it.
-            DeviceCounts::new(kernels, if counts.is_empty() { &[0] } else { counts }).map(Some)
         }
     }
 }

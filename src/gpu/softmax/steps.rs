@@ -1,11 +1,11 @@
 //! The kernels of a plan, in the order in which they run.
 
-use crate::Result;
 use crate::gpu::choice::{RowChoice, RowRequest};
 use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::{Extent, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, InnerTerms, KernelKey, Look, Storage};
+use crate::{Result, TargetKind};
 
 /// A kernel, with what its workgroups lie over.
 fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
@@ -25,11 +25,23 @@ fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
     Ok(Step { of_classes: key.driver == Driver::ClassScaleGradient, ..step })
 }
 
+/// A kernel over rows' fields or classes that looks at the class table: of the terms, what decides where its columns are.
+pub(crate) fn placed(driver: Driver, terms: InnerTerms, targets: TargetKind) -> KernelKey {
+    KernelKey {
+        terms: InnerTerms {
+            class_scale: terms.class_scale,
+            bias: terms.bias,
+            mitigation: terms.mitigation,
+            dense: terms.dense,
+            ..InnerTerms::default()
+        },
+        ..KernelKey::new(driver, targets, SMALL_WORKGROUP)
+    }
+}
+
 /// The kernels of a plan.
 #[derive(Debug)]
 pub(super) struct Steps {
-    pub count_labels: Option<Step>,
-    pub refresh_counts: Option<Step>,
     pub prepare: Step,
     pub share_sums: Option<Step>,
     pub denominator: Step,
@@ -78,7 +90,6 @@ pub(super) struct ShardSteps {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
     pub split: bool,
-    pub counted: bool,
     pub many_rows: bool,
     /// Whether a regulariser over columns is beside the loss: its gradient is added by the kernel that writes it.
     pub regularised: bool,
@@ -101,16 +112,6 @@ impl Steps {
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         // Kernels that are not over rows: only what their text depends on.
         let small = |driver| KernelKey::new(driver, rows.targets, SMALL_WORKGROUP);
-        let placed = |driver| KernelKey {
-            terms: InnerTerms {
-                class_scale: rows.terms.class_scale,
-                bias: rows.terms.bias,
-                mitigation: rows.terms.mitigation,
-                dense: rows.terms.dense,
-                ..InnerTerms::default()
-            },
-            ..small(driver)
-        };
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
         let apart = request.class_scale_gradient || choice.apart || manner.split || manner.regularised;
         let fused = request.mode == Mode::LossAndGrad && !apart;
@@ -141,9 +142,7 @@ impl Steps {
             ..small(Driver::Stitch)
         };
         Ok(Self {
-            count_labels: optional(manner.counted, small(Driver::CountLabels))?,
-            refresh_counts: optional(manner.counted && rows.terms.mitigation, placed(Driver::RefreshCounts))?,
-            prepare: step(placed(Driver::Prepare))?,
+            prepare: step(placed(Driver::Prepare, rows.terms, rows.targets))?,
             share_sums: optional(manner.many_rows, small(Driver::ShareSums))?,
             denominator: step(KernelKey { of_sums: manner.many_rows, ..small(Driver::Denominator) })?,
             rows: row_steps,
@@ -157,13 +156,8 @@ impl Steps {
 
     /// Every kernel, in the order in which a plan runs them.
     pub(super) fn all(&self) -> Vec<&Step> {
-        let mut all: Vec<Option<&Step>> = vec![
-            self.count_labels.as_ref(),
-            self.refresh_counts.as_ref(),
-            Some(&self.prepare),
-            self.share_sums.as_ref(),
-            Some(&self.denominator),
-        ];
+        let mut all: Vec<Option<&Step>> =
+            vec![Some(&self.prepare), self.share_sums.as_ref(), Some(&self.denominator)];
         match &self.rows {
             RowSteps::Whole(step) => all.push(Some(step)),
             RowSteps::Split(split) => {

@@ -5,7 +5,8 @@ use super::choice::{AdapterClass, RowChoice};
 use super::kernels::Kernels;
 use super::plan::{Extent, LONGEST_LOOP, Launch, Recorder, SMALL_WORKGROUP, Step, narrow};
 use super::request::PlanRequest;
-use super::shader::{Cell, Driver, KernelKey, SAVED_OUTPUTS, Storage};
+use super::shader::{Cell, Driver, InnerTerms, KernelKey, SAVED_OUTPUTS, Storage};
+use super::softmax::placed;
 use crate::batch::TargetKind;
 use crate::{Error, Result};
 
@@ -107,13 +108,13 @@ pub(super) struct Around {
 }
 
 impl Around {
-    /// Compiles.
+    /// Compiles; the terms are those of a softmax loss whose rows are prepared.
     ///
     /// # Errors
     /// Those of [`Kernels::pipeline`].
     pub(super) fn new(
         kernels: &Kernels,
-        targets: TargetKind,
+        (targets, terms): (TargetKind, InnerTerms),
         request: &PlanRequest,
         extent: &Extent,
         choice: RowChoice,
@@ -133,7 +134,7 @@ impl Around {
         };
         let edges = extent.has_edges(gradient.packed());
         Ok(Self {
-            prepare: step(small(Driver::Prepare), Launch::RowThreads)?,
+            prepare: step(placed(Driver::Prepare, terms, targets), Launch::RowThreads)?,
             share_sums: sums(Driver::ShareSums)?,
             denominator: step(of_sums(Driver::Denominator), Launch::Once)?,
             loss_sums: sums(Driver::LossSums)?,

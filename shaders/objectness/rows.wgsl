@@ -1,4 +1,5 @@
-// The rows' results of two losses as one: the sum of the losses, everything else the first one's.
+// The rows' results of the losses of classes and of objectness as one: the sum of the losses, everything else the first
+// one's.
 //
 // Dispatch: ceil(N / WG) workgroups for each window, after both losses' rows.
 
@@ -18,16 +19,10 @@ fn main(
   if (row >= window.rows) {
     return;
   }
-  var label = first_rows[FIELD_LABEL * window.rows + row];
-  if (MIXED_TARGETS) {
-    let second = first_rows[(FIELDS_PER_LABEL + FIELD_LABEL) * window.rows + row];
-    label = select(label, second, bitcast<i32>(second) == LABEL_BAD);
-  }
-  rows_out[FIELD_LABEL * window.rows + row] = label;
+  rows_out[FIELD_LABEL * window.rows + row] = first_rows[FIELD_LABEL * window.rows + row];
   let a = bitcast<f32>(first_saved[SAVED_LOSS * window.rows + row]);
   let b = bitcast<f32>(second_saved[SAVED_LOSS * window.rows + row]);
-  let loss = by_factor(numbers.first, a) + by_factor(numbers.second, b);
-  saved[SAVED_LOSS * window.rows + row] = select(bitcast<u32>(loss), window.nan, is_nan(a) || is_nan(b));
+  saved[SAVED_LOSS * window.rows + row] = select(bitcast<u32>(a + b), window.nan, is_nan(a) || is_nan(b));
   for (var field = 1u; field < OUTPUTS; field++) {
     saved[field * window.rows + row] = first_saved[field * window.rows + row];
   }

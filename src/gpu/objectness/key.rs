@@ -1,11 +1,10 @@
-//! The kernels of losses that are a sum of two.
+//! The kernels of a loss with objectness.
 
-use crate::batch::TargetKind;
 use crate::gpu::shader::{Access, Binding, File, SAVED_OUTPUTS, shader, text};
 
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SumDriver {
+pub enum ObjectnessDriver {
     /// Labels of classes and background as labels of two losses.
     Relabel,
     /// The rows' results.
@@ -16,16 +15,14 @@ pub enum SumDriver {
 
 /// Everything that a kernel's text depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SumKey {
+pub struct ObjectnessKey {
     /// Which kernel.
-    pub driver: SumDriver,
-    /// Which targets the first loss has; only [`SumDriver::Rows`] looks at labels.
-    pub targets: TargetKind,
+    pub driver: ObjectnessDriver,
     /// Threads per workgroup.
     pub workgroup: u32,
 }
 
-impl SumKey {
+impl ObjectnessKey {
     /// The kernel's text: neutral WGSL, entry point `main`.
     pub fn wgsl(&self) -> String {
         let mut files: Vec<File> = vec![
@@ -35,40 +32,38 @@ impl SumKey {
             shader!("prelude.wgsl"),
         ];
         files.extend(match self.driver {
-            SumDriver::Relabel => vec![shader!("sum/relabel.wgsl")],
-            SumDriver::Rows => vec![shader!("sum/numbers.wgsl"), shader!("sum/rows.wgsl")],
-            SumDriver::Total => vec![shader!("sum/numbers.wgsl"), shader!("sum/total.wgsl")],
+            ObjectnessDriver::Relabel => vec![shader!("objectness/relabel.wgsl")],
+            ObjectnessDriver::Rows => vec![shader!("objectness/rows.wgsl")],
+            ObjectnessDriver::Total => vec![shader!("objectness/total.wgsl")],
         });
         let numbers = [("WG", u64::from(self.workgroup)), ("OUTPUTS", SAVED_OUTPUTS)];
-        text(None, &numbers, &[("MIXED_TARGETS", self.targets == TargetKind::Mixed)], &files)
+        text(None, &numbers, &[], &files)
     }
 
     /// The bindings of group 0.
     pub fn bindings(&self) -> Vec<Binding> {
         use Access::{Read, ReadWrite, Uniform};
         let list: &[(u32, &'static str, Access)] = match self.driver {
-            SumDriver::Relabel => &[
+            ObjectnessDriver::Relabel => &[
                 (0, "window", Uniform),
                 (1, "labels", Read),
                 (2, "class_labels", ReadWrite),
                 (3, "object_labels", ReadWrite),
                 (10, "label_numbers", Uniform),
             ],
-            SumDriver::Rows => &[
+            ObjectnessDriver::Rows => &[
                 (0, "window", Uniform),
                 (2, "rows_out", ReadWrite),
                 (4, "saved", ReadWrite),
                 (5, "first_rows", Read),
                 (6, "first_saved", Read),
                 (7, "second_saved", Read),
-                (10, "numbers", Uniform),
             ],
-            SumDriver::Total => &[
+            ObjectnessDriver::Total => &[
                 (0, "window", Uniform),
                 (1, "scalars", ReadWrite),
                 (5, "first_scalars", Read),
                 (6, "second_scalars", Read),
-                (10, "numbers", Uniform),
             ],
         };
         list.iter().map(|&(number, name, access)| Binding { number, name, access }).collect()
@@ -92,11 +87,10 @@ impl SumKey {
     /// A short readable name: the label of the pipeline.
     pub fn label(&self) -> String {
         let driver = match self.driver {
-            SumDriver::Relabel => "relabel",
-            SumDriver::Rows => "rows",
-            SumDriver::Total => "total",
+            ObjectnessDriver::Relabel => "relabel",
+            ObjectnessDriver::Rows => "rows",
+            ObjectnessDriver::Total => "total",
         };
-        let mixed = if self.targets == TargetKind::Mixed { ".mixed" } else { "" };
-        format!("longtail.sum.{driver}.wg{}{mixed}", self.workgroup)
+        format!("longtail.objectness.{driver}.wg{}", self.workgroup)
     }
 }
