@@ -17,7 +17,7 @@ use gpu::{Manner, Up, context, kernels_with};
 use inputs::{Data, Flavour, Mix, counts, rounded};
 use longtail::distillation::Expert;
 use longtail::gpu::distillation::DistillationDriver;
-use longtail::gpu::{Mode, Program, RowChoice, Storage};
+use longtail::gpu::{DeviceCounts, Mode, Program, RowChoice, Storage};
 use longtail::softmax::{GateSource, SmoothingShape};
 use longtail::{ClassCounts, DistillationLoss, Element, Error, Reduction, SoftmaxLoss, TargetKind};
 
@@ -365,6 +365,33 @@ fn updates() {
         let got = case.pass(kernels, &plan, manner).unwrap();
         case.compare(&plan, manner, &got);
     }
+}
+
+/// A base with seesaw counts the labels of each pass, in its own counts or in those of another plan.
+#[test]
+fn counts_of_seesaw() {
+    let kernels = context().kernels();
+    let (classes, manner) = (19, Manner::default());
+    let base = SoftmaxLoss::seesaw(&counts(classes));
+    let before = base.seesaw.as_ref().unwrap().counts.clone();
+    let spec = divergences(classes)[0].clone().with_base(Some(base), 0.5);
+    let case = Case::new(spec, data(8, classes, TargetKind::Hard, 1)).rounded(manner);
+    let plan = case.plan(kernels, manner).unwrap();
+    let counted = |passes: u64| -> Vec<u64> {
+        let labels = |class: usize| case.data.labels.iter().filter(|&&label| label == class as i32).count();
+        (0..classes).map(|class| before[class] + passes * labels(class) as u64).collect()
+    };
+    for passes in [1, 2] {
+        case.pass(kernels, &plan, manner).unwrap();
+        assert_eq!(plan.counts().unwrap().read().unwrap(), counted(passes));
+    }
+    let request = case.request(manner).with_counts(plan.counts().unwrap().clone());
+    let other = kernels.plan(&case.spec, &request).unwrap();
+    case.pass(kernels, &other, manner).unwrap();
+    assert_eq!(plan.counts().unwrap().read().unwrap(), counted(3));
+    let wrong = DeviceCounts::new(kernels, &[1; 18]).unwrap();
+    let error = kernels.plan(&case.spec, &case.request(manner).with_counts(wrong)).unwrap_err();
+    assert!(matches!(error, Error::Length { what: "shared class counts", .. }), "{error}");
 }
 
 /// Masks, numbers that are none and labels out of range: what each part says of them, in every row layout.
