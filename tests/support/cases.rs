@@ -57,18 +57,19 @@ const COMBINATIONS: &[Subject] = &[
     }),
     subject!("logit adjustment + seesaw", Hard, |counts| {
         let adjusted = SoftmaxLoss::logit_adjusted(counts, 1.0)?;
-        Ok(with(SoftmaxLoss::seesaw(counts), |spec| spec.bias = adjusted.bias))
+        Ok(with(SoftmaxLoss::seesaw(counts), |spec| spec.bias = adjusted.bias).with_temperature(0.3))
     }),
     subject!("logit adjustment + seesaw + smoothing", Hard, |counts| {
         let adjusted = SoftmaxLoss::logit_adjusted(counts, 1.0)?;
         let spec = with(SoftmaxLoss::seesaw(counts), |spec| spec.bias = adjusted.bias);
-        Ok(spec.with_label_smoothing(0.2).with_class_weights(wave(counts.classes(), 0.5, 2.0)))
+        let spec = spec.with_label_smoothing(0.2).with_class_weights(wave(counts.classes(), 0.5, 2.0));
+        Ok(spec.with_temperature(0.4))
     }),
     subject!("paper's seesaw + scale + smoothing", Hard, |counts| {
         let spec = with(SoftmaxLoss::seesaw_paper(counts), |spec| {
             spec.class_scale = Some(wave(counts.classes(), 0.5, 1.5));
         });
-        Ok(spec.with_label_smoothing(0.1))
+        Ok(spec.with_label_smoothing(0.1).with_temperature(2.5))
     }),
     subject!("seesaw, mitigation alone, counts fixed", Hard, |counts| {
         let seesaw =
@@ -84,10 +85,11 @@ const COMBINATIONS: &[Subject] = &[
     }),
     subject!("gates + margin + two labels", Mixed, |counts| {
         let margin = wave(counts.classes(), 0.0, 0.7);
-        Ok(with(SoftmaxLoss::default(), |spec| {
+        let spec = with(SoftmaxLoss::default(), |spec| {
             spec.gate = Some(gate(counts, GateSource::Element));
             spec.margin = Some(margin);
-        }))
+        });
+        Ok(spec.with_temperature(1.5))
     }),
     subject!("given gates + margin + two labels + focal", Mixed, |counts| {
         let margin = wave(counts.classes(), -0.2, 0.7);
@@ -105,32 +107,17 @@ const COMBINATIONS: &[Subject] = &[
     subject!("temperature + z-loss", Hard, |counts| {
         Ok(SoftmaxLoss::balanced(counts).with_temperature(2.5).with_z_loss(0.05))
     }),
-    subject!("temperature + smoothing", Hard, |counts| {
-        let spec = SoftmaxLoss::balanced(counts).with_temperature(0.4).with_label_smoothing(0.2);
-        Ok(spec.with_class_weights(wave(counts.classes(), 0.5, 2.0)))
-    }),
-    subject!("temperature + seesaw + bias", Hard, |counts| {
-        let adjusted = SoftmaxLoss::logit_adjusted(counts, 1.0)?;
-        Ok(with(SoftmaxLoss::seesaw(counts), |spec| spec.bias = adjusted.bias).with_temperature(0.3))
-    }),
-    subject!("temperature + paper's seesaw + smoothing", Hard, |counts| {
-        Ok(SoftmaxLoss::seesaw_paper(counts).with_temperature(2.5).with_label_smoothing(0.1))
-    }),
-    subject!("soft + temperature", Soft, |counts| {
-        Ok(SoftmaxLoss::balanced(counts).with_temperature(0.4).with_label_smoothing(0.2))
-    }),
-    subject!("two labels + temperature + gates", Mixed, |counts| {
-        let gated = with(SoftmaxLoss::default(), |spec| spec.gate = Some(gate(counts, GateSource::Sample)));
-        Ok(gated.with_temperature(1.5))
-    }),
     subject!("class smoothing + weights + focal", Hard, |counts| {
         let spec = SoftmaxLoss::label_aware_smoothing(counts, 0.3, 0.1, SmoothingShape::Convex)?;
         Ok(spec.with_class_weights(wave(counts.classes(), 0.3, 1.7)).with_focal(Focal::new(2.0)))
     }),
     subject!("soft + smoothing + weights", Soft, |counts| {
-        Ok(SoftmaxLoss::weighted(wave(counts.classes(), 0.3, 1.7)).with_label_smoothing(0.2))
+        let spec = SoftmaxLoss::weighted(wave(counts.classes(), 0.3, 1.7)).with_label_smoothing(0.2);
+        Ok(spec.with_temperature(1.5))
     }),
-    subject!("soft + bias + z-loss", Soft, |counts| Ok(SoftmaxLoss::balanced(counts).with_z_loss(0.02))),
+    subject!("soft + bias + z-loss", Soft, |counts| {
+        Ok(SoftmaxLoss::balanced(counts).with_z_loss(0.02).with_temperature(0.4))
+    }),
     subject!("soft + class scale", Soft, |counts| {
         Ok(SoftmaxLoss::learnable_scaling(wave(counts.classes(), -0.5, 1.5)))
     }),
