@@ -1,6 +1,12 @@
 //! How the kernels round to 16 bits, number by number: `shaders/half.wgsl`, `packed_f16.wgsl` and `packed_bf16.wgsl`
 //! against the `half` crate, on the adapter.
 
+#[path = "support/gpu.rs"]
+mod gpu;
+#[path = "support/inputs.rs"]
+mod inputs;
+
+use gpu::context;
 use longtail::gpu::Context;
 use wgpu::util::DeviceExt as _;
 
@@ -127,15 +133,6 @@ fn first_difference(source: &str, kept: u32, rounded: impl Fn(f32) -> (u16, bool
         let (want, nan) = rounded(f32::from_bits(bits));
         let same = if nan { is_nan(found) } else { found == want };
         (!same).then(|| format!("{bits:#010x} is {found:#06x} and not {want:#06x}"))
-    })
-}
-
-fn context() -> &'static Context {
-    static CONTEXT: std::sync::OnceLock<Context> = std::sync::OnceLock::new();
-    CONTEXT.get_or_init(|| {
-        let context = pollster::block_on(Context::with_backends(wgpu::Backends::VULKAN)).unwrap();
-        println!("adapter: {}", context.adapter_info().name);
-        context
     })
 }
 

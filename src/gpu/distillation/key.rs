@@ -75,7 +75,7 @@ impl DistillationKey {
 
     /// Whether soft targets or given gates of a base are bound.
     fn binds_dense(&self) -> bool {
-        self.base.is_some_and(|terms| terms.gate_given || self.targets == TargetKind::Soft)
+        self.base.is_some_and(|terms| terms.binds_dense(self.targets))
     }
 
     /// Whether a kernel over logits reads the scalars: the gradient's only draws by them, and with a dense matrix, which no

@@ -17,7 +17,7 @@ use super::plan::{
 };
 use super::request::{Mode, PlanRequest};
 use super::shader::{Cell, InnerTerms, Storage};
-use super::softmax::{Counting, SoftmaxNumbers, plain_numbers};
+use super::softmax::{Counting, SoftmaxNumbers, plain_numbers, wants};
 use super::view::View;
 use super::walk::{self, Around, Walk};
 use crate::batch::TargetKind;
@@ -77,7 +77,7 @@ pub(crate) fn plan(
     let base_columns = base.as_ref().map_or(0, |base| base.columns.len());
     let class_columns = base_columns + table_columns(spec);
     let needs = Needs {
-        dense: base.as_ref().is_some_and(|base| base.terms.gate_given || request.targets == TargetKind::Soft),
+        dense: base.as_ref().is_some_and(|base| base.terms.binds_dense(request.targets)),
         // Counts are two words.
         class_bytes: (4 * class_columns).max(8),
         row_fields: 14,
@@ -257,14 +257,8 @@ impl Passes for DistillationPasses {
     }
 
     fn wants(&self) -> Wants {
-        let influence = self.base.as_ref().is_some_and(|base| base.influence);
-        let given = self.base.as_ref().is_some_and(|base| base.terms.gate_given);
-        Wants {
-            gates: given.then_some("the gate's source `Given`"),
-            feature_norms: influence.then_some("the influence-balanced loss"),
-            teacher: Some(("distillation", self.teacher_columns as u64)),
-            ..Wants::default()
-        }
+        let of_base = self.base.as_ref().map(|base| wants(&base.terms, base.influence));
+        Wants { teacher: Some(("distillation", self.teacher_columns as u64)), ..of_base.unwrap_or_default() }
     }
 
     fn forward(&self, recorder: &mut Recorder<'_>) {

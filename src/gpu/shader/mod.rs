@@ -216,6 +216,11 @@ pub struct InnerTerms {
 }
 
 impl InnerTerms {
+    /// Whether kernels over logits bind a dense matrix: soft targets, or given gates.
+    pub(crate) fn binds_dense(&self, targets: TargetKind) -> bool {
+        targets == TargetKind::Soft || self.gate_given
+    }
+
     /// Seesaw's floor takes a second step on chip or over the logits.
     pub(crate) fn two_step(&self) -> bool {
         self.compensation && self.floor
@@ -298,7 +303,7 @@ impl KernelKey {
 
     /// Whether soft targets or given gates are bound.
     fn binds_dense(&self) -> bool {
-        self.driver.over_logits() && (self.targets == TargetKind::Soft || self.terms.gate_given)
+        self.driver.over_logits() && self.terms.binds_dense(self.targets)
     }
 
     /// Whether the kernel writes the gradient, or something else in its place.

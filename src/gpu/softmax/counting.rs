@@ -1,9 +1,9 @@
 //! Seesaw's cumulative class counts, and the kernels that keep them.
 
-use super::steps::placed;
+use super::steps::{placed, step};
 use crate::gpu::counts::DeviceCounts;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Extent, Launch, Recorder, Step, Window};
+use crate::gpu::plan::{Extent, Recorder, Step, Window};
 use crate::gpu::shader::{Driver, InnerTerms};
 use crate::gpu::view::View;
 use crate::softmax::SoftmaxLoss;
@@ -34,11 +34,11 @@ impl Counting {
         shared: Option<&DeviceCounts>,
     ) -> Result<Option<Self>> {
         let Some(counts) = counts_for(kernels, spec, extent, shared)? else { return Ok(None) };
-        let step = |driver, terms, launch| Step::new(kernels, placed(driver, terms, targets), launch);
-        let refresh = || step(Driver::RefreshCounts, terms, Launch::ClassThreads);
+        let step = |driver, terms| step(kernels, placed(driver, terms, targets));
+        let refresh = || step(Driver::RefreshCounts, terms);
         Ok(Some(Self {
             counts,
-            count_labels: step(Driver::CountLabels, InnerTerms::default(), Launch::RowThreads)?,
+            count_labels: step(Driver::CountLabels, InnerTerms::default())?,
             count_batch: false,
             refresh: terms.mitigation.then(refresh).transpose()?,
         }))

@@ -104,7 +104,7 @@ pub(crate) fn plan_beside(
     let columns = ClassColumns::new(spec, &terms);
     let layout = Layout::new(&rows.key(Driver::Partial, choice));
     let needs = Needs {
-        dense: request.targets == TargetKind::Soft || terms.gate_given,
+        dense: terms.binds_dense(request.targets),
         class_bytes: (4 * (columns.len() + regulariser)).max(if counting.is_some() { 8 } else { 0 }),
         row_fields: 2 * FIELDS_PER_LABEL,
         saved_fields: layout.extra + SAVED_COEFFICIENTS + SAVED_LABELS,
@@ -161,11 +161,7 @@ impl Passes for SoftmaxPasses {
     }
 
     fn wants(&self) -> Wants {
-        Wants {
-            gates: self.terms.gate_given.then_some("the gate's source `Given`"),
-            feature_norms: self.influence.then_some("the influence-balanced loss"),
-            ..Wants::default()
-        }
+        wants(&self.terms, self.influence)
     }
 
     fn prepare(&self, recorder: &mut Recorder<'_>) {
@@ -255,6 +251,15 @@ impl Passes for SoftmaxPasses {
 
     fn shard(&self) -> Option<ShardPasses<'_>> {
         ShardPasses::new(self)
+    }
+}
+
+/// What a batch has to bring for a loss with these terms.
+pub(crate) fn wants(terms: &InnerTerms, influence: bool) -> Wants {
+    Wants {
+        gates: terms.gate_given.then_some("the gate's source `Given`"),
+        feature_norms: influence.then_some("the influence-balanced loss"),
+        ..Wants::default()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::gpu::shader::{Cell, Driver, InnerTerms, KernelKey, Look, Storage};
 use crate::{Result, TargetKind};
 
 /// A kernel, with what its workgroups lie over.
-fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
+pub(super) fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
     let lanes = key.lanes;
     let launch = match key.driver {
         Driver::Prepare | Driver::CountLabels | Driver::Adopt | Driver::Stitch | Driver::LabelLogits => {
