@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::{Data, Problem, Setup, software};
 
 /// N x K, with the reason for each.
-const SHAPES: [(usize, usize); 9] = [
+const ON_PROCESSOR: [(usize, usize); 9] = [
     (2048, 10),     // CIFAR-10-LT
     (512, 100),     // CIFAR-100-LT
     (256, 365),     // Places-LT
@@ -26,11 +26,29 @@ const SHAPES: [(usize, usize); 9] = [
     (1, 1_000_000), // one row of identities
 ];
 
+/// The same for a GPU, with as many rows as it takes to fill it, and few rows of many classes.
+const ON_GPU: [(usize, usize); 9] = [
+    (65_536, 10),
+    (32_768, 100),
+    (16_384, 365),
+    (16_384, 1203),
+    (4096, 8142),
+    (2048, 32_768),
+    (1024, 128_256),
+    (16, 262_144),
+    (1, 1_000_000),
+];
+
 /// Layouts worth a try, for rows of this many classes.
 fn layouts(rows: usize, classes: usize, software: bool) -> Vec<RowChoice> {
     let mut all = Vec::new();
     let workgroups: &[u32] = if software { &[4, 8, 16] } else { &[32, 64, 128, 256, 512, 1024] };
     for &workgroup in workgroups {
+        // A GPU's threads have a block of four columns at least, and 128 at most before rows are streamed by few.
+        let columns = (classes as u32).div_ceil(workgroup);
+        if !software && (columns < 4 && workgroup > 32 || columns > 128 && workgroup < 256) {
+            continue;
+        }
         for lanes in [1, 4] {
             if lanes == 4 && rows < 4 {
                 continue;
@@ -83,7 +101,7 @@ fn main() {
     for name in ["cross_entropy", "seesaw"] {
         let method = method::find(name).expect("is in the table");
         for element in [Element::F32, Element::F16] {
-            for (rows, classes) in SHAPES {
+            for (rows, classes) in if software { ON_PROCESSOR } else { ON_GPU } {
                 let title = format!("choices/{}/{element}/{rows}x{classes}", method.name);
                 if !title.contains(&filter) && !filter.is_empty() {
                     continue;

@@ -13,7 +13,8 @@ use longtail::{
     Upstream, method, reference, wgpu,
 };
 use rand::{RngExt as _, SeedableRng as _};
-use support::{largest_error, read, software, timed, upload};
+use std::sync::Arc;
+use support::{largest_error, processors, read, software, timed, upload};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -32,6 +33,7 @@ Prints microseconds a pass, nanoseconds a logit and the ratio to cross-entropy o
 ";
 
 /// A loss, its shape, and what else it reads.
+#[derive(Clone)]
 struct Subject {
     name: String,
     loss: Loss<'static>,
@@ -77,7 +79,13 @@ fn counts(classes: usize) -> ClassCounts {
     ClassCounts::new((1..=classes as u64).map(|rank| 1 + 100_000 / rank).collect::<Vec<_>>()).expect("counts")
 }
 
-fn subjects() -> Result<Vec<Subject>> {
+/// The losses with their shapes: as many rows as fill a GPU, where it is one.
+fn subjects(software: bool) -> Result<Vec<Subject>> {
+    let rows_of = |classes| match (software, classes) {
+        (true, _) => 256,
+        (false, 8142) => 2048,
+        (false, _) => 8192,
+    };
     let mut all = Vec::new();
     let mut grouped = |name: String, rows, spec: GroupedLoss| {
         let (columns, labels) = (spec.columns(), spec.labels.len());
@@ -88,17 +96,24 @@ fn subjects() -> Result<Vec<Subject>> {
     };
     for classes in [1203, 8142] {
         for method in method::GROUPED {
-            grouped(format!("{}/{classes}", method.name), 256, (method.build)(&counts(classes))?);
+            grouped(
+                format!("{}/{classes}", method.name),
+                rows_of(classes),
+                (method.build)(&counts(classes))?,
+            );
         }
     }
-    let trees =
-        [("20x5", 1024, levels(&[20, 100])), ("six_levels", 64, levels(&[6, 25, 57, 272, 1118, 4401, 8142]))];
+    let few = if software { (1024, 64) } else { (32_768, 1024) };
+    let trees = [
+        ("20x5", few.0, levels(&[20, 100])),
+        ("six_levels", few.1, levels(&[6, 25, 57, 272, 1118, 4401, 8142])),
+    ];
     for (name, rows, tree) in trees {
         grouped(format!("hierarchical_softmax/{name}"), rows, GroupedLoss::hierarchical(&tree));
         let sampled = GroupedLoss::realistic_taxonomic(&tree, 0.2, 0)?;
         grouped(format!("realistic_taxonomic/{name}"), rows, sampled);
     }
-    for (rows, classes) in [(256, 1203), (256, 8142)] {
+    for (rows, classes) in [1203, 8142].map(|classes| (rows_of(classes), classes)) {
         for method in method::DISTILLATION {
             let spec: DistillationLoss = (method.build)(&counts(classes))?;
             let teacher = Some(spec.teacher_columns(classes));
@@ -128,8 +143,16 @@ fn subjects() -> Result<Vec<Subject>> {
     Ok(all)
 }
 
-impl Problem {
-    fn new(context: &Context, subject: &Subject, loss: &Loss<'_>) -> Result<Self> {
+/// What a subject's loss is computed of, and what it should be.
+struct Data {
+    logits: Vec<u8>,
+    teacher: Option<Vec<u8>>,
+    labels: Vec<i32>,
+    want: Vec<f64>,
+}
+
+impl Data {
+    fn new(subject: &Subject) -> Result<Self> {
         let Subject { rows, columns, element, .. } = *subject;
         let mut random = rand::rngs::SmallRng::seed_from_u64(7);
         let mut normal = || 2.0 * ((0..12).map(|_| random.random::<f32>()).sum::<f32>() - 6.0);
@@ -137,30 +160,39 @@ impl Problem {
         let teacher: Option<Vec<f32>> =
             subject.teacher.map(|columns| (0..rows * columns).map(|_| normal()).collect());
         let labels: Vec<i32> = (0..rows).map(|row| (row * 7919 % subject.labels) as i32).collect();
-        let request = PlanRequest::new(rows, columns).with_elements(element, element);
-        let zeros = vec![0u8; element.encode(&logits).len()];
-        let problem = Self {
-            plan: context.kernels().plan(loss.clone(), &request)?,
-            logits: upload(context, &element.encode(&logits)),
-            gradient: upload(context, &zeros),
-            labels: upload(context, bytemuck::cast_slice(&labels)),
-            teacher: teacher.as_ref().map(|teacher| upload(context, &element.encode(teacher))),
-        };
-        problem.record(context, 1);
-        let got = element.decode(&read(context, &problem.gradient));
-        let wide = |values: &[f32]| values.iter().map(|&z| f64::from(z)).collect::<Vec<_>>();
-        let rounded = wide(&element.decode(&element.encode(&logits)));
+        let (logits, teacher) = (element.encode(&logits), teacher.map(|teacher| element.encode(&teacher)));
+        let wide = |bytes: &[u8]| element.decode(bytes).iter().map(|&z| f64::from(z)).collect::<Vec<_>>();
+        let rounded = wide(&logits);
         let batch = Batch::new(&rounded, columns, Targets::Hard(&labels));
-        let want = match loss {
+        let want = match &subject.loss {
             Loss::Softmax(spec) => reference::softmax(spec, &batch, Upstream::One)?.gradient,
             Loss::Grouped(spec) => reference::grouped(spec, &batch, Upstream::One)?.gradient,
             Loss::Distillation(spec) => {
-                let teacher = wide(&element.decode(&element.encode(&teacher.unwrap_or_default())));
+                let teacher = wide(teacher.as_deref().unwrap_or_default());
                 reference::distillation(spec, &batch, &teacher, Upstream::One)?.gradient
             }
             Loss::Lade(spec) => reference::lade(spec, &batch, Upstream::One)?.gradient,
             _ => return Err("a family without a bench".into()),
         };
+        Ok(Self { logits, teacher, labels, want })
+    }
+}
+
+impl Problem {
+    fn new(context: &Context, subject: &Subject, data: &Data) -> Result<Self> {
+        let Subject { rows, columns, element, .. } = *subject;
+        let request = PlanRequest::new(rows, columns).with_elements(element, element);
+        let zeros = vec![0u8; data.logits.len()];
+        let problem = Self {
+            plan: context.kernels().plan(subject.loss.clone(), &request)?,
+            logits: upload(context, &data.logits),
+            gradient: upload(context, &zeros),
+            labels: upload(context, bytemuck::cast_slice(&data.labels)),
+            teacher: data.teacher.as_ref().map(|teacher| upload(context, teacher)),
+        };
+        problem.record(context, 1);
+        let got = element.decode(&read(context, &problem.gradient));
+        let want = &data.want;
         // Half a unit of the last place, and of the smallest number, of the largest gradient.
         let top = want.iter().fold(0.0f64, |top, g| top.max(g.abs()));
         let rounding = match element {
@@ -168,7 +200,7 @@ impl Problem {
             Element::F16 => 2f64.powi(-11) + 2f64.powi(-25) / top,
             _ => 2f64.powi(-8),
         };
-        let error = largest_error(&want, &got[..want.len()]);
+        let error = largest_error(want, &got[..want.len()]);
         // A NaN fails the comparison.
         match error <= 1e-4 + rounding {
             true => Ok(problem),
@@ -192,6 +224,29 @@ impl Problem {
     }
 }
 
+/// Cross-entropy of a subject's shape and element type.
+fn plain(subject: &Subject) -> Subject {
+    Subject {
+        name: "cross_entropy".into(),
+        loss: SoftmaxLoss::cross_entropy().into(),
+        labels: subject.columns,
+        teacher: None,
+        ..subject.clone()
+    }
+}
+
+/// What several subjects are computed of, and should be.
+fn side_by_side(subjects: &[&Subject]) -> Vec<std::result::Result<Data, String>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = subjects
+            .iter()
+            .map(|subject| scope.spawn(move || Data::new(subject).map_err(|error| error.to_string())))
+            .collect();
+        let panicked = |_| Err("a panic".to_owned());
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    })
+}
+
 fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--help") {
         println!("{HELP}");
@@ -205,26 +260,29 @@ fn main() -> Result<()> {
         "{:<36} {:>5} {:>15} {:>8} {:>9} {:>9} {:>7}",
         "loss", "type", "rows x columns", "us", "ns/logit", "CE", "of CE"
     );
-    for subject in
-        subjects()?.iter().filter(|subject| format!("{}/{}", subject.name, subject.element).contains(&filter))
-    {
-        let plain = SoftmaxLoss::cross_entropy();
-        let problems = [
-            Problem::new(
-                &context,
-                &Subject {
-                    teacher: None,
-                    labels: subject.columns,
-                    name: "cross_entropy".into(),
-                    loss: plain.clone().into(),
-                    ..*subject
-                },
-                &plain.into(),
-            )?,
-            Problem::new(&context, subject, &subject.loss)?,
-        ];
+    let subjects = subjects(software)?;
+    let wanted = |subject: &&Subject| format!("{}/{}", subject.name, subject.element).contains(&filter);
+    let subjects: Vec<_> = subjects.iter().filter(wanted).collect();
+    // References of some subjects, side by side, and of the cross-entropies that are the measure of several.
+    let mut measures: Vec<(Subject, Arc<Data>)> = Vec::new();
+    let some = subjects.chunks(processors());
+    for (subject, data) in some.flat_map(|some| some.iter().copied().zip(side_by_side(some))) {
+        let plain = plain(subject);
+        let same = |measure: &&(Subject, _)| {
+            let shape = |subject: &Subject| (subject.rows, subject.columns, subject.element);
+            shape(&measure.0) == shape(&plain)
+        };
+        let measure = match measures.iter().find(same) {
+            Some((_, measure)) => measure.clone(),
+            None => {
+                let measure = Arc::new(Data::new(&plain)?);
+                measures.push((plain.clone(), measure.clone()));
+                measure
+            }
+        };
+        let problems = [Problem::new(&context, &plain, &measure)?, Problem::new(&context, subject, &data?)?];
         let elements = subject.rows * subject.columns;
-        let passes = ROUND.div_ceil(elements);
+        let passes = (if software { ROUND } else { 20 * ROUND }).div_ceil(elements);
         let mut fastest = [f64::INFINITY; 2];
         for _ in 0..ROUNDS {
             for (problem, fastest) in problems.iter().zip(&mut fastest) {
@@ -234,7 +292,7 @@ fn main() -> Result<()> {
         }
         let each = fastest.map(|seconds| 1e9 * seconds / elements as f64);
         println!(
-            "{:<36} {:>5} {:>15} {:>8.0} {:>9.2} {:>9.2} {:>7.2}",
+            "{:<36} {:>5} {:>15} {:>8.0} {:>9.3} {:>9.3} {:>7.2}",
             subject.name,
             subject.element.to_string(),
             format!("{} x {}", subject.rows, subject.columns),

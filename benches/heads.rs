@@ -1,5 +1,6 @@
 //! Classifier heads, forwards and backwards, against the three products that they consist of, and the products against the
-//! fastest one of this adapter: `cargo bench --bench heads`. Processor time on software adapters, wall time elsewhere.
+//! fastest one of this adapter: `cargo bench --bench heads [-- [--table] [FILTER]]`. Processor time on software adapters,
+//! the device's elsewhere.
 //!
 //! The summary comes first: heads and their products take turns in rounds, and the median round counts, so that other work
 //! on the machine meets all alike: times are medians, and ratios are medians of the rounds' own ratios. In the first table
@@ -12,7 +13,7 @@ mod passes;
 
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use longtail::gpu::head::{
     HeadGradients, HeadLossPlan, HeadLossRequest, HeadLossViews, HeadPlan, HeadRequest, HeadViews,
 };
@@ -23,6 +24,11 @@ use longtail::{ClassCounts, method};
 use passes::{buffer, timed, timed_encoder};
 
 const ROUNDS: usize = 11;
+const HELP: &str = "
+Prints two tables for the adapter that it names (heads against their three products; a head with its loss, fused, in chunks of
+64 rows and unfused), then measures heads and products by criterion.
+  --table   the tables alone
+";
 const HEADS: [&str; 6] =
     ["linear", "linear_bias", "cosine", "arcface", "learnable_weight_scaling", "nearest_class_mean_unit"];
 
@@ -37,7 +43,7 @@ fn head_of(name: &str) -> Head {
 fn shapes(software: bool) -> &'static [(usize, usize, usize)] {
     match software {
         true => &[(256, 256, 1203), (256, 128, 8142)],
-        false => &[(256, 256, 1203), (4096, 512, 8142), (8192, 2048, 32_768)],
+        false => &[(256, 256, 1203), (4096, 512, 8142), (4096, 1024, 32_768)],
     }
 }
 
@@ -260,8 +266,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 /// Operations in a second of the product that this adapter is best at: square, and all of it near.
-fn peak(context: &Context) -> f64 {
-    let size = 512;
+fn peak(context: &Context, size: usize) -> f64 {
     let product = context.kernels().matmul(&MatmulRequest::new(Layout::Nt, size, size, size)).expect("legal");
     let [a, b, c] = [(); 3].map(|()| buffer(context, size * size, 4));
     let views = MatmulViews::new(View::whole(&a), View::whole(&b), View::whole(&c));
@@ -273,8 +278,10 @@ fn peak(context: &Context) -> f64 {
 
 /// The table, before criterion measures the same.
 fn summary(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)]) {
-    let peak = peak(context);
-    println!("fastest product: {:.2} GFLOP/s (512 x 512 x 512)", peak / 1e9);
+    let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
+    let size = if software { 512 } else { 4096 };
+    let peak = peak(context, size);
+    println!("fastest product: {:.2} GFLOP/s ({size} x {size} x {size})", peak / 1e9);
     println!(
         "{:<26}{:>14}{:>10}{:>12}{:>10}{:>26}",
         "head", "N x D x K", "head ms", "/ products", "of peak", "before, forth, back, after"
@@ -299,7 +306,13 @@ fn summary(context: &Context, problems: &[(&str, (usize, usize, usize), Problem)
     }
 }
 
-fn heads(criterion: &mut Criterion) {
+fn main() {
+    let asked = |name: &str| std::env::args().any(|argument| argument == name);
+    if asked("--help") {
+        println!("{HELP}");
+    }
+    let mut criterion =
+        if asked("--table") { Criterion::default() } else { Criterion::default().configure_from_args() };
     let context = Context::new().expect("an adapter");
     println!("adapter: {} ({})", context.adapter_info().name, context.adapter_info().driver_info);
     let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
@@ -311,6 +324,9 @@ fn heads(criterion: &mut Criterion) {
     }
     summary(&context, &problems);
     steps(&context, &problems);
+    if asked("--table") {
+        return;
+    }
     let mut group = criterion.benchmark_group("heads");
     group
         .sample_size(10)
@@ -329,7 +345,5 @@ fn heads(criterion: &mut Criterion) {
         }
     }
     group.finish();
+    criterion.final_summary();
 }
-
-criterion_group!(benches, heads);
-criterion_main!(benches);

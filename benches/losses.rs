@@ -12,7 +12,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput};
 use longtail::{Element, gpu::Context, method};
 use std::time::Duration;
 use support::unfused::Unfused;
-use support::{Data, Pass, Problem, SHAPES, Setup, software};
+use support::{Data, Pass, Problem, Setup, shapes, software};
 
 const HELP: &str = "
 Times loss and gradient of every softmax method on the adapter that it prints, after comparing the gradient with the f64
@@ -28,7 +28,7 @@ fn main() {
     let context = Context::new().expect("an adapter");
     let software = software(&context);
     println!("adapter: {} ({})", context.adapter_info().name, context.adapter_info().driver_info);
-    for (rows, classes) in SHAPES {
+    for &(rows, classes) in shapes(software) {
         let data = Data::new(rows, classes);
         for method in method::SOFTMAX {
             let mut setups = vec![Setup::default()];

@@ -1,19 +1,12 @@
-//! Compute passes by the clock: processor time on software adapters, wall time elsewhere.
+//! Compute passes by the clock: processor time on software adapters, the device's time elsewhere.
 #![allow(dead_code, reason = "each bench uses a part")]
+
+#[path = "clock.rs"]
+mod clock;
 
 use std::time::Duration;
 
 use longtail::gpu::Context;
-
-/// Time that this process's threads have been on a processor, where the system tells (Linux), else 0.
-fn processor_time() -> Duration {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Duration::ZERO };
-    let nanoseconds = tasks.flatten().filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
-}
 
 /// Submits what `record` records, `times` over in one compute pass, and waits.
 pub fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Duration {
@@ -25,18 +18,10 @@ pub fn timed(context: &Context, times: u64, record: impl Fn(&mut wgpu::ComputePa
 
 /// Submits what `record` records, and waits.
 pub fn timed_encoder(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Duration {
-    let (device, queue) = (context.kernels().device(), context.kernels().queue());
-    let software = context.adapter_info().device_type == wgpu::DeviceType::Cpu;
-    let (processor, wall) = (processor_time(), std::time::Instant::now());
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    record(&mut encoder);
-    queue.submit([encoder.finish()]);
-    device.poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
-    let processor = processor_time().saturating_sub(processor);
-    if software && !processor.is_zero() { processor } else { wall.elapsed() }
+    clock::timed(context, record).steady(clock::software(context))
 }
 
-/// Elements that are about 1.
+/// Elements of magnitudes from 1 to 2, of either sign: of a product of equal numbers a GPU makes less work.
 pub fn buffer(context: &Context, elements: usize, bytes: u64) -> wgpu::Buffer {
     let kernels = context.kernels();
     let buffer = kernels.device().create_buffer(&wgpu::BufferDescriptor {
@@ -45,9 +30,12 @@ pub fn buffer(context: &Context, elements: usize, bytes: u64) -> wgpu::Buffer {
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
-    // 1.0 in f32 and in pairs of f16; close to it in bf16.
-    let word = if bytes == 4 { 1f32.to_bits() } else { 0x3c00_3c00 };
-    let words = vec![word; buffer.size() as usize / 4];
+    // Sign and fraction by a hash; exponents of 1 in f32 and in pairs of f16, close to it in bf16.
+    let (exponents, free) =
+        if bytes == 4 { (1f32.to_bits(), 0x807f_ffff) } else { (0x3c00_3c00, 0x83ff_83ff) };
+    let hash = |word: u32| (word ^ word >> 15).wrapping_mul(0x2c1b_3c6d);
+    let word = |index: u32| exponents | free & hash(hash(index.wrapping_add(0x9e37_79b9)));
+    let words: Vec<u32> = (0..(buffer.size() / 4) as u32).map(word).collect();
     kernels.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
     buffer
 }
