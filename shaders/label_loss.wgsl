@@ -120,7 +120,7 @@ fn label_part(field: u32, rows: U, others: F, u: F, mass: Mass, other_weight: F,
   out.total = hard * label.slope;
   out.own = -hard * label.slope * label.q;
   var rest = 2.0 * spec.z_loss * share * label.log_sum_exp;
-  out.loss += share * spec.z_loss * label.log_sum_exp * label.log_sum_exp;
+  out.loss += weighted(share * spec.z_loss, label.log_sum_exp * label.log_sum_exp);
   if (HAS_DENSE) {
     // The uniform part of label smoothing: (smoothing / K) sum_j w_j (lse - u_j), this label's own column apart.
     out.dense = share * smoothing / f32(window.total_classes);
@@ -157,7 +157,7 @@ fn soft_row(row: Row, mass: Mass) -> RowLoss {
   let share = load_row(FIELD_SHARE, row.rows);
   let log_sum = log(max(mass.sum, F(1e-38)));
   let lse = mass.max + log_sum;
-  let loss = mass.cross + weighted(mass.weight, log_sum) + spec.z_loss * lse * lse;
+  let loss = mass.cross + weighted(mass.weight, log_sum) + weighted(F(spec.z_loss), lse * lse);
   out.loss = select(share * loss, F(0.0), share == F(0.0));
   out.log_sum_exp = lse;
   out.probability = F(bitcast<f32>(window.nan));

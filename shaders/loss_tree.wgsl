@@ -19,11 +19,20 @@ fn both(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
   return vec2<u32>(a.x + b.x, min(a.y, b.y));
 }
 
+fn added(a: LossSum, b: LossSum) -> LossSum {
+  return LossSum(a.loss + b.loss, both(a.labels, b.labels), both(a.rows, b.rows));
+}
+
 fn sum_over_workgroup(thread: u32, begin: u32, end: u32) -> LossSum {
   var sum = LossSum(0.0, noted(0u, false), noted(0u, false));
-  for (var i = begin + thread; i < end; i += WG) {
-    let next = item(i);
-    sum = LossSum(sum.loss + next.loss, both(sum.labels, next.labels), both(sum.rows, next.rows));
+  var i = begin + thread;
+  // Four at a time: their loads are in flight together.
+  for (; i + 3u * WG < end; i += 4u * WG) {
+    let pairs = added(added(item(i), item(i + WG)), added(item(i + 2u * WG), item(i + 3u * WG)));
+    sum = added(sum, pairs);
+  }
+  for (; i < end; i += WG) {
+    sum = added(sum, item(i));
   }
   tree_loss[thread] = sum.loss;
   tree_labels[thread] = sum.labels;

@@ -1,5 +1,6 @@
 // Loss of LANES rows per workgroup whose rows fit on chip: each thread holds CHIP columns of each row, so that
-// every logit is read once and, with WRITE_GRADIENT, its gradient written once.
+// every logit is read once and, with WRITE_GRADIENT, its gradient written once. A thread's masses are relative to the
+// largest u of its own columns, and are what it holds from then on: one exponential for each logit, the gradient's too.
 //
 // Dispatch: a workgroup for each group of LANES rows; CHIP * WG >= K + shift, and (CHIP - 4) * WG <= K: only the last block
 // of columns may stick out of the row, and where pairs of columns are words the first.
@@ -23,24 +24,25 @@ fn chip_u(row: Row, j: u32, z: F, at: AtLabel, sticks_out: bool, scan: ptr<funct
   return kept_logit(row, load_class(inside), inside, here, at);
 }
 
+// u is masked already where the column is a label.
 fn chip_entry(row: Row, j: u32, u: F, at: AtLabel, sticks_out: bool) -> Entry {
   let inside = chip_column(j, sticks_out);
   let term = load_class(inside);
-  let label = is_label(at);
   var tau = F(0.0);
   if (HAS_DENSE) {
-    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), label | B(sticks_out && !is_inside(j)));
+    let none = is_label(at) | B(sticks_out && !is_inside(j));
+    tau = select(dense_target(row.dense, inside, term.weight), F(0.0), none);
   }
-  return Entry(select(u, F(NEG_MAX), label), class_factor(row, term), tau);
+  return Entry(u, class_factor(row, term), tau);
 }
 
-// A block's logits: held[] is u, and without TWO_STEP their mass is added.
+// A block's logits: held[] is u, masked where the column is a label. With TWO_STEP the raw mass is added, labels and all,
+// without it the largest u is all there is of the mass.
 fn gather_chip(
   row: Row,
   thread: u32,
   block: u32,
   sticks_out: bool,
-  threshold: F,
   held: ptr<function, array<F, CHIP>>,
   mass: ptr<function, Mass>,
   scan: ptr<function, Scan>,
@@ -60,35 +62,32 @@ fn gather_chip(
   } else {
     z = load_block(row, block, thread);
   }
-  var a = chip_u(row, ja, z.a, at_a, sticks_out, scan);
-  var b = chip_u(row, jb, z.b, at_b, sticks_out, scan);
-  var c = chip_u(row, jc, z.c, at_c, sticks_out, scan);
-  var d = chip_u(row, jd, z.d, at_d, sticks_out, scan);
+  let a = chip_u(row, ja, z.a, at_a, sticks_out, scan);
+  let b = chip_u(row, jb, z.b, at_b, sticks_out, scan);
+  let c = chip_u(row, jc, z.c, at_c, sticks_out, scan);
+  let d = chip_u(row, jd, z.d, at_d, sticks_out, scan);
   if (TWO_STEP) {
     let one = F(1.0);
     let none = F(0.0);
     add_classes(mass, Entry(a, one, none), Entry(b, one, none), Entry(c, one, none), Entry(d, one, none));
-  } else {
-    a = compensated(a, threshold);
-    b = compensated(b, threshold);
-    c = compensated(c, threshold);
-    d = compensated(d, threshold);
-    add_classes(
-      mass,
-      chip_entry(row, ja, a, at_a, sticks_out),
-      chip_entry(row, jb, b, at_b, sticks_out),
-      chip_entry(row, jc, c, at_c, sticks_out),
-      chip_entry(row, jd, d, at_d, sticks_out),
-    );
+  }
+  let masked = Quad(
+    select(a, F(NEG_MAX), is_label(at_a)),
+    select(b, F(NEG_MAX), is_label(at_b)),
+    select(c, F(NEG_MAX), is_label(at_c)),
+    select(d, F(NEG_MAX), is_label(at_d)),
+  );
+  if (!TWO_STEP) {
+    (*mass).max = max(max(max((*mass).max, masked.a), max(masked.b, masked.c)), masked.d);
   }
   let i = 4u * block;
-  (*held)[i] = a;
-  (*held)[i + 1u] = b;
-  (*held)[i + 2u] = c;
-  (*held)[i + 3u] = d;
+  (*held)[i] = masked.a;
+  (*held)[i + 1u] = masked.b;
+  (*held)[i + 2u] = masked.c;
+  (*held)[i + 3u] = masked.d;
 }
 
-// TWO_STEP: from a block's u to their masses, which all lie below `top`.
+// From a block's u to their masses, none of which lies above the maximum.
 fn weigh_chip(
   row: Row,
   thread: u32,
@@ -108,23 +107,14 @@ fn weigh_chip(
   }
 }
 
-// `held` is u, or with TWO_STEP a mass whose unit is `unit`.
+// `held` is a mass whose unit is `unit`.
 fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, at: AtLabel, sticks_out: bool, unit: F) -> F {
   let inside = chip_column(j, sticks_out);
   var weight = 1.0;
   if (HAS_CLASS_WEIGHTS) {
     weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
-  var g: F;
-  if (TWO_STEP) {
-    g = with_targets(row, out, inside, unit * held, weight, at);
-  } else {
-    var factor = F(1.0);
-    if (HAS_FACTOR) {
-      factor = class_factor(row, load_class(inside));
-    }
-    g = gradient_z(row, out, inside, held, factor, weight, at);
-  }
+  let g = with_targets(row, out, inside, unit * held, weight, at);
   if (HAS_CLASS_SCALE) {
     return classes[COLUMN_CLASS_SCALE * window.classes + inside] * g;
   }
@@ -159,6 +149,14 @@ fn write_chip(
   }
 }
 
+// The row as the walk over its weights has it: behind a barrier it is opened again.
+fn opened_for_weights(row: Row) -> Row {
+  if (TWO_STEP) {
+    return opened_again();
+  }
+  return row;
+}
+
 // The blocks that lie within the row as a whole: from FIRST_WHOLE on, all but the last. The others are written out, so that
 // nothing is asked of the columns of these.
 const LAST_BLOCK: u32 = CHIP / 4u - 1u;
@@ -169,35 +167,34 @@ fn chip_row(thread: u32, group: u32) {
   keep_group(thread, group);
   let row = open_row(group);
   let labels = label_logits(row);
-  // This thread's columns: u, or with TWO_STEP u without compensation and then factor exp(scale (u - top)).
+  // This thread's columns: u without compensation, and then factor exp(scale (u - top)).
   var held: array<F, CHIP>;
   var threshold = own_threshold(labels.first);
   var scan = new_scan();
   var mass = no_mass();
-  var top = F(0.0);
   if (FIRST_STICKS_OUT) {
-    gather_chip(row, thread, 0u, true, threshold, &held, &mass, &scan);
+    gather_chip(row, thread, 0u, true, &held, &mass, &scan);
   }
   for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
-    gather_chip(row, thread, block, false, threshold, &held, &mass, &scan);
+    gather_chip(row, thread, block, false, &held, &mass, &scan);
   }
-  gather_chip(row, thread, LAST_BLOCK, true, threshold, &held, &mass, &scan);
+  gather_chip(row, thread, LAST_BLOCK, true, &held, &mass, &scan);
   if (TWO_STEP) {
-    let raw = merge_over_workgroup(thread, mass);
-    threshold = floor_threshold(labels.first, raw);
-    // Every u lies below this, so the masses need no running maximum, and are what is held from here on.
-    top = compensated(raw.max, threshold);
-    mass = no_mass();
-    mass.max = top;
-    let again = opened_again();
-    if (FIRST_STICKS_OUT) {
-      weigh_chip(again, thread, 0u, true, threshold, &held, &mass);
-    }
-    for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
-      weigh_chip(again, thread, block, false, threshold, &held, &mass);
-    }
-    weigh_chip(again, thread, LAST_BLOCK, true, threshold, &held, &mass);
+    mass = merge_over_workgroup(thread, mass);
+    threshold = floor_threshold(labels.first, mass);
   }
+  // Compensation keeps the order, so no u lies above this.
+  let top = compensated(mass.max, threshold);
+  mass = no_mass();
+  mass.max = top;
+  let held_row = opened_for_weights(row);
+  if (FIRST_STICKS_OUT) {
+    weigh_chip(held_row, thread, 0u, true, threshold, &held, &mass);
+  }
+  for (var block = FIRST_WHOLE; block < LAST_BLOCK; block++) {
+    weigh_chip(held_row, thread, block, false, threshold, &held, &mass);
+  }
+  weigh_chip(held_row, thread, LAST_BLOCK, true, threshold, &held, &mass);
   let total = merge_over_workgroup(thread, mass);
   let out = close_row(thread, row, total, labels, threshold, scan);
   if (WRITE_GRADIENT) {

@@ -5,7 +5,12 @@ var<workgroup> tree: array<f32, WG>;
 
 fn sum_over_workgroup(thread: u32, begin: u32, end: u32) -> f32 {
   var sum = 0.0;
-  for (var i = begin + thread; i < end; i += WG) {
+  var i = begin + thread;
+  // Four at a time: their loads are in flight together.
+  for (; i + 3u * WG < end; i += 4u * WG) {
+    sum += (item(i) + item(i + WG)) + (item(i + 2u * WG) + item(i + 3u * WG));
+  }
+  for (; i < end; i += WG) {
     sum += item(i);
   }
   tree[thread] = sum;

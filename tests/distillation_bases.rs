@@ -559,7 +559,10 @@ fn notices(edits: &[&str], of_bases: &[usize]) {
             data.wide = data.logits.iter().map(|&z| z.into()).collect();
             let elements = (ELEMENTS[turn % 3], Element::F32);
             let upstream = Up::Scalar(1.5);
-            let manner = Manner { mode: Mode::ForwardBackward, elements, upstream, ..Manner::default() };
+            // The same layout on every adapter: rows of several blocks.
+            let choice = Some(RowChoice::stream(4, 8));
+            let manner =
+                Manner { mode: Mode::ForwardBackward, elements, upstream, choice, ..Manner::default() };
             cases.push((Case::new(spec, data).rounded(manner), manner));
         }
     }

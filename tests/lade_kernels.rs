@@ -311,7 +311,11 @@ fn added_by_hand() {
     let second = Problem { loss: second.into(), old: Some(first.gradient.clone()), ..whole.clone() };
     let (_, second) = second.run(kernels, manner).unwrap();
     let (_, all) = whole.run(kernels, manner).unwrap();
-    assert_eq!(second.gradient, all.gradient);
+    // Rows on chip have an exponential as a product of two, of 1.5 units in the last place more.
+    let largest = all.gradient.iter().fold(0.0f32, |top, g| top.max(g.abs()));
+    for (second, all) in second.gradient.iter().zip(&all.gradient) {
+        assert!((second - all).abs() <= 4.0 * f32::EPSILON * largest, "{second} {all}");
+    }
     assert_eq!(first.loss + second.loss, all.loss);
 }
 
@@ -455,7 +459,8 @@ fn mutants() {
     let kernels = context().kernels();
     for edit in edits {
         let wrong = kernels.edited(&[edit]);
-        let noticed = lade(9, 17).into_iter().chain(objectness(9, 17)).any(|problem| {
+        // Columns are walked in steps of up to 64 rows.
+        let noticed = lade(9, 17).into_iter().chain(objectness(9, 17)).chain(lade(150, 17)).any(|problem| {
             let manner = Manner::default();
             let based = !matches!(&problem.loss, Loss::Lade(spec) if spec.cross_entropy.is_none());
             let problems = if based { vec![problem] } else { vec![problem.clone(), problem.with_old()] };

@@ -9,7 +9,7 @@ pub use clock::{Took, software};
 
 pub use clock::timed;
 use longtail::gpu::{
-    Context, Inputs, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
+    Context, Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
 };
 use longtail::method::Method;
 use longtail::softmax::GateSource;
@@ -29,7 +29,7 @@ const ON_PROCESSOR: [(usize, usize); 5] = [
 
 /// The same classes with as many rows as fill a GPU, and matrices that its caches do not hold.
 const ON_GPU: [(usize, usize); 5] =
-    [(32_768, 100), (16_384, 1203), (4096, 8142), (2048, 32_768), (1024, 128_256)];
+    [(32_768, 100), (32_768, 1203), (8192, 8142), (2048, 32_768), (1024, 128_256)];
 
 /// The shapes for a kind of adapter.
 pub fn shapes(software: bool) -> &'static [(usize, usize)] {
@@ -229,8 +229,20 @@ impl Problem {
         data: &Data,
         setup: Setup,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut problem = Self::unchecked(context, context.kernels(), method, data, setup)?;
+        problem.error = problem.check(method, data)?;
+        Ok(problem)
+    }
+
+    /// The same of other kernels on the context's device, not run yet.
+    pub fn unchecked(
+        context: &Context,
+        kernels: &Kernels,
+        method: &'static Method,
+        data: &Data,
+        setup: Setup,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let spec = (method.build)(&data.counts)?;
-        let kernels = context.kernels();
         let element = setup.element;
         let mut request = PlanRequest::new(data.rows, data.classes)
             .with_targets(method.targets)
@@ -257,7 +269,7 @@ impl Problem {
         if setup.pass == Pass::InPlace {
             logits = upload(&element.encode(&data.logits));
         }
-        let mut problem = Self {
+        Ok(Self {
             context: context.clone(),
             pass: setup.pass,
             error: f64::NAN,
@@ -269,9 +281,7 @@ impl Problem {
             gates: given.then(|| upload(bytemuck::cast_slice(&data.dense))),
             plan_is_soft: method.targets == TargetKind::Soft,
             plan,
-        };
-        problem.error = problem.check(method, data)?;
-        Ok(problem)
+        })
     }
 
     /// The first pass against the reference.

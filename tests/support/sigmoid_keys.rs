@@ -227,7 +227,11 @@ impl Known {
             SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums | SigmoidDriver::PartSums
         );
         let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
-        let workgroup = if rows || sums || scans { 64 } else { key.workgroup };
+        let workgroup = match key.driver {
+            _ if rows || sums || scans => 64,
+            SigmoidDriver::Totals => 128,
+            _ => key.workgroup,
+        };
         let link = key.driver == SigmoidDriver::SoftmaxLink;
         // Any kernel that looks at the table may have it as a uniform block.
         let terms = SigmoidTerms::default();

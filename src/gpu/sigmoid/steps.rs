@@ -147,7 +147,7 @@ impl Steps {
         };
         let shared = |driver, of_sums| KernelKey {
             of_sums,
-            ..KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP)
+            ..KernelKey::new(driver, TargetKind::Hard, kernels.sums_workgroup())
         };
         let in_place = request.storage == Storage::InPlace;
         let stitch = KernelKey {
@@ -166,7 +166,11 @@ impl Steps {
             )?,
             draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
             settle: optional(settle, settled, Launch::RowThreads)?,
-            totals: Step::new(kernels, small(SigmoidDriver::Totals), Launch::Once)?,
+            totals: Step::new(
+                kernels,
+                SigmoidKey { workgroup: kernels.sums_workgroup(), ..small(SigmoidDriver::Totals) },
+                Launch::Once,
+            )?,
             column_sums: optional(terms.balance && !down_columns, column_sums, by_columns)?,
             written_sums: optional(
                 terms.balance && !down_columns && fused && rows.gradient == Cell::F32,

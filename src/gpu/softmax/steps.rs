@@ -111,7 +111,7 @@ impl Steps {
         let step = |key: KernelKey| step(kernels, key);
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         // Kernels that are not over rows: only what their text depends on.
-        let small = |driver| KernelKey::new(driver, rows.targets, SMALL_WORKGROUP);
+        let small = |driver| KernelKey::new(driver, rows.targets, kernels.sums_workgroup());
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
         let apart = request.class_scale_gradient || choice.apart || manner.split || manner.regularised;
         let fused = request.mode == Mode::LossAndGrad && !apart;
@@ -138,8 +138,7 @@ impl Steps {
             storage: if in_place { Storage::InPlace } else { Storage::Separate },
             logits: if in_place { gradient } else { Cell::F32 },
             gradient,
-            targets: crate::TargetKind::Hard,
-            ..small(Driver::Stitch)
+            ..KernelKey::new(Driver::Stitch, crate::TargetKind::Hard, SMALL_WORKGROUP)
         };
         Ok(Self {
             prepare: step(placed(Driver::Prepare, rows.terms, rows.targets))?,

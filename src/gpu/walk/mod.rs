@@ -121,7 +121,7 @@ impl Around {
         many_rows: bool,
     ) -> Result<Self> {
         let (_, gradient) = cells(request, choice);
-        let small = |driver| KernelKey::new(driver, targets, SMALL_WORKGROUP);
+        let small = |driver| KernelKey::new(driver, targets, kernels.sums_workgroup());
         let step = |key: KernelKey, launch| Step::new(kernels, key, launch);
         let of_sums = |driver| KernelKey { of_sums: many_rows, ..small(driver) };
         let sums = |driver| many_rows.then(|| step(small(driver), Launch::Sums)).transpose();
