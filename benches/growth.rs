@@ -10,6 +10,7 @@ use longtail::{method, wgpu};
 use plotters::prelude::*;
 use std::fmt::Write as _;
 use std::path::Path;
+use support::clock::warm;
 use support::{Data, Problem, Setup, record, software};
 
 type Failure = Box<dyn std::error::Error>;
@@ -65,6 +66,9 @@ fn measure(
         // Rounds of about 10 ms.
         let once = problem.run(2).steady(software).as_secs_f64() / 2.0;
         problems.push((problem, ((0.01 / once.max(1e-7)) as u64).clamp(1, 2000), f64::INFINITY));
+    }
+    if let Some((problem, passes, _)) = problems.first() {
+        warm(software, || _ = problem.run(*passes));
     }
     for _ in 0..ROUNDS {
         for (problem, passes, least) in &mut problems {

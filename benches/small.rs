@@ -8,7 +8,7 @@ use longtail::gpu::Context;
 use longtail::{method, wgpu};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
-use support::clock::timed;
+use support::clock::{timed, warm};
 use support::{Data, Pass, Problem, Setup, record, software};
 
 const ROWS: usize = 128;
@@ -106,6 +106,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let mut submit = Cost::default();
             let (mut alone, mut together) = (f64::INFINITY, f64::INFINITY);
             let software = software(&context);
+            warm(software, || _ = all[0].run(100));
             for _ in 0..ROUNDS {
                 let mut encoder = open();
                 all.iter().for_each(|problem| problem.record(&mut encoder));

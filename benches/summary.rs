@@ -9,14 +9,15 @@ mod support;
 use longtail::method::{self, Method};
 use longtail::{Element, gpu::Context};
 use std::fmt::Write as _;
+use support::clock::warm;
 use support::unfused::{Unfused, widths};
 use support::{Data, Pass, Problem, Setup, Took, record, shapes, software};
 
 /// Those timed with the other element types and passes as well.
 const VARIED: [&str; 2] = ["cross_entropy", "seesaw"];
-const HELP: &str = "Usage: cargo bench --bench summary [-- [--write] [FILTER]]
+const HELP: &str = "Usage: cargo bench --bench summary [-- [--write] [FILTER...]]
 
-Times loss and gradient of every method whose name contains FILTER, and cross-entropy, on each shape; cross-entropy and
+Times loss and gradient of every method whose name contains a FILTER, and cross-entropy, on each shape; cross-entropy and
 seesaw with f16 and bf16 and in the other passes too. Prints the adapter, and for each problem: time, GB/s of the
 minimal traffic (logits read once, gradient written once), the share of this device's measured copy bandwidth, the ratio
 to plain cross-entropy, the ratio to a pipeline of unfused WGSL kernels where there is one (1 is equal, 4 is four times
@@ -72,8 +73,14 @@ impl Entry {
 }
 
 /// All of a shape.
-fn entries(context: &Context, filter: &str, data: &Data) -> Result<Vec<Entry>, Box<dyn std::error::Error>> {
-    let chosen = |method: &&Method| method.name == "cross_entropy" || method.name.contains(filter);
+fn entries(
+    context: &Context,
+    filters: &[String],
+    data: &Data,
+) -> Result<Vec<Entry>, Box<dyn std::error::Error>> {
+    let asked =
+        |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let chosen = |method: &&Method| method.name == "cross_entropy" || asked(method.name);
     let methods: Vec<_> = method::SOFTMAX.iter().filter(chosen).collect();
     let mut all = Vec::new();
     for some in methods.chunks(data.at_a_time()) {
@@ -122,7 +129,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     let write = arguments.iter().any(|argument| argument == "--write");
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned().unwrap_or_default();
+    let filters: Vec<String> =
+        arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
     let context = Context::new()?;
     let software = software(&context);
     let info = context.adapter_info();
@@ -140,18 +148,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     for &(rows, classes) in shapes(software) {
         let data = Data::new(rows, classes);
-        let mut entries = entries(&context, &filter, &data)?;
+        let mut entries = entries(&context, &filters, &data)?;
         let Some(Entry { timed: Timed::Fused(first), .. }) = entries.first() else {
             return Err("cross-entropy is gone".into());
         };
+        let copies = first.copy();
+        warm(software, || _ = first.run(20));
         // Passes of about that time together.
         let once = first.run(4).steady(software).as_secs_f64() / 4.0;
         let passes = ((round / once.max(1e-7)) as u64).clamp(1, 2000);
         let mut copy = f64::INFINITY;
         for _ in 0..rounds {
-            if let Some(Entry { timed: Timed::Fused(first), .. }) = entries.first() {
-                copy = copy.min(first.copy(passes).steady(software).as_secs_f64() / passes as f64);
-            }
+            copy = copy.min(copies.run(passes, software).steady(software).as_secs_f64() / passes as f64);
             for entry in &mut entries {
                 let seconds = entry.timed.run(passes).steady(software).as_secs_f64() / passes as f64;
                 entry.seconds = entry.seconds.min(seconds);
@@ -165,7 +173,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         csv.push_str(&table(&entries, &data, copy)?);
     }
     if write {
-        let command = format!("cargo bench --bench summary -- --write {filter}");
+        let command = format!("cargo bench --bench summary -- --write {}", filters.join(" "));
         let head = format!("# {}\n# {} {}; {clock} time\n", command.trim_end(), info.name, info.driver_info);
         println!("\nwritten to {}", record::keep(info, ".csv", &(head + &csv))?.display());
     }

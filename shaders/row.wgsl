@@ -84,6 +84,20 @@ fn at_label_of(ahead: Ahead, offset: u32) -> AtLabel {
   return at;
 }
 
+// Whether a label may be among a thread's columns of the block that begins so far before it: few blocks of a row have one, and
+// the others need not ask for each column.
+fn has_label_near(ahead: Ahead) -> bool {
+  let reach = I(i32(BLOCK));
+  var near = B(false);
+  if (!SOFT_TARGETS) {
+    near = (ahead.first >= I(0)) & (ahead.first < reach);
+  }
+  if (MIXED_TARGETS) {
+    near = near | ((ahead.second >= I(0)) & (ahead.second < reach));
+  }
+  return any_lane(near);
+}
+
 // The labels' own columns are summed apart from the rest, so that nothing cancels when p is near 1.
 fn is_label(at: AtLabel) -> B {
   return at.first | at.second;

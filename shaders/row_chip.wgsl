@@ -71,12 +71,13 @@ fn gather_chip(
     let none = F(0.0);
     add_classes(mass, Entry(a, one, none), Entry(b, one, none), Entry(c, one, none), Entry(d, one, none));
   }
-  let masked = Quad(
-    select(a, F(NEG_MAX), is_label(at_a)),
-    select(b, F(NEG_MAX), is_label(at_b)),
-    select(c, F(NEG_MAX), is_label(at_c)),
-    select(d, F(NEG_MAX), is_label(at_d)),
-  );
+  var masked = Quad(a, b, c, d);
+  if (has_label_near(ahead)) {
+    masked.a = select(a, F(NEG_MAX), is_label(at_a));
+    masked.b = select(b, F(NEG_MAX), is_label(at_b));
+    masked.c = select(c, F(NEG_MAX), is_label(at_c));
+    masked.d = select(d, F(NEG_MAX), is_label(at_d));
+  }
   if (!TWO_STEP) {
     (*mass).max = max(max(max((*mass).max, masked.a), max(masked.b, masked.c)), masked.d);
   }
@@ -136,12 +137,19 @@ fn write_chip(
   let jd = column(row, block, thread, 3u);
   let ahead = labels_from(row, ja);
   let i = 4u * block;
-  let g = Quad(
-    chip_gradient(row, out, ja, (*held)[i], at_label_of(ahead, 0u), sticks_out, unit),
-    chip_gradient(row, out, jb, (*held)[i + 1u], at_label_of(ahead, column_offset(1u)), sticks_out, unit),
-    chip_gradient(row, out, jc, (*held)[i + 2u], at_label_of(ahead, column_offset(2u)), sticks_out, unit),
-    chip_gradient(row, out, jd, (*held)[i + 3u], at_label_of(ahead, column_offset(3u)), sticks_out, unit),
-  );
+  var g: Quad;
+  if (has_label_near(ahead)) {
+    g.a = chip_gradient(row, out, ja, (*held)[i], at_label_of(ahead, 0u), sticks_out, unit);
+    g.b = chip_gradient(row, out, jb, (*held)[i + 1u], at_label_of(ahead, column_offset(1u)), sticks_out, unit);
+    g.c = chip_gradient(row, out, jc, (*held)[i + 2u], at_label_of(ahead, column_offset(2u)), sticks_out, unit);
+    g.d = chip_gradient(row, out, jd, (*held)[i + 3u], at_label_of(ahead, column_offset(3u)), sticks_out, unit);
+  } else {
+    let none = AtLabel(B(false), B(false));
+    g.a = chip_gradient(row, out, ja, (*held)[i], none, sticks_out, unit);
+    g.b = chip_gradient(row, out, jb, (*held)[i + 1u], none, sticks_out, unit);
+    g.c = chip_gradient(row, out, jc, (*held)[i + 2u], none, sticks_out, unit);
+    g.d = chip_gradient(row, out, jd, (*held)[i + 3u], none, sticks_out, unit);
+  }
   if (sticks_out) {
     store_edge(row, block, thread, g);
   } else {

@@ -21,6 +21,14 @@ pub fn clocked(work: impl FnOnce()) -> Took {
     Took { wall: wall.elapsed(), processor: processor_time().saturating_sub(processor), device: None }
 }
 
+/// Works for a while: a GPU idles at a fraction of its clock, and takes some hundred milliseconds to raise it.
+pub fn warm(software: bool, mut work: impl FnMut()) {
+    let start = Instant::now();
+    while !software && start.elapsed() < Duration::from_millis(400) {
+        work();
+    }
+}
+
 /// Submits what `record` records and waits for it, by three clocks.
 pub fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
     let (device, queue) = (context.kernels().device(), context.kernels().queue());

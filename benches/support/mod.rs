@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub mod clock;
+pub mod copy;
 pub mod record;
 pub mod unfused;
 
-pub use clock::{Took, software};
-
-pub use clock::timed;
+pub use clock::{Took, software, timed};
+pub use copy::Copy;
 use longtail::gpu::{
     Context, Inputs, Kernels, Mode, Outputs, Plan, PlanRequest, RowChoice, Storage, TargetViews, View,
 };
@@ -361,13 +361,9 @@ impl Problem {
         self.context.kernels().device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
     }
 
-    /// Copies the logits over the gradient, `passes` times: the device's copy bandwidth.
-    pub fn copy(&self, passes: u64) -> Took {
-        timed(&self.context, |encoder| {
-            for _ in 0..passes {
-                encoder.copy_buffer_to_buffer(&self.logits, 0, &self.gradient, 0, self.logits.size());
-            }
-        })
+    /// Copies of the logits over the gradient: the device's copy bandwidth.
+    pub fn copy(&self) -> Copy {
+        Copy::new(&self.context, &self.logits, &self.gradient)
     }
 }
 

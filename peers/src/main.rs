@@ -23,7 +23,7 @@ type Failure = Box<dyn std::error::Error>;
 /// N x K for a driver that runs on the processor: LVIS, iNaturalist 2018, two vocabularies.
 const ON_PROCESSOR: [(usize, usize); 4] = [(256, 1203), (256, 8142), (64, 32_768), (32, 128_256)];
 /// The same classes with as many rows as fill a GPU.
-const ON_GPU: [(usize, usize); 4] = [(16_384, 1203), (4096, 8142), (2048, 32_768), (1024, 128_256)];
+const ON_GPU: [(usize, usize); 4] = [(16_384, 1203), (4096, 8142), (2048, 32_768), (512, 128_256)];
 const LOSSES: [(&str, Loss); 2] = [("cross_entropy", Loss::CrossEntropy), ("seesaw", Loss::Seesaw)];
 const ROUNDS: usize = 9;
 const HELP: &str = "Usage: longtail-peers [--csv FILE] [--data FOLDER] [--shape NxK] [--rounds N] [--no-burn]

@@ -85,7 +85,7 @@ pub(crate) fn choose(adapter: AdapterClass, request: &RowRequest, rows: u32, cla
     let held = held_columns(request, classes);
     let preferred = match adapter.software {
         true => on_processor(request, rows, classes, held),
-        false => on_gpu(adapter, rows, held, request.terms.gate),
+        false => on_gpu(adapter, request, rows, held),
     };
     let fits = |choice: RowChoice| {
         let key = request.row_key(choice, true, true);
@@ -129,33 +129,43 @@ fn on_processor(request: &RowRequest, rows: u32, classes: u32, held: u32) -> Row
     RowChoice { chip, ..RowChoice::stream(if rows >= 4 { 4 } else { 1 }, workgroup) }
 }
 
-/// From what a GPU's compiler makes of the kernels (`docs/performance.md`): registers, and instructions for each logit. No
-/// GPU has timed it yet.
-fn on_gpu(adapter: AdapterClass, rows: u32, held: u32, gated: bool) -> RowChoice {
+/// From what an NVIDIA H100 took for the layouts (`docs/performance.md`).
+fn on_gpu(adapter: AdapterClass, request: &RowRequest, rows: u32, held: u32) -> RowChoice {
     // What a row costs besides its columns is shared by four where columns are few and rows are left to fill the device; so is
-    // a draw of gates, which costs more than all else that a class does.
-    let lanes = if rows >= 2048 && held <= 512 || rows >= 1024 && gated { 4 } else { 1 };
-    // The more columns a thread has, the less the row's end costs; 32 leave enough registers for eight warps a row.
-    let columns = if lanes == 4 { 8 } else { MOST_HELD };
-    let least = if lanes == 4 || held <= 128 { 32 } else { 64 };
-    let widest = 1024.min(adapter.max_workgroup.max(32));
+    // a draw of gates, which costs more than all else that a class does, where rows are long.
+    let gated = request.terms.gate && rows >= 1024 && held > 2048;
+    let lanes = if rows >= 2048 && held <= 512 || gated { 4 } else { 1 };
+    // The more columns a thread has, the less the row's end costs and the fewer threads wait for each other there: elements of
+    // 16 bits, which need less memory, show it. Longer rows than 512 threads hold half of them in twice the registers.
+    let pairs = held_columns(request, 0) > 0;
+    let columns = match (lanes, pairs) {
+        (4, _) => 8,
+        (_, true) => MOST_HELD,
+        (_, false) => MOST_HELD / 2,
+    };
+    let least = if lanes == 4 || pairs || held <= 128 { 32 } else { 64 };
+    let widest = adapter.max_workgroup.max(32).min(match (lanes, pairs) {
+        (4, _) => 1024,
+        (_, true) => 256,
+        (_, false) => 512,
+    });
     let workgroup = held.div_ceil(columns).next_power_of_two().clamp(least.min(widest), widest);
     let choice = RowChoice::stream(lanes, workgroup);
     match on_chip(choice, held) {
-        // 1,024 threads of more than 32 registers are alone on a multiprocessor of 65,536, where nothing hides their barriers.
-        0 => RowChoice { workgroup: workgroup.min(512), ..choice },
+        // Three workgroups of 512 threads share a multiprocessor of 65,536 registers.
+        0 => RowChoice { workgroup: 512.min(adapter.max_workgroup.max(32)), ..choice },
         chip => RowChoice { chip, ..choice },
     }
 }
 
 /// Columns per thread that a GPU's registers hold of one row.
-const MOST_HELD: u32 = 32;
+const MOST_HELD: u32 = 64;
 
 /// Columns per thread, 0 where a row is too long for the registers: by fours, as the kernels take them, so that no thread
 /// works on columns that are not there.
 fn on_chip(choice: RowChoice, held: u32) -> u32 {
     let chip = held.div_ceil(choice.workgroup.max(1)).next_multiple_of(4);
-    let most = if choice.lanes == 4 { MOST_HELD / 2 } else { MOST_HELD };
+    let most = if choice.lanes == 4 { MOST_HELD / 4 } else { MOST_HELD };
     if chip <= most { chip } else { 0 }
 }
 
@@ -416,7 +426,7 @@ mod tests {
     #[test]
     fn gates_share_their_draws_on_a_large_gpu() {
         let gated = request(InnerTerms { gate: true, ..InnerTerms::default() }, false);
-        for (rows, classes, lanes) in [(256, 1203, 1), (1024, 1203, 4), (4096, 8142, 4), (4096, 128_256, 4)] {
+        for (rows, classes, lanes) in [(256, 8142, 1), (4096, 1203, 1), (4096, 8142, 4), (4096, 128_256, 4)] {
             assert_eq!(choose(large_gpu(), &gated, rows, classes).lanes, lanes, "{rows} x {classes}");
         }
     }

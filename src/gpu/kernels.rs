@@ -1,12 +1,13 @@
 //! The pipeline cache over the caller's device.
 
 use super::choice::AdapterClass;
+use super::halves;
 use super::plan::SMALL_WORKGROUP;
 use super::program::Program;
 use super::shader::Access;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The longest binding this crate makes, whatever the device claims: some drivers accept more and compute wrongly.
 pub(crate) const MAX_BINDING: u64 = (1 << 31) - 4;
@@ -27,6 +28,8 @@ pub struct Kernels {
     /// The edge of the cooperative matrices that products may use.
     pub(crate) cooperative: Option<u32>,
     edits: Arc<[(String, String)]>,
+    /// Whether the driver's own conversion to f16 is the kernels', once that has been asked.
+    halves: Arc<OnceLock<bool>>,
 }
 
 /// A compiled kernel.
@@ -82,6 +85,7 @@ impl Kernels {
             adapter,
             cooperative: None,
             edits: Arc::default(),
+            halves: Arc::default(),
         })
     }
 
@@ -177,7 +181,11 @@ impl Kernels {
     fn compile(&self, program: &Program) -> Result<Pipeline> {
         let label = program.label();
         let label = label.as_str();
-        let text = self.edits.iter().fold(program.wgsl(), |text, (from, to)| text.replace(from, to));
+        let mut text = self.edits.iter().fold(program.wgsl(), |text, (from, to)| text.replace(from, to));
+        // On a processor the conversion costs nothing beside the loads.
+        if !self.adapter.software && halves::rounds(&text) && self.driver_rounds() {
+            text = halves::by_driver(&text);
+        }
         log::debug!("compiling {label}");
         let module = self.scoped(label, || {
             let descriptor = wgpu::ShaderModuleDescriptor {
@@ -228,6 +236,15 @@ impl Kernels {
                 cache: None,
             });
             Ok(Pipeline { pipeline, layout })
+        })
+    }
+
+    /// Whether the driver's own conversion to f16 gives for every number what the kernels' own does.
+    fn driver_rounds(&self) -> bool {
+        *self.halves.get_or_init(|| {
+            let differences = self.scoped("rounding", || halves::differences(&self.device, &self.queue));
+            log::debug!("numbers that the driver rounds to another f16 than the kernels: {differences:?}");
+            differences == Ok(0)
         })
     }
 

@@ -10,6 +10,7 @@ mod context;
 mod counts;
 pub mod distillation;
 pub mod grouped;
+mod halves;
 pub mod head;
 mod kernels;
 pub mod lade;
