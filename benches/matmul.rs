@@ -1,5 +1,5 @@
-//! Products and row normalisation of classifier heads. On a GPU a table of products comes first, each with several tiles, by
-//! the device's clock; then all by criterion: processor time on software adapters, the device's elsewhere.
+//! Products and row normalisation of classifier heads. On a GPU a table of products comes first, with several tiles, by the
+//! device's clock; then all by criterion: processor time on software adapters, the device's elsewhere.
 //!
 //! `cargo bench --bench matmul [-- --table | FILTER]`
 
@@ -15,7 +15,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
 use longtail::Element;
 use longtail::gpu::matmul::{
-    Layout, Matmul, MatmulRequest, MatmulViews, RowNormsRequest, ThroughNormRequest, Tile,
+    Layout, Manner, Matmul, MatmulRequest, MatmulViews, RowNormsRequest, ThroughNormRequest, Tile,
 };
 use longtail::gpu::{Context, Kernels, View};
 use longtail::head::RowNorm;
@@ -28,11 +28,13 @@ type Shape = (usize, usize, usize);
 
 const ROUNDS: usize = 5;
 const ROUND_SECONDS: f64 = 0.03;
+/// A GPU that idles has a low clock, and takes a while to raise it.
+const WARM: Duration = Duration::from_millis(300);
 const HELP: &str = "Usage: cargo bench --bench matmul [-- --table | FILTER | criterion's options]
 
 Times products and row normalisation of classifier heads on the adapter that it prints. On a GPU a table comes first unless
-there is a FILTER: the three products of a head, two products with tiles of several sizes, and those of halves, with
-cooperative matrices (tensor cores) where the adapter has them; each the least of 5 rounds of about 30 ms by the device's
+there is a FILTER: the three products of a head, two products with two tiles, those of halves, and where the adapter has
+cooperative matrices (tensor cores) products of halves by tiles of several sizes; each the least of 5 rounds of about 30 ms by the device's
 clock. `*` is the tile that a plan chooses. What the device refuses is skipped. Then criterion measures matmul/ and rows/ ids:
 for 2 to 3 seconds each on a software adapter, for 0.3 on a GPU.
   --table   print the table alone, for smaller products on a software adapter
@@ -186,6 +188,16 @@ fn round(kernels: &Kernels, product: &Product, times: u64) -> Result<f64, Failur
     Ok(took.as_secs_f64() / times as f64)
 }
 
+/// Runs a product again and again until the device's clock is up.
+fn warm(kernels: &Kernels) -> Result<(), Failure> {
+    let product = Product::new(kernels, &MatmulRequest::new(Layout::Nt, 2048, 2048, 2048))?;
+    let start = Instant::now();
+    while start.elapsed() < WARM {
+        round(kernels, &product, 1)?;
+    }
+    Ok(())
+}
+
 /// The least of several rounds, and the tile.
 fn measure(kernels: &Kernels, request: &MatmulRequest) -> Result<(Tile, f64), Failure> {
     let product = Product::new(kernels, request)?;
@@ -220,38 +232,49 @@ fn print_row(kernels: &Kernels, request: &MatmulRequest) {
     }
 }
 
-/// Manner, edge, threads, depth.
+/// Manner, edge, threads, depth; of cooperative tiles subgroups, their matrices, depth.
 fn name(tile: &Tile) -> String {
-    let Tile { manner, edge, threads_m, threads_n, depth, .. } = tile;
-    format!("{manner:?} {edge} {threads_m}x{threads_n} {depth}")
+    let Tile { manner, edge, threads_m, threads_n, depth, matrices_m, matrices_n, .. } = tile;
+    match manner {
+        Manner::Cooperative => format!("Coop {threads_m}x{threads_n} of {matrices_m}x{matrices_n} {depth}"),
+        _ => format!("{manner:?} {edge} {threads_m}x{threads_n} {depth}"),
+    }
 }
 
-/// Tiles that a GPU may like.
-fn tiles() -> [Tile; 8] {
-    [
-        Tile::staged(8, 16, 16, 8),
-        Tile::staged(8, 16, 16, 16),
-        Tile::staged(8, 16, 16, 32),
-        Tile::staged(8, 8, 8, 16),
-        Tile::staged(8, 8, 16, 16),
-        Tile::staged(8, 16, 8, 16),
-        Tile::staged(4, 16, 16, 16),
-        Tile::direct(8, 8, 8),
-    ]
-}
-
-/// Cooperative tiles beside the one that is chosen: more subgroups, deeper slabs.
+/// Cooperative tiles beside the one that is chosen: 128 x 128, 128 x 256, 256 x 128 elements of C, two depths.
 fn cooperative_tiles(there: &Cooperative) -> Vec<Tile> {
     let Some(edge) = there.edges.first() else { return Vec::new() };
     let own = Tile::cooperative(*edge, there.subgroup);
+    let sizes =
+        [(2, 4, 4, 2), (4, 2, 2, 4), (2, 2, 4, 4), (2, 4, 4, 4), (4, 2, 4, 4), (4, 4, 4, 2), (4, 4, 2, 4)];
+    let limits = there.kernels.device().limits();
     let mut tiles = Vec::new();
     for depth in [2 * edge, 4 * edge] {
-        for (threads_m, threads_n) in [(2, 2), (2, 4), (4, 2), (4, 4)] {
-            tiles.push(Tile { threads_m, threads_n, depth, ..own });
+        for (threads_m, threads_n, matrices_m, matrices_n) in sizes {
+            tiles.push(Tile { threads_m, threads_n, matrices_m, matrices_n, depth, ..own });
         }
     }
-    tiles.retain(|tile| *tile != own);
+    // The wide ones are too deep for most devices.
+    tiles.retain(|tile| *tile != own && tile.workgroup_bytes() <= limits.max_compute_workgroup_storage_size);
     tiles
+}
+
+/// The products of halves by cooperative matrices: with each tile where rows meet rows, with the chosen one elsewhere.
+fn cooperative_table(there: &Cooperative) {
+    let shapes: [Shape; 3] = [(4096, 8142, 512), (4096, 4096, 4096), (8192, 8192, 8192)];
+    let halves = |layout, (m, n, k)| {
+        MatmulRequest::new(layout, m, n, k).with_elems(Element::F16, Element::F16, Element::F32)
+    };
+    for shape in shapes {
+        let request = halves(Layout::Nt, shape);
+        print_row(&there.kernels, &request);
+        for tile in cooperative_tiles(there) {
+            print_row(&there.kernels, &request.with_tile(tile));
+        }
+    }
+    for layout in [Layout::Nn, Layout::Tn] {
+        print_row(&there.kernels, &halves(layout, (4096, 4096, 4096)));
+    }
 }
 
 /// Prints the table; on a software adapter only if it is `asked` for.
@@ -277,28 +300,25 @@ fn table(asked: bool) -> Result<(), Failure> {
         true => (&[(256, 256, 1203)], &[(256, 512, 256)]),
         false => (&[(4096, 512, 8142), (8192, 2048, 32_768)], &[(4096, 8142, 512), (4096, 4096, 4096)]),
     };
+    if !software {
+        warm(kernels)?;
+    }
     for (_, request) in heads.iter().flat_map(|shape| of_head(*shape)) {
         print_row(kernels, &request);
     }
     let requests = squares.iter().map(|&(m, n, k)| MatmulRequest::new(Layout::Nt, m, n, k));
     for request in requests.clone() {
-        for tile in tiles() {
-            print_row(kernels, &request.with_tile(tile));
-        }
-    }
-    let halves = requests.map(|request| request.with_elems(Element::F16, Element::F16, Element::F32));
-    for request in halves.clone() {
         print_row(kernels, &request);
+        print_row(kernels, &request.with_tile(Tile::staged(8, 8, 16, 16)));
+    }
+    for request in requests {
+        print_row(kernels, &request.with_elems(Element::F16, Element::F16, Element::F32));
     }
     match cooperative(info) {
         Ok(Some(there)) => {
             go_on(&there.kernels);
-            for request in halves {
-                print_row(&there.kernels, &request);
-                for tile in cooperative_tiles(&there) {
-                    print_row(&there.kernels, &request.with_tile(tile));
-                }
-            }
+            warm(&there.kernels)?;
+            cooperative_table(&there);
         }
         Ok(None) => println!("no cooperative matrices on {}", info.name),
         Err(error) => println!("no device with cooperative matrices: {error}"),

@@ -1,5 +1,5 @@
 //! Products of halves by cooperative matrices (tensor cores) against f64, on adapters that have them. On others each test
-//! says that no case ran.
+//! says that no case ran. The texts of all tiles are checked without an adapter.
 
 #[path = "support/cooperative.rs"]
 mod cooperative;
@@ -12,6 +12,7 @@ mod matrix;
 #[path = "support/mutants.rs"]
 mod mutants;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
@@ -20,8 +21,12 @@ use cooperative::{Cooperative, cooperative};
 use gpu::context;
 use longtail::Element;
 use longtail::gpu::Kernels;
-use longtail::gpu::matmul::{Layout, Manner, MatmulRequest, RowFactors, Tile};
+use longtail::gpu::matmul::{
+    Layout, Manner, MatmulKernel, MatmulKey, MatmulRequest, RowFactors, Tile, Words,
+};
 use matrix::{Case, Matrix, U, rounded, rounding};
+use naga::AddressSpace;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 const LAYOUTS: [Layout; 3] = [Layout::Nt, Layout::Nn, Layout::Tn];
 
@@ -161,6 +166,9 @@ fn every_border() {
             (m, n, depth - 1),
             (m, n, depth + 1),
             (m - 1, n + 1, 3 * depth - 5),
+            // By eights and by fours, with an end in each dimension.
+            (m + 8, n - 8, 3 * depth - 8),
+            (m - 4, n + 4, depth + 4),
             (2 * m + 1, n - 3, edge - 1),
             (3, 5, 1),
         ];
@@ -180,7 +188,102 @@ fn every_border() {
     tally.end();
 }
 
-/// More subgroups along either side, one alone, and slabs of other depths.
+/// Subgroups and their matrices along each side, and depths in matrices.
+const TILES: [[u32; 5]; 11] = [
+    [1, 1, 1, 1, 1],
+    [1, 1, 3, 2, 1],
+    [1, 2, 1, 1, 4],
+    [2, 1, 2, 5, 3],
+    [2, 2, 2, 2, 4],
+    [4, 4, 2, 2, 1],
+    [2, 2, 4, 4, 2],
+    [2, 4, 4, 2, 4],
+    [4, 2, 2, 4, 2],
+    [2, 4, 4, 4, 2],
+    [4, 2, 4, 4, 2],
+];
+
+fn tile_of([threads_m, threads_n, matrices_m, matrices_n, depth]: [u32; 5], own: Tile) -> Tile {
+    Tile { threads_m, threads_n, matrices_m, matrices_n, depth: depth * own.edge, ..own }
+}
+
+/// Use (A, B or C) and bits of a float of all types of cooperative matrices in SPIR-V: naga gives what is loaded from memory
+/// the type of that memory, whatever the text says, and drivers know no others.
+fn matrices(words: &[u32]) -> Vec<(u32, u32)> {
+    let (mut numbers, mut floats, mut found) = (HashMap::new(), HashMap::new(), Vec::new());
+    let mut rest = &words[5..];
+    while let Some(first) = rest.first() {
+        let (instruction, after) = rest.split_at((first >> 16) as usize);
+        match *instruction {
+            // OpTypeFloat, OpConstant, OpTypeCooperativeMatrixKHR.
+            [first, id, bits] if first & 0xffff == 22 => drop(floats.insert(id, bits)),
+            [first, _, id, value] if first & 0xffff == 43 => drop(numbers.insert(id, value)),
+            [first, _, of, _, _, _, role] if first & 0xffff == 4456 => {
+                found.push((numbers[&role], floats.get(&of).copied().unwrap_or(0)));
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The text of every tile for every way to read and to write is valid, and has the workgroup memory that the host believes.
+#[test]
+fn every_text() {
+    let needed = Capabilities::SHADER_FLOAT16
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::COOPERATIVE_MATRIX
+        | Capabilities::SUBGROUP;
+    let words = [Words::F16, Words::F16x4, Words::F16x8];
+    let mut texts = 0;
+    for tile in TILES.map(|sizes| tile_of(sizes, Tile::cooperative(16, 32))) {
+        for (layout, a) in LAYOUTS.into_iter().flat_map(|layout| words.map(|a| (layout, a))) {
+            for (bits, c) in [Words::F32x4, Words::F32, Words::F16, Words::Bf16x4].into_iter().enumerate() {
+                let key = MatmulKey {
+                    kernel: MatmulKernel::Product,
+                    layout,
+                    a,
+                    b: words[(texts + bits) % 3],
+                    c,
+                    a_factors: texts % 5 == 1,
+                    b_factors: texts % 7 == 2,
+                    a_parts: texts % 10 == 1,
+                    b_parts: texts % 14 == 2,
+                    row_offsets: texts % 11 == 3,
+                    column_offsets: texts % 13 == 4,
+                    row_sums: false,
+                    shared: texts % 3 == 2,
+                    tile,
+                };
+                let text = key.wgsl();
+                assert!(!text.contains('$') || text.contains("`each $x`"), "{text}");
+                let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| {
+                    panic!("{}: {}\n{text}", key.label(), error.emit_to_string(&text))
+                });
+                let info = Validator::new(ValidationFlags::all(), needed).validate(&module);
+                let info = info.unwrap_or_else(|error| {
+                    panic!("{}: {}\n{text}", key.label(), error.emit_to_string(&text))
+                });
+                let shared = module
+                    .global_variables
+                    .iter()
+                    .filter(|(_, global)| global.space == AddressSpace::WorkGroup);
+                let bytes: u32 =
+                    shared.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx())).sum();
+                assert_eq!(bytes, key.workgroup_bytes(), "{}", key.label());
+                assert!(bytes <= 48 * 1024, "{}: {bytes} bytes of workgroup memory", key.label());
+                let options = naga::back::spv::Options { lang_version: (1, 6), ..Default::default() };
+                let words = naga::back::spv::write_vec(&module, &info, &options, None).unwrap();
+                assert_eq!(matrices(&words), [(0, 16), (1, 16), (2, 32)], "{}\n{text}", key.label());
+                texts += 1;
+            }
+        }
+    }
+}
+
+/// More subgroups and matrices along either side, one alone, and slabs of other depths.
 #[test]
 fn every_tile() {
     let Some(there) = there() else { return };
@@ -188,24 +291,19 @@ fn every_tile() {
     let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
     let mut tally = Tally::new(there);
     for own in own_tiles(there) {
-        let edge = own.edge;
-        let sizes = [
-            (1, 1, edge),
-            (2, 2, 4 * edge),
-            (2, 4, 2 * edge),
-            (4, 2, 4 * edge),
-            (4, 4, edge),
-            (4, 4, 4 * edge),
-        ];
-        for (threads_m, threads_n, depth) in sizes {
-            let tile = Tile { threads_m, threads_n, depth, ..own };
+        for tile in TILES.map(|sizes| tile_of(sizes, own)) {
             if tile.workgroup() > most || tile.workgroup_bytes() > limits.max_compute_workgroup_storage_size {
                 continue;
             }
             let (m, n) = (tile.group_m() as usize, tile.group_n() as usize);
-            let depth = depth as usize;
+            let depth = tile.depth as usize;
             for layout in LAYOUTS {
-                for shape in [(m, n, 2 * depth), (m - 1, n + 1, depth + 1), (m + 2, 2 * n - 3, depth - 1)] {
+                for shape in [
+                    (m, n, 2 * depth),
+                    (m + 8, 2 * n - 8, depth + 8),
+                    (m - 1, n + 1, depth + 1),
+                    (m + 2, 2 * n - 3, depth - 1),
+                ] {
                     tally.check(halves(layout, shape).with_tile(tile));
                 }
             }
@@ -214,13 +312,13 @@ fn every_tile() {
     tally.end();
 }
 
-/// Gaps between rows, beginnings inside of the binding, by fours and not; alpha, what is added to, one buffer for all.
+/// Gaps between rows, beginnings inside of the binding, by eights, by fours and not; alpha, what is added to, one buffer for all.
 #[test]
 fn every_place() {
     let Some(there) = there() else { return };
     let mut tally = Tally::new(there);
-    let gaps = [(0, 0, 0), (3, 0, 5), (1, 2, 3), (4, 8, 4), (64, 4, 0)];
-    let origins = [(0, 0, 0), (5, 0, 3), (1, 7, 2), (4, 8, 12), (0, 64, 4)];
+    let gaps = [(0, 0, 0), (3, 0, 5), (1, 2, 3), (4, 8, 4), (64, 4, 0), (8, 16, 4)];
+    let origins = [(0, 0, 0), (5, 0, 3), (1, 7, 2), (4, 8, 12), (0, 64, 4), (16, 8, 8)];
     for tile in own_tiles(there) {
         let (rows, columns) = (tile.group_m() as usize, tile.group_n() as usize);
         let depth = tile.depth as usize;
@@ -232,16 +330,23 @@ fn every_place() {
                         Layout::Nn => (k, n, n),
                         _ => (m, n, n),
                     };
-                    let cases = tally.cases as usize;
-                    let mut request = halves(layout, (m, n, k))
-                        .with_strides(wide.0 + gap.0, wide.1 + gap.1, wide.2 + gap.2)
-                        .with_origins(origin.0, origin.1, origin.2)
-                        .with_alpha([1.0, -0.75, 3.0][cases % 3])
-                        .with_tile(tile);
-                    request.c.elem = [Element::F32, Element::F16][cases / 2 % 2];
-                    request.accumulate = cases % 2 == 1;
-                    request.shared = cases % 4 > 1;
-                    tally.check(request);
+                    for (elem, accumulate) in [
+                        (Element::F32, false),
+                        (Element::F32, true),
+                        (Element::F16, false),
+                        (Element::F16, true),
+                    ] {
+                        let cases = tally.cases as usize;
+                        let mut request = halves(layout, (m, n, k))
+                            .with_strides(wide.0 + gap.0, wide.1 + gap.1, wide.2 + gap.2)
+                            .with_origins(origin.0, origin.1, origin.2)
+                            .with_alpha([1.0, -0.75, 3.0][cases / 2 % 3])
+                            .with_tile(tile);
+                        request.c.elem = elem;
+                        request.accumulate = accumulate;
+                        request.shared = cases % 3 == 1;
+                        tally.check(request);
+                    }
                 }
             }
         }
@@ -286,7 +391,7 @@ fn large_products_choose_them() {
         tally.check(halves(layout, (256, 301, 515)));
         tally.check(halves(layout, (192, 256, 512)));
     }
-    tally.check(halves(Layout::Nt, (64, 68, 8192)));
+    tally.check(halves(Layout::Nt, (128, 132, 8192)));
     tally.end();
     let tile = |kernels: &Kernels, request| kernels.matmul(&request).unwrap().key().tile;
     let large = halves(Layout::Nt, (256, 301, 515));
@@ -316,19 +421,22 @@ fn what_is_not_finite_stays_in_its_row() {
     let Some(there) = there() else { return };
     let mut cases = 0;
     for tile in own_tiles(there) {
-        for bad in [f64::NAN, f64::INFINITY] {
-            let mut case = Case::new(halves(Layout::Nt, (18, 21, 13)).with_tile(tile), 2);
+        // By single halves, by fours, by eights.
+        for (bad, k) in
+            [f64::NAN, f64::INFINITY].into_iter().flat_map(|bad| [(bad, 13), (bad, 20), (bad, 24)])
+        {
+            let mut case = Case::new(halves(Layout::Nt, (18, 21, k)).with_tile(tile), 2);
             for (matrix, bad) in [(&mut case.a, Some(bad)), (&mut case.b, None)] {
                 let positive = |value: &f64| rounded(Element::F16, value.abs() + 0.5);
                 let mut values: Vec<f64> = matrix.values.iter().map(positive).collect();
-                values[7 * 13 + 12] = bad.unwrap_or(values[7 * 13 + 12]);
+                values[7 * k + 12] = bad.unwrap_or(values[7 * k + 12]);
                 *matrix = Matrix::new(matrix.spec, matrix.rows, matrix.columns, values);
             }
             let (_, found) = case.run(&there.kernels).unwrap();
             for (place, value) in found.iter().enumerate() {
                 let expected = if bad.is_nan() { value.is_nan() } else { *value == bad };
                 let right = if place / 21 == 7 { expected } else { value.is_finite() };
-                assert!(right, "{tile:?}: {place}: {value}");
+                assert!(right, "{tile:?}: k {k}: {place}: {value}");
             }
             cases += 1;
         }
@@ -343,33 +451,49 @@ fn every_mutant_is_noticed() {
     let Some(there) = there() else { return };
     let own = own_tiles(there).next().unwrap();
     let (m, n, k) = (own.group_m() as usize, own.group_n() as usize, own.depth as usize);
-    let case = case(halves(Layout::Nt, (m + 3, n + 5, k + k / 2 + 1)).with_tile(own), 5);
     let mut tally = mutants::Tally::default();
-    for edit in [
+    // Rows at odd places.
+    let odd = case(halves(Layout::Nt, (m + 3, n + 5, k + k / 2 + 1)).with_tile(own), 5);
+    // By eights.
+    let even = case(halves(Layout::Nt, (m, 2 * n, 2 * k + 8)).with_tile(own).with_alpha(0.5), 6);
+    let edits_of_odd = [
         // Which matrix meets which.
-        ("slab_a[k * GROUP_M + own.x]", "slab_a[k * GROUP_M]"),
-        ("slab_b[k * GROUP_N + own.y + COOP]", "slab_b[k * GROUP_N + own.y]"),
-        ("coopLoad<CoopA>", "coopLoadT<CoopA>"),
-        ("coopLoadT<CoopB>", "coopLoad<CoopB>"),
+        ("1u * A_NEXT + 0u * A_DEEP", "0u * A_NEXT + 0u * A_DEEP"),
+        ("1u * B_NEXT + 1u * B_DEEP", "1u * B_NEXT + 0u * B_DEEP"),
+        ("(own.x / COOP) * A_NEXT", "(own.x / COOP) * A_DEEP"),
+        ("coopLoadT<CoopA>", "coopLoad<CoopA>"),
+        ("coopLoad<CoopB>", "coopLoadT<CoopB>"),
         ("coopMultiplyAdd(a0, b1, c01)", "coopMultiplyAdd(a0, b0, c01)"),
         ("coopMultiplyAdd(a1, b0, c10)", "coopMultiplyAdd(a1, b0, c00)"),
         // What is summed.
         ("outcome[at] = 0.0;", "outcome[at] = 0.01;"),
         ("start += DEPTH", "start += 2u * DEPTH"),
-        ("k < DEPTH; k += COOP", "k < DEPTH; k += 2u * COOP"),
-        ("slab_a[at + 2u] = f16(values.z)", "slab_a[at + 2u] = f16(values.y)"),
-        ("slab_b[at + 3u] = f16(values.w)", "slab_b[at + 3u] = f16(values.z)"),
+        ("let next = start + DEPTH", "let next = start"),
+        ("vec4<u32>(1u, 3u, 5u, 7u)", "vec4<u32>(0u, 3u, 5u, 7u)"),
+        ("(start & 1u) != 0u", "(start & 1u) == 0u"),
+        ("min(word + 4u, last)", "min(word + 3u, last)"),
         // Where it goes.
+        ("MATRICES_N * (subgroup % SUBGROUPS_N)", "MATRICES_N * (subgroup % SUBGROUPS_M)"),
         ("m + 4u * quad / COOP, n + 4u * quad % COOP", "m + 4u * quad % COOP, n + 4u * quad / COOP"),
         ("at = subgroup * COOP * COOP + 4u * quad", "at = 4u * quad"),
-        ("write_outcome(m + COOP, n, subgroup", "write_outcome(m + COOP, n + COOP, subgroup"),
+        ("write_outcome(m + 1u * COOP, n + 0u", "write_outcome(m + 1u * COOP, n + 1u"),
         ("coopStoreT(c11", "coopStoreT(c10"),
         ("coopStoreT(c", "coopStore(c"),
-    ] {
+    ];
+    let edits_of_even = [
+        ("min(column, a_columns() - 8u)", "0u"),
+        ("select(vec4<u32>(0u), words, inside)", "words"),
+        ("let next = start + DEPTH", "let next = start"),
+        ("two_halves(eight.w)", "two_halves(eight.z)"),
+        ("params.alpha * (value", "(value"),
+    ];
+    let edits =
+        edits_of_odd.map(|edit| (&odd, edit)).into_iter().chain(edits_of_even.map(|edit| (&even, edit)));
+    for (case, edit) in edits {
         tally.check("a cooperative product", &there.kernels, edit, |kernels| {
             // A panic is a guard that was written over.
             match std::panic::catch_unwind(AssertUnwindSafe(|| case.run(kernels))) {
-                Ok(Ok((matmul, found))) => (worst(&case, &found).0, matmul.key().wgsl()),
+                Ok(Ok((matmul, found))) => (worst(case, &found).0, matmul.key().wgsl()),
                 Ok(Err(error)) => panic!("{edit:?}: {error}"),
                 Err(_) => (f64::INFINITY, String::new()),
             }

@@ -32,6 +32,8 @@ const DIRECT: Tile = Tile {
     threads_n: 4,
     depth: 0,
     subgroup: 0,
+    matrices_m: 0,
+    matrices_n: 0,
 };
 
 /// What only its text has.

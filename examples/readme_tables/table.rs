@@ -184,26 +184,40 @@ fn bench_table(record: &Record) -> Option<String> {
     Some(text)
 }
 
-/// A row for each loss and shape, a column for each library.
+/// A row for each loss, element type and shape, a column for each library; by the device's clock where the record has it.
 fn peers_table(record: &Record) -> Option<String> {
     let (libraries, versions) = (record.column("library")?, record.column("version")?);
-    let (methods, processor, errors) =
-        (record.column("method")?, record.column("processor_us")?, record.column("gradient_error")?);
+    let (methods, elements) = (record.column("method")?, record.column("element")?);
+    let (processor, errors) = (record.column("processor_us")?, record.column("gradient_error")?);
+    let device = record.column("device_us").filter(|times| times.iter().any(|time| !time.is_empty()));
+    let (clock, times) = match device {
+        Some(times) => ("Device", times),
+        None => ("Processor", processor),
+    };
     let shapes = record.shapes()?;
     let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
-    let rows: Vec<_> =
-        methods.iter().zip(&shapes).map(|(method, shape)| Some(format!("`{method}` {shape}"))).collect();
+    let row = |line: usize| match elements[line] {
+        "f32" => format!("`{}` {}", methods[line], shapes[line]),
+        element => format!("`{}` {element} {}", methods[line], shapes[line]),
+    };
+    let rows: Vec<_> = (0..methods.len()).map(|line| Some(row(line))).collect();
     let columns: Vec<_> =
         libraries.iter().zip(versions).map(|(library, version)| format!("{library} {version}")).collect();
     let cell = |line: usize| {
         let own = (0..rows.len()).find(|&other| libraries[other] == "longtail" && rows[other] == rows[line]);
-        let ratio = own.map_or(f64::NAN, |own| number(processor[line]) / number(processor[own]));
-        let wrong = if number(errors[line]) <= 1e-4 { "" } else { ", wrong result" };
-        format!("{:.0} ({ratio:.2}{wrong})", number(processor[line]))
+        let ratio = own.map_or(f64::NAN, |own| number(times[line]) / number(times[own]));
+        // Half a unit of the last place of 16 bits, of the largest entry, and what sums lose.
+        let allowed = match elements[line] {
+            "f32" => 1e-4,
+            "f16" => 1e-3,
+            _ => 5e-3,
+        };
+        let wrong = if number(errors[line]) <= allowed { "" } else { ", wrong result" };
+        format!("{:.0} ({ratio:.2}{wrong})", number(times[line]))
     };
     let (command, devices) = record.comments.split_first()?;
     let mut text = format!("{} ({}; `{command}`):\n\n", devices.join("; "), record.date);
-    text.push_str(&pivot("Processor microseconds (times longtail's)", &rows, &columns, cell));
+    text.push_str(&pivot(&format!("{clock} microseconds (times longtail's)"), &rows, &columns, cell));
     Some(text)
 }
 

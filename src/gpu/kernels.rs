@@ -94,8 +94,7 @@ impl Kernels {
     /// cannot ask a device.
     ///
     /// Has no effect where the device lacks the features `EXPERIMENTAL_COOPERATIVE_MATRIX`, `SHADER_F16` or `SUBGROUP`, or
-    /// where no configuration is square, 8 or 16 wide, of f16 with sums in f32: products go the ordinary way there. No
-    /// hardware has run them yet.
+    /// where no configuration is square, 16 wide, of f16 with sums in f32: products go the ordinary way there.
     #[must_use]
     pub fn with_cooperative_matrices(mut self, properties: &[wgpu::CooperativeMatrixProperties]) -> Self {
         let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX

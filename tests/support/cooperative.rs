@@ -8,7 +8,7 @@ use wgpu::CooperativeScalarType::{F16, F32};
 pub struct Cooperative {
     /// Its kernels, which may use them.
     pub kernels: Kernels,
-    /// The edges of its square matrices of f16 with sums in f32, of those that the kernels know; the widest first.
+    /// The edges of its square matrices of f16 with sums in f32, of those that the kernels know.
     pub edges: Vec<u32>,
     /// Threads in a subgroup.
     pub subgroup: u32,
@@ -34,7 +34,7 @@ pub fn cooperative(info: &wgpu::AdapterInfo) -> Result<Option<Cooperative>, Box<
             [of.m_size, of.n_size, of.k_size] == [*edge; 3] && (of.ab_type, of.cr_type) == (F16, F32)
         })
     };
-    let edges: Vec<u32> = [16, 8].into_iter().filter(listed).collect();
+    let edges: Vec<u32> = [16].into_iter().filter(listed).collect();
     let one_size = info.subgroup_min_size == info.subgroup_max_size;
     if edges.is_empty() || !one_size || !adapter.features().contains(needed) {
         return Ok(None);

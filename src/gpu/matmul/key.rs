@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::request::Layout;
-use super::tile::{Manner, Tile};
+use super::tile::{Manner, Tile, pitch};
 use super::words::{File, Words, shader};
 use crate::gpu::shader::{Access, Binding};
 
@@ -144,16 +144,25 @@ impl MatmulKey {
         files
     }
 
+    /// Whether factors multiply the elements of A as they are read. One for a whole row that ends as a row or column of C
+    /// can wait until that is stored.
+    fn a_early(&self) -> bool {
+        self.a_factors && (self.a_parts || self.layout == Layout::Tn)
+    }
+
+    fn b_early(&self) -> bool {
+        self.b_factors && (self.b_parts || self.layout != Layout::Nt)
+    }
+
     /// How the rows of A and of B are read: their factors, four rows at a time.
     pub(super) fn side_files(&self) -> Vec<File> {
         let mut files = vec![
-            // A factor for a whole row that ends as a row or column of C can wait until that is stored.
-            match (self.a_factors, self.a_parts || self.layout == Layout::Tn) {
+            match (self.a_factors, self.a_early()) {
                 (true, true) => shader!("scale_a.wgsl"),
                 (true, false) => shader!("late_a.wgsl"),
                 (false, _) => shader!("scale_no_a.wgsl"),
             },
-            match (self.b_factors && !self.hands_factors(), self.b_parts || self.layout != Layout::Nt) {
+            match (self.b_factors && !self.hands_factors(), self.b_early()) {
                 (true, true) => shader!("scale_b.wgsl"),
                 (true, false) => shader!("late_b.wgsl"),
                 (false, _) => shader!("scale_no_b.wgsl"),
@@ -187,6 +196,8 @@ impl MatmulKey {
             shader!("place.wgsl"),
         ]);
         if self.tile.manner == Manner::Cooperative {
+            files.push(self.a.eight_a(self.a_early()));
+            files.push(self.b.eight_b(self.b_early()));
             files.push(shader!("cooperative.wgsl"));
             return files;
         }
@@ -268,12 +279,67 @@ impl MatmulKey {
             let _ = write!(
                 text,
                 "\nalias CoopA = coop_mat{edge}x{edge}<f16, A>; alias CoopB = coop_mat{edge}x{edge}<f16, B>; \
-                 alias CoopC = coop_mat{edge}x{edge}<f32, C>;\n\
-                 const COOP: u32 = {edge}u; const SUBGROUP: u32 = {}u; const SUBGROUPS_M: u32 = {}u; \
-                 const SUBGROUPS_N: u32 = {}u;",
-                tile.subgroup, tile.threads_m, tile.threads_n
+                 alias CoopC = coop_mat{edge}x{edge}<f32, C>;\n",
+            );
+            let [a, b] = self.slabs();
+            let numbers = [
+                ("COOP", edge),
+                ("SUBGROUP", tile.subgroup),
+                ("SUBGROUPS_M", tile.threads_m),
+                ("SUBGROUPS_N", tile.threads_n),
+                ("MATRICES_M", tile.matrices_m),
+                ("MATRICES_N", tile.matrices_n),
+                ("SLAB_A", tile.slab(tile.group_m())),
+                ("SLAB_B", tile.slab(tile.group_n())),
+                ("A_ROWS", a.0),
+                ("A_WIDTH", a.1 / 8),
+                ("A_PITCH", pitch(a.1)),
+                ("B_ROWS", b.0),
+                ("B_WIDTH", b.1 / 8),
+                ("B_PITCH", pitch(b.1)),
+            ];
+            for (name, value) in numbers {
+                let _ = write!(text, "const {name}: u32 = {value}u; ");
+            }
+            let whole = |words| words == Words::F16x8;
+            let _ = write!(
+                text,
+                "\nconst A_WHOLE: bool = {}; const B_WHOLE: bool = {};",
+                whole(self.a),
+                whole(self.b)
             );
         }
+    }
+
+    /// Rows and columns of the slabs of A and of B: as they lie in memory.
+    fn slabs(&self) -> [(u32, u32); 2] {
+        let Tile { depth, .. } = self.tile;
+        let (m, n) = (self.tile.group_m(), self.tile.group_n());
+        match self.layout {
+            Layout::Nt => [(m, depth), (n, depth)],
+            Layout::Nn => [(m, depth), (depth, n)],
+            Layout::Tn => [(depth, m), (depth, n)],
+        }
+    }
+
+    /// The text of cooperative products with its repetitions written out.
+    fn unrolled(&self, text: &str) -> String {
+        let tile = &self.tile;
+        let fetched =
+            self.slabs().map(|(rows, columns)| (rows * columns / 8).div_ceil(tile.workgroup().max(1)));
+        let counts = [
+            ("$k", tile.depth / tile.edge.max(1)),
+            ("$f", fetched[0]),
+            ("$g", fetched[1]),
+            ("$i", tile.matrices_m),
+            ("$j", tile.matrices_n),
+        ];
+        // How the slabs lie: A with rows of C as its rows, B with k as its rows where they go that way in memory.
+        let load = |by_rows: bool| if by_rows { "coopLoadT" } else { "coopLoad" };
+        let text = text
+            .replace("$load_a", load(self.layout != Layout::Tn))
+            .replace("$load_b", load(self.layout != Layout::Nt));
+        counts.into_iter().fold(text, |text, (name, count)| repeated(&text, name, count))
     }
 
     /// The kernel's text, entry point `main`: neutral WGSL, but for cooperative products. Broadcast ones use subgroups,
@@ -283,7 +349,7 @@ impl MatmulKey {
         for (name, file) in self.files() {
             let _ = write!(text, "\n// ---- {name}\n{file}");
         }
-        text
+        if self.cooperative() { self.unrolled(&text) } else { text }
     }
 
     /// The bindings of group 0.
@@ -355,6 +421,7 @@ impl MatmulKey {
         let parts = [
             (self.rows_own(), "own".into()),
             (self.tile.subgroup > 0, format!("sg{}", self.tile.subgroup)),
+            (self.cooperative(), format!("{}x{}", self.tile.matrices_m, self.tile.matrices_n)),
             (self.a_factors, "factors_a".into()),
             (self.b_factors, "factors_b".into()),
             (self.a_parts, "parts_a".into()),
@@ -370,4 +437,17 @@ impl MatmulKey {
         }
         label
     }
+}
+
+/// The text with what is between the lines `// each NAME` and `// end NAME` as often as `count` says, numbers for the name.
+fn repeated(text: &str, name: &str, count: u32) -> String {
+    let (first, last) = (format!("// each {name}\n"), format!("// end {name}\n"));
+    let mut parts = text.split(&first);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (body, rest) = part.split_once(&last).unwrap_or((part, ""));
+        (0..count).for_each(|number| whole.push_str(&body.replace(name, &number.to_string())));
+        whole.push_str(rest);
+    }
+    whole
 }

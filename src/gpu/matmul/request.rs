@@ -226,8 +226,8 @@ impl MatmulRequest {
         let key = MatmulKey {
             kernel: MatmulKernel::Product,
             layout: self.layout,
-            a: self.a.words(a_shape),
-            b: self.b.words(b_shape),
+            a: self.a.read(a_shape, tile),
+            b: self.b.read(b_shape, tile),
             c: self.c.written("C", c_shape, native_f16)?,
             a_factors: self.a_factors.is_some(),
             b_factors: self.b_factors.is_some(),
@@ -312,10 +312,22 @@ impl MatrixSpec {
             .next_multiple_of(4)
     }
 
+    /// Whether every row begins and ends on a multiple of so many elements.
+    fn even(&self, columns: usize, step: usize) -> bool {
+        [columns, self.row_stride(columns), self.origin].iter().all(|n| n.is_multiple_of(step))
+    }
+
+    /// How a product with this tile reads it: cooperative ones by eights where they can.
+    fn read(&self, shape: (usize, usize), tile: Tile) -> Words {
+        match self.words(shape) {
+            Words::F16x4 if tile.manner == Manner::Cooperative && self.even(shape.1, 8) => Words::F16x8,
+            words => words,
+        }
+    }
+
     /// How the kernels read it: by fours where every row begins and ends on one.
     pub(in crate::gpu) fn words(&self, (_, columns): (usize, usize)) -> Words {
-        let fours = [columns, self.row_stride(columns), self.origin].iter().all(|n| n.is_multiple_of(4));
-        match (self.elem, fours) {
+        match (self.elem, self.even(columns, 4)) {
             (Element::F32, false) => Words::F32,
             (Element::F32, true) => Words::F32x4,
             (Element::F16, false) => Words::F16,

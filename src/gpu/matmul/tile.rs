@@ -17,8 +17,9 @@ pub enum Manner {
     Broadcast,
     /// By cooperative matrices (tensor cores): f16 A and B. Needs the device features
     /// `EXPERIMENTAL_COOPERATIVE_MATRIX`, `SHADER_F16` and `SUBGROUP`, an adapter whose properties list f16 matrices of
-    /// the tile's edge with f32 results, and subgroups of one size. Never chosen, only forced: it has not run on
-    /// hardware yet.
+    /// 16 x 16 x 16 with f32 results, and subgroups of one size. Chosen for large products of f16 where
+    /// [`Kernels::with_cooperative_matrices`](crate::gpu::Kernels::with_cooperative_matrices) allows it. For Vulkan:
+    /// Metal's matrices are of 8 x 8.
     Cooperative,
 }
 
@@ -29,9 +30,9 @@ pub struct Tile {
     /// How the product is computed.
     pub manner: Manner,
     /// Rows and columns of C that a thread computes: 4 or 8; broadcast: 4 columns of 32 rows. Of a cooperative matrix:
-    /// 8 or 16.
+    /// 16.
     pub edge: u32,
-    /// Threads along the rows of C. Cooperative: subgroups, each of 2 x 2 matrices.
+    /// Threads along the rows of C. Cooperative: subgroups.
     pub threads_m: u32,
     /// Threads along the columns of C. Cooperative: subgroups.
     pub threads_n: u32,
@@ -39,17 +40,21 @@ pub struct Tile {
     pub depth: u32,
     /// Threads in a subgroup for broadcast (8) and cooperative products, else 0.
     pub subgroup: u32,
+    /// Cooperative matrices of a subgroup along the rows of C: 1 to 8; else 0.
+    pub matrices_m: u32,
+    /// Cooperative matrices of a subgroup along the columns of C: 1 to 8; else 0.
+    pub matrices_n: u32,
 }
 
 impl Tile {
     /// A direct product with `threads_m` x `threads_n` threads of `edge` x `edge` elements.
     pub fn direct(edge: u32, threads_m: u32, threads_n: u32) -> Self {
-        Self { manner: Manner::Direct, edge, threads_m, threads_n, depth: 0, subgroup: 0 }
+        direct(edge, threads_m, threads_n)
     }
 
     /// A staged product.
     pub fn staged(edge: u32, threads_m: u32, threads_n: u32, depth: u32) -> Self {
-        Self { manner: Manner::Staged, edge, threads_m, threads_n, depth, subgroup: 0 }
+        staged(edge, threads_m, threads_n, depth)
     }
 
     /// A product by subgroups of 8 threads.
@@ -57,9 +62,20 @@ impl Tile {
         BROADCAST
     }
 
-    /// A cooperative product with matrices of `edge` x `edge` and 2 x 2 subgroups of `subgroup` threads.
+    /// A cooperative product with matrices of `edge` x `edge` and 2 x 2 subgroups of `subgroup` threads, each of which
+    /// computes 4 x 4 matrices: 128 x 128 elements of C. Of nine that an NVIDIA H100 timed the fastest
+    /// (`docs/performance-matmul.md`).
     pub fn cooperative(edge: u32, subgroup: u32) -> Self {
-        Self { manner: Manner::Cooperative, edge, threads_m: 2, threads_n: 2, depth: 2 * edge, subgroup }
+        Self {
+            manner: Manner::Cooperative,
+            edge,
+            threads_m: 2,
+            threads_n: 2,
+            depth: 2 * edge,
+            subgroup,
+            matrices_m: 4,
+            matrices_n: 4,
+        }
     }
 
     /// Threads in a workgroup.
@@ -72,7 +88,7 @@ impl Tile {
     pub fn group_m(&self) -> u32 {
         match self.manner {
             Manner::Broadcast => 32,
-            Manner::Cooperative => 2 * self.edge * self.threads_m,
+            Manner::Cooperative => self.matrices_m * self.edge * self.threads_m,
             _ => self.edge * self.threads_m,
         }
     }
@@ -80,19 +96,26 @@ impl Tile {
     /// Columns of C that a workgroup computes.
     pub fn group_n(&self) -> u32 {
         match self.manner {
-            Manner::Cooperative => 2 * self.edge * self.threads_n,
+            Manner::Cooperative => self.matrices_n * self.edge * self.threads_n,
             _ => self.edge * self.threads_n,
         }
     }
 
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> u32 {
-        let slabs = (self.group_m() + self.group_n()) * self.depth;
         match self.manner {
             Manner::Direct | Manner::Broadcast => 0,
-            Manner::Staged => 4 * slabs,
-            Manner::Cooperative => 2 * slabs + 4 * self.edge * self.edge * self.threads_m * self.threads_n,
+            Manner::Staged => 4 * (self.group_m() + self.group_n()) * self.depth,
+            Manner::Cooperative => {
+                let slabs = self.slab(self.group_m()) + self.slab(self.group_n());
+                16 * slabs + 4 * self.edge * self.edge * self.threads_m * self.threads_n
+            }
         }
+    }
+
+    /// Eights of halves in a cooperative product's slab of so many rows or columns of C, whichever way it lies.
+    pub(super) fn slab(&self, side: u32) -> u32 {
+        (side * pitch(self.depth)).max(self.depth * pitch(side))
     }
 
     /// Checks a tile for the elements of a request and a device's limits; `subgroup` is the device's one size of
@@ -106,17 +129,22 @@ impl Tile {
         let bad =
             |name, value: u32, expected| Err(Error::Parameter { name, value: f64::from(value), expected });
         match (self.manner, self.edge) {
-            (Manner::Direct | Manner::Staged, 4 | 8) | (Manner::Cooperative, 8 | 16) => {}
+            (Manner::Direct | Manner::Staged, 4 | 8) | (Manner::Cooperative, 16) => {}
             (Manner::Broadcast, _) if *self == BROADCAST => {}
             (Manner::Broadcast, edge) => {
                 return bad("a broadcast tile's edge", edge, "that of Tile::broadcast()");
             }
-            (Manner::Cooperative, edge) => return bad("a cooperative matrix's edge", edge, "8 or 16"),
+            (Manner::Cooperative, edge) => return bad("a cooperative matrix's edge", edge, "16"),
             (_, edge) => return bad("a tile's edge", edge, "4 or 8"),
         }
         let small = 1..=64;
         if !small.contains(&self.threads_m) || !small.contains(&self.threads_n) {
             return bad("a tile's threads", self.threads_m.max(self.threads_n), "1 to 64 along each side");
+        }
+        let matrices = if self.manner == Manner::Cooperative { 1..=8 } else { 0..=0 };
+        if !matrices.contains(&self.matrices_m) || !matrices.contains(&self.matrices_n) {
+            let most = self.matrices_m.max(self.matrices_n);
+            return bad("a subgroup's matrices", most, "1 to 8 along each side, 0 where there are none");
         }
         let depth = |step: u32| (1..=128).contains(&self.depth) && self.depth.is_multiple_of(step);
         let (right, expected) = match self.manner {
@@ -156,6 +184,12 @@ impl Tile {
     }
 }
 
+/// How far rows of so many halves are apart in a cooperative product's slab, in eights: odd, so that those of neighbouring
+/// rows lie in different banks.
+pub(super) const fn pitch(halves: u32) -> u32 {
+    (halves / 8) | 1
+}
+
 /// wgpu does not check the size of a workgroup against every limit.
 pub(super) fn limits(workgroup: u32, bytes: u32, adapter: AdapterClass) -> Result<()> {
     let checks = [
@@ -190,7 +224,7 @@ pub(super) fn choose(adapter: AdapterClass, subgroup: Option<u32>, m: u32, n: u3
     fitting().find(enough).or(fitting().next_back()).copied().unwrap_or(Tile::direct(4, 1, 1))
 }
 
-/// The cooperative tile for a product, where there are matrices of `edge`: both sides f16, and nothing that would be rounded
+/// The cooperative tile for a product, where there are matrices of `edge`, if that is 16: both sides f16, and nothing that would be rounded
 /// to f16 before it is multiplied (factors within a row). Products smaller than a tile have no use for it.
 pub(super) fn choose_cooperative(
     adapter: AdapterClass,
@@ -198,7 +232,8 @@ pub(super) fn choose_cooperative(
     subgroup: Option<u32>,
     request: &MatmulRequest,
 ) -> Option<Tile> {
-    let tile = Tile::cooperative(edge?, subgroup.filter(|size| (4..=128).contains(size))?);
+    let edge = edge.filter(|edge| *edge == 16)?;
+    let tile = Tile::cooperative(edge, subgroup.filter(|size| (4..=128).contains(size))?);
     let halves = (request.a.elem, request.b.elem) == (Element::F16, Element::F16);
     let whole = |factors: Option<RowFactors>| factors.is_none_or(|factors| factors.parts == 1);
     // Only there are the factors of both sides left to the end.
@@ -219,15 +254,23 @@ const ON_PROCESSOR: &[Tile] = &[BROADCAST, direct(8, 2, 4), direct(4, 2, 4), dir
 const ON_GPU: &[Tile] =
     &[staged(8, 16, 16, 16), staged(8, 8, 8, 16), staged(4, 8, 8, 16), staged(4, 4, 8, 16), direct(4, 1, 1)];
 
-const BROADCAST: Tile =
-    Tile { manner: Manner::Broadcast, edge: 4, threads_m: 1, threads_n: 8, depth: 0, subgroup: 8 };
+const BROADCAST: Tile = Tile { manner: Manner::Broadcast, subgroup: 8, ..direct(4, 1, 8) };
 
 const fn direct(edge: u32, threads_m: u32, threads_n: u32) -> Tile {
-    Tile { manner: Manner::Direct, edge, threads_m, threads_n, depth: 0, subgroup: 0 }
+    Tile {
+        manner: Manner::Direct,
+        edge,
+        threads_m,
+        threads_n,
+        depth: 0,
+        subgroup: 0,
+        matrices_m: 0,
+        matrices_n: 0,
+    }
 }
 
 const fn staged(edge: u32, threads_m: u32, threads_n: u32, depth: u32) -> Tile {
-    Tile { manner: Manner::Staged, edge, threads_m, threads_n, depth, subgroup: 0 }
+    Tile { manner: Manner::Staged, depth, ..direct(edge, threads_m, threads_n) }
 }
 
 #[cfg(test)]
@@ -271,6 +314,7 @@ mod tests {
         let tile = Some(Tile::cooperative(16, 32));
         assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &request), tile);
         assert_eq!(choose_cooperative(gpu, None, Some(32), &request), None);
+        assert_eq!(choose_cooperative(gpu, Some(8), Some(32), &request), None);
         assert_eq!(choose_cooperative(gpu, Some(16), None, &request), None);
         assert_eq!(choose_cooperative(adapter(false, 64, 49_152), Some(16), Some(32), &request), None);
         let factors = |parts| Some(RowFactors { parts, origin: 0 });
