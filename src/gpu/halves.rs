@@ -32,7 +32,8 @@ pub(super) fn differences(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<
 
 /// The text of the comparison.
 fn comparison() -> String {
-    [include_str!("../../shaders/half.wgsl"), OWN, include_str!("../../shaders/rounding/compare.wgsl")].concat()
+    [include_str!("../../shaders/half.wgsl"), OWN, include_str!("../../shaders/rounding/compare.wgsl")]
+        .concat()
 }
 
 /// What so many workgroups of a comparison count.
