@@ -136,7 +136,7 @@ fn on_gpu(adapter: AdapterClass, request: &RowRequest, rows: u32, held: u32) -> 
     let gated = request.terms.gate && rows >= 1024 && held > 2048;
     let lanes = if rows >= 2048 && held <= 512 || gated { 4 } else { 1 };
     // The more columns a thread has, the less the row's end costs and the fewer threads wait for each other there: elements of
-    // 16 bits, which need less memory, show it. Longer rows than 512 threads hold half of them in twice the registers.
+    // 16 bits, which need less memory, show it.
     let pairs = held_columns(request, 0) > 0;
     let columns = match (lanes, pairs) {
         (4, _) => 8,
@@ -144,11 +144,7 @@ fn on_gpu(adapter: AdapterClass, request: &RowRequest, rows: u32, held: u32) -> 
         (_, false) => MOST_HELD / 2,
     };
     let least = if lanes == 4 || pairs || held <= 128 { 32 } else { 64 };
-    let widest = adapter.max_workgroup.max(32).min(match (lanes, pairs) {
-        (4, _) => 1024,
-        (_, true) => 256,
-        (_, false) => 512,
-    });
+    let widest = adapter.max_workgroup.max(32).min(if lanes == 1 && pairs { 256 } else { 1024 });
     let workgroup = held.div_ceil(columns).next_power_of_two().clamp(least.min(widest), widest);
     let choice = RowChoice::stream(lanes, workgroup);
     match on_chip(choice, held) {
@@ -165,7 +161,12 @@ const MOST_HELD: u32 = 64;
 /// works on columns that are not there.
 fn on_chip(choice: RowChoice, held: u32) -> u32 {
     let chip = held.div_ceil(choice.workgroup.max(1)).next_multiple_of(4);
-    let most = if choice.lanes == 4 { MOST_HELD / 4 } else { MOST_HELD };
+    // A thread of 1,024 has 64 registers in all.
+    let most = match (choice.lanes, choice.workgroup) {
+        (4, _) => MOST_HELD / 4,
+        (_, 1024..) => MOST_HELD / 2,
+        _ => MOST_HELD,
+    };
     if chip <= most { chip } else { 0 }
 }
 
