@@ -54,6 +54,9 @@ pub struct Plan {
 impl Kernels {
     /// Plans `loss` for `request`: checks everything, compiles, allocates.
     ///
+    /// Submits nothing, but for the first kernel on a GPU that rounds to f16: whether the driver's own conversion rounds as
+    /// the kernels do is asked once, by a submission of its own that is waited for (some milliseconds).
+    ///
     /// # Errors
     /// What the loss's own check reports; [`Error::Limit`] for shapes and workgroups beyond the device's limits;
     /// [`Error::Parameter`] for strides below K, row blocks that do not make N and shards that are none;
