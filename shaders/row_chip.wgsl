@@ -24,20 +24,24 @@ fn chip_u(row: Row, j: u32, z: F, at: AtLabel, sticks_out: bool, scan: ptr<funct
   return kept_logit(row, load_class(inside), inside, here, at);
 }
 
-// u is masked already where the column is a label.
+// Without TWO_STEP u is masked already where the column is a label.
 fn chip_entry(row: Row, j: u32, u: F, at: AtLabel, sticks_out: bool) -> Entry {
   let inside = chip_column(j, sticks_out);
   let term = load_class(inside);
+  var own = u;
+  if (TWO_STEP) {
+    own = select(u, F(NEG_MAX), is_label(at));
+  }
   var tau = F(0.0);
   if (HAS_DENSE) {
     let none = is_label(at) | B(sticks_out && !is_inside(j));
     tau = select(dense_target(row.dense, inside, term.weight), F(0.0), none);
   }
-  return Entry(u, class_factor(row, term), tau);
+  return Entry(own, class_factor(row, term), tau);
 }
 
-// A block's logits: held[] is u, masked where the column is a label. With TWO_STEP the raw mass is added, labels and all,
-// without it the largest u is all there is of the mass.
+// A block's logits: held[] is u. With TWO_STEP the raw mass is added, labels and all; without it labels are masked, and the
+// largest u is all there is of the mass.
 fn gather_chip(
   row: Row,
   thread: u32,
@@ -71,21 +75,21 @@ fn gather_chip(
     let none = F(0.0);
     add_classes(mass, Entry(a, one, none), Entry(b, one, none), Entry(c, one, none), Entry(d, one, none));
   }
-  var masked = Quad(a, b, c, d);
-  if (has_label_near(ahead)) {
-    masked.a = select(a, F(NEG_MAX), is_label(at_a));
-    masked.b = select(b, F(NEG_MAX), is_label(at_b));
-    masked.c = select(c, F(NEG_MAX), is_label(at_c));
-    masked.d = select(d, F(NEG_MAX), is_label(at_d));
-  }
+  var u = Quad(a, b, c, d);
   if (!TWO_STEP) {
-    (*mass).max = max(max(max((*mass).max, masked.a), max(masked.b, masked.c)), masked.d);
+    if (has_label_near(ahead)) {
+      u.a = select(a, F(NEG_MAX), is_label(at_a));
+      u.b = select(b, F(NEG_MAX), is_label(at_b));
+      u.c = select(c, F(NEG_MAX), is_label(at_c));
+      u.d = select(d, F(NEG_MAX), is_label(at_d));
+    }
+    (*mass).max = max(max(max((*mass).max, u.a), max(u.b, u.c)), u.d);
   }
   let i = 4u * block;
-  (*held)[i] = masked.a;
-  (*held)[i + 1u] = masked.b;
-  (*held)[i + 2u] = masked.c;
-  (*held)[i + 3u] = masked.d;
+  (*held)[i] = u.a;
+  (*held)[i + 1u] = u.b;
+  (*held)[i + 2u] = u.c;
+  (*held)[i + 3u] = u.d;
 }
 
 // From a block's u to their masses, none of which lies above the maximum.
@@ -108,18 +112,35 @@ fn weigh_chip(
   }
 }
 
-// `held` is a mass whose unit is `unit`.
-fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, at: AtLabel, sticks_out: bool, unit: F) -> F {
+// The gradient of a column that is no label; `held` is a mass whose unit is `unit`.
+fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, sticks_out: bool, unit: F) -> F {
   let inside = chip_column(j, sticks_out);
   var weight = 1.0;
   if (HAS_CLASS_WEIGHTS) {
     weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
-  let g = with_targets(row, out, inside, unit * held, weight, at);
+  let no_label = AtLabel(B(false), B(false));
+  let g = with_targets(row, out, inside, unit * held, weight, no_label);
   if (HAS_CLASS_SCALE) {
     return classes[COLUMN_CLASS_SCALE * window.classes + inside] * g;
   }
   return g;
+}
+
+// The same, or the label's own where the column is one.
+fn chip_labelled(out: RowLoss, j: u32, g: F, at: AtLabel, sticks_out: bool) -> F {
+  var scale = 1.0;
+  if (HAS_CLASS_SCALE) {
+    scale = classes[COLUMN_CLASS_SCALE * window.classes + chip_column(j, sticks_out)];
+  }
+  var labelled = g;
+  if (!SOFT_TARGETS) {
+    labelled = select(labelled, scale * out.first, at.first);
+  }
+  if (MIXED_TARGETS) {
+    labelled = select(labelled, scale * out.second, at.second);
+  }
+  return labelled;
 }
 
 fn write_chip(
@@ -137,18 +158,17 @@ fn write_chip(
   let jd = column(row, block, thread, 3u);
   let ahead = labels_from(row, ja);
   let i = 4u * block;
-  var g: Quad;
+  var g = Quad(
+    chip_gradient(row, out, ja, (*held)[i], sticks_out, unit),
+    chip_gradient(row, out, jb, (*held)[i + 1u], sticks_out, unit),
+    chip_gradient(row, out, jc, (*held)[i + 2u], sticks_out, unit),
+    chip_gradient(row, out, jd, (*held)[i + 3u], sticks_out, unit),
+  );
   if (has_label_near(ahead)) {
-    g.a = chip_gradient(row, out, ja, (*held)[i], at_label_of(ahead, 0u), sticks_out, unit);
-    g.b = chip_gradient(row, out, jb, (*held)[i + 1u], at_label_of(ahead, column_offset(1u)), sticks_out, unit);
-    g.c = chip_gradient(row, out, jc, (*held)[i + 2u], at_label_of(ahead, column_offset(2u)), sticks_out, unit);
-    g.d = chip_gradient(row, out, jd, (*held)[i + 3u], at_label_of(ahead, column_offset(3u)), sticks_out, unit);
-  } else {
-    let none = AtLabel(B(false), B(false));
-    g.a = chip_gradient(row, out, ja, (*held)[i], none, sticks_out, unit);
-    g.b = chip_gradient(row, out, jb, (*held)[i + 1u], none, sticks_out, unit);
-    g.c = chip_gradient(row, out, jc, (*held)[i + 2u], none, sticks_out, unit);
-    g.d = chip_gradient(row, out, jd, (*held)[i + 3u], none, sticks_out, unit);
+    g.a = chip_labelled(out, ja, g.a, at_label_of(ahead, 0u), sticks_out);
+    g.b = chip_labelled(out, jb, g.b, at_label_of(ahead, column_offset(1u)), sticks_out);
+    g.c = chip_labelled(out, jc, g.c, at_label_of(ahead, column_offset(2u)), sticks_out);
+    g.d = chip_labelled(out, jd, g.d, at_label_of(ahead, column_offset(3u)), sticks_out);
   }
   if (sticks_out) {
     store_edge(row, block, thread, g);
