@@ -85,8 +85,11 @@ fn at_label_of(ahead: Ahead, offset: u32) -> AtLabel {
 }
 
 // Whether a label may be among a thread's columns of the block that begins so far before it: few blocks of a row have one, and
-// the others need not ask for each column.
+// the others need not ask for each column. Narrow workgroups are a processor's, which computes both ways under a mask.
 fn has_label_near(ahead: Ahead) -> bool {
+  if (WG < 32u) {
+    return true;
+  }
   let reach = I(i32(BLOCK));
   var near = B(false);
   if (!SOFT_TARGETS) {
