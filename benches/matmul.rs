@@ -19,6 +19,7 @@ use longtail::gpu::matmul::{
 };
 use longtail::gpu::{Context, Kernels, View};
 use longtail::head::RowNorm;
+use passes::clock::{timed_by, warm};
 use passes::{buffer, timed};
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -29,7 +30,6 @@ type Shape = (usize, usize, usize);
 const ROUNDS: usize = 5;
 const ROUND_SECONDS: f64 = 0.03;
 /// A GPU that idles has a low clock, and takes a while to raise it.
-const WARM: Duration = Duration::from_millis(300);
 const HELP: &str = "Usage: cargo bench --bench matmul [-- --table | FILTER | criterion's options]
 
 Times products and row normalisation of classifier heads on the adapter that it prints. On a GPU a table comes first unless
@@ -108,51 +108,6 @@ fn numbers(kernels: &Kernels, elem: Element, count: usize) -> Result<wgpu::Buffe
     Ok(matrix)
 }
 
-/// Two times of a device's clock.
-struct Timestamps {
-    queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    staging: wgpu::Buffer,
-}
-
-impl Timestamps {
-    /// `None` where the device has no clock.
-    fn new(device: &wgpu::Device) -> Option<Self> {
-        let buffer = |usage| {
-            let (label, mapped_at_creation) = (None, false);
-            device.create_buffer(&wgpu::BufferDescriptor { label, size: 16, usage, mapped_at_creation })
-        };
-        let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 };
-        device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Self {
-            queries: device.create_query_set(&descriptor),
-            resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
-            staging: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
-        })
-    }
-
-    fn of_pass(&self) -> wgpu::ComputePassTimestampWrites<'_> {
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.queries,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
-        }
-    }
-
-    fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, 16);
-    }
-
-    /// The time between them, once the device is through.
-    fn read(&self, kernels: &Kernels) -> Result<Duration, Failure> {
-        self.staging.map_async(wgpu::MapMode::Read, .., |_| {});
-        kernels.device().poll(wgpu::PollType::wait_indefinitely())?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.staging.get_mapped_range(..)?[..]);
-        let period = f64::from(kernels.queue().get_timestamp_period());
-        Ok(Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64))
-    }
-}
-
 /// The products of a head: logits, features' gradient, weights' gradient.
 fn of_head((batch, dim, classes): Shape) -> [(&'static str, MatmulRequest); 3] {
     [
@@ -162,40 +117,24 @@ fn of_head((batch, dim, classes): Shape) -> [(&'static str, MatmulRequest); 3] {
     ]
 }
 
-/// Seconds that a product takes, of `times` in one pass: by the device's clock, or by the wall's where it has none. Not by
-/// `passes`, which need a context: the device with cooperative matrices has none.
+/// Seconds that a product takes, of `times` in one pass.
 fn round(kernels: &Kernels, product: &Product, times: u64) -> Result<f64, Failure> {
-    let (device, queue) = (kernels.device(), kernels.queue());
-    let timestamps = Timestamps::new(device);
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    {
-        let timestamp_writes = timestamps.as_ref().map(Timestamps::of_pass);
-        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-        let mut pass = encoder.begin_compute_pass(&descriptor);
-        for _ in 0..times {
-            product.encode(&mut pass)?;
-        }
-    }
-    if let Some(timestamps) = &timestamps {
-        timestamps.resolve(&mut encoder);
-    }
-    let commands = encoder.finish();
-    let start = Instant::now();
-    queue.submit([commands]);
-    device.poll(wgpu::PollType::wait_indefinitely())?;
-    let wall = start.elapsed();
-    let took = timestamps.map_or(Ok(wall), |timestamps| timestamps.read(kernels))?;
-    Ok(took.as_secs_f64() / times as f64)
+    let software = kernels.device().adapter_info().device_type == wgpu::DeviceType::Cpu;
+    let mut recorded = Ok(());
+    let took = timed_by(kernels, |encoder| {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        recorded = (0..times).try_for_each(|_| product.encode(&mut pass));
+    });
+    recorded?;
+    Ok(took.steady(software).as_secs_f64() / times as f64)
 }
 
-/// Runs a product again and again until the device's clock is up.
-fn warm(kernels: &Kernels) -> Result<(), Failure> {
+/// Runs a product again and again until a GPU's clock is up.
+fn warm_by_product(kernels: &Kernels) -> Result<(), Failure> {
     let product = Product::new(kernels, &MatmulRequest::new(Layout::Nt, 2048, 2048, 2048))?;
-    let start = Instant::now();
-    while start.elapsed() < WARM {
-        round(kernels, &product, 1)?;
-    }
-    Ok(())
+    let mut ran = Ok(());
+    warm(false, || ran = round(kernels, &product, 1).map(drop));
+    ran
 }
 
 /// The least of several rounds, and the tile.
@@ -301,7 +240,7 @@ fn table(asked: bool) -> Result<(), Failure> {
         false => (&[(4096, 512, 8142), (8192, 2048, 32_768)], &[(4096, 8142, 512), (4096, 4096, 4096)]),
     };
     if !software {
-        warm(kernels)?;
+        warm_by_product(kernels)?;
     }
     for (_, request) in heads.iter().flat_map(|shape| of_head(*shape)) {
         print_row(kernels, &request);
@@ -317,7 +256,7 @@ fn table(asked: bool) -> Result<(), Failure> {
     match cooperative(info) {
         Ok(Some(there)) => {
             go_on(&there.kernels);
-            warm(&there.kernels)?;
+            warm_by_product(&there.kernels)?;
             cooperative_table(&there);
         }
         Ok(None) => println!("no cooperative matrices on {}", info.name),

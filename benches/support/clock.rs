@@ -1,6 +1,6 @@
 //! What passes take, by three clocks.
 
-use longtail::gpu::Context;
+use longtail::gpu::{Context, Kernels};
 use longtail::wgpu;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,12 @@ pub fn warm(software: bool, mut work: impl FnMut()) {
 
 /// Submits what `record` records and waits for it, by three clocks.
 pub fn timed(context: &Context, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
-    let (device, queue) = (context.kernels().device(), context.kernels().queue());
+    timed_by(context.kernels(), record)
+}
+
+/// The same of a device without a context.
+pub fn timed_by(kernels: &Kernels, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Took {
+    let (device, queue) = (kernels.device(), kernels.queue());
     let clock = device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS).then(|| {
         let buffer = |usage| {
             device.create_buffer(&wgpu::BufferDescriptor {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each bench uses a part")]
 
 #[path = "clock.rs"]
-mod clock;
+pub mod clock;
 
 use std::time::Duration;
 

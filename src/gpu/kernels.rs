@@ -2,7 +2,6 @@
 
 use super::choice::AdapterClass;
 use super::halves;
-use super::plan::SMALL_WORKGROUP;
 use super::program::Program;
 use super::shader::Access;
 use crate::{Error, Result};
@@ -247,15 +246,6 @@ impl Kernels {
         })
     }
 
-    /// Threads per workgroup of the kernels that sum over rows.
-    pub(crate) fn sums_workgroup(&self) -> u32 {
-        let AdapterClass { software, max_workgroup, max_workgroup_bytes, .. } = self.adapter;
-        // A loss and two counts with their first rows for each thread (`shaders/loss_tree.wgsl`).
-        let most = max_workgroup.min(max_workgroup_bytes / 20).max(1);
-        let widest = if most.is_power_of_two() { most } else { most.next_power_of_two() / 2 };
-        if software { SMALL_WORKGROUP } else { SUMS_WORKGROUP.min(widest) }
-    }
-
     /// Runs `make` with wgpu's errors caught instead of panicking.
     pub(crate) fn scoped<T>(&self, what: &str, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
@@ -274,10 +264,6 @@ impl Kernels {
         }
     }
 }
-
-/// Threads of a workgroup that sums over rows on a GPU: the longer the rows' walk, the more loads' ways to memory and back
-/// follow each other, while nothing else runs.
-const SUMS_WORKGROUP: u32 = 512;
 
 /// Threads that run at once on this machine, where a software adapter's workgroups run.
 fn processors() -> u32 {

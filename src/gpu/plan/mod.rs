@@ -24,7 +24,7 @@ pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
 pub use numbers::WindowNumbers;
 pub(crate) use passes::{Passes, Wants};
 pub(crate) use recorder::Recorder;
-pub(crate) use step::{Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
+pub(crate) use step::{Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, sums_workgroup};
 pub(crate) use views::{Bound, check_apart};
 pub(crate) use windows::Matrix;
 

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::extent::{Window, narrow};
 use super::memory::sums_of;
+use crate::gpu::choice::AdapterClass;
 use crate::gpu::kernels::{Kernels, Pipeline};
 use crate::gpu::program::Program;
 use crate::gpu::shader::Binding;
@@ -13,6 +14,19 @@ use std::sync::Arc;
 pub(crate) const SMALL_WORKGROUP: u32 = 128;
 /// Threads per workgroup of the kernels that have a workgroup for each row, and of those with a thread for each class.
 pub(crate) const ROW_WORKGROUP: u32 = 64;
+
+/// The same of kernels that sum over rows on a GPU: the longer a thread's walk over rows, the more loads' ways to memory and
+/// back follow each other, while nothing else runs.
+const SUMS_WORKGROUP: u32 = 512;
+
+/// Threads per workgroup of the kernels that sum over rows.
+pub(crate) fn sums_workgroup(kernels: &Kernels) -> u32 {
+    let AdapterClass { software, max_workgroup, max_workgroup_bytes, .. } = kernels.adapter;
+    // A loss and two counts with their first rows for each thread (`shaders/loss_tree.wgsl`).
+    let most = max_workgroup.min(max_workgroup_bytes / 20).max(1);
+    let widest = if most.is_power_of_two() { most } else { most.next_power_of_two() / 2 };
+    if software { SMALL_WORKGROUP } else { SUMS_WORKGROUP.min(widest) }
+}
 
 /// How a kernel's workgroups lie over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

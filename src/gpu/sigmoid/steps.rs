@@ -4,7 +4,7 @@ use super::key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
 use crate::Result;
 use crate::batch::TargetKind;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
+use crate::gpu::plan::{Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, sums_workgroup};
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, KernelKey, Storage};
 
@@ -147,7 +147,7 @@ impl Steps {
         };
         let shared = |driver, of_sums| KernelKey {
             of_sums,
-            ..KernelKey::new(driver, TargetKind::Hard, kernels.sums_workgroup())
+            ..KernelKey::new(driver, TargetKind::Hard, sums_workgroup(kernels))
         };
         let in_place = request.storage == Storage::InPlace;
         let stitch = KernelKey {
@@ -168,7 +168,7 @@ impl Steps {
             settle: optional(settle, settled, Launch::RowThreads)?,
             totals: Step::new(
                 kernels,
-                SigmoidKey { workgroup: kernels.sums_workgroup(), ..small(SigmoidDriver::Totals) },
+                SigmoidKey { workgroup: sums_workgroup(kernels), ..small(SigmoidDriver::Totals) },
                 Launch::Once,
             )?,
             column_sums: optional(terms.balance && !down_columns, column_sums, by_columns)?,

@@ -2,7 +2,7 @@
 
 use crate::gpu::choice::{RowChoice, RowRequest};
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Extent, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step};
+use crate::gpu::plan::{Extent, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, sums_workgroup};
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, InnerTerms, KernelKey, Look, Storage};
 use crate::{Result, TargetKind};
@@ -111,7 +111,7 @@ impl Steps {
         let step = |key: KernelKey| step(kernels, key);
         let optional = |wanted: bool, key: KernelKey| wanted.then(|| step(key)).transpose();
         // Kernels that are not over rows: only what their text depends on.
-        let small = |driver| KernelKey::new(driver, rows.targets, kernels.sums_workgroup());
+        let small = |driver| KernelKey::new(driver, rows.targets, sums_workgroup(kernels));
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
         let apart = request.class_scale_gradient || choice.apart || manner.split || manner.regularised;
         let fused = request.mode == Mode::LossAndGrad && !apart;

@@ -3,7 +3,7 @@
 
 use super::choice::{AdapterClass, RowChoice};
 use super::kernels::Kernels;
-use super::plan::{Extent, LONGEST_LOOP, Launch, Recorder, SMALL_WORKGROUP, Step, narrow};
+use super::plan::{Extent, LONGEST_LOOP, Launch, Recorder, SMALL_WORKGROUP, Step, narrow, sums_workgroup};
 use super::request::PlanRequest;
 use super::shader::{Cell, Driver, InnerTerms, KernelKey, SAVED_OUTPUTS, Storage};
 use super::softmax::placed;
@@ -121,7 +121,7 @@ impl Around {
         many_rows: bool,
     ) -> Result<Self> {
         let (_, gradient) = cells(request, choice);
-        let small = |driver| KernelKey::new(driver, targets, kernels.sums_workgroup());
+        let small = |driver| KernelKey::new(driver, targets, sums_workgroup(kernels));
         let step = |key: KernelKey, launch| Step::new(kernels, key, launch);
         let of_sums = |driver| KernelKey { of_sums: many_rows, ..small(driver) };
         let sums = |driver| many_rows.then(|| step(small(driver), Launch::Sums)).transpose();
