@@ -94,6 +94,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("ldam", STREAM, "factor * spec.scale", "factor"),
         mutant("temperature + z-loss", CHIP, "factor * spec.scale", "factor"),
         mutant("class_dependent_temperature", STREAM, "u *= class_scale;", "u *= 0.999 * class_scale;"),
+        mutant("class_dependent_temperature", CHIP, "scale * out.first, at.first", "out.first, at.first"),
         // The nearest half.
         mutant("cross_entropy", HALF, "power + 0x06800000u", "power + 0x07000000u"),
         mutant("cross_entropy", HALF, "0x38800000u, 0x47800000u", "0x39800000u, 0x47800000u"),

@@ -417,3 +417,23 @@ fn sums_of_long_rows_keep_their_digits() {
     println!("{:.1e} of the largest entry", worst / largest);
     assert!(worst <= 4e-6 * largest, "{:.1e} of the largest entry", worst / largest);
 }
+
+/// Losses are summed four rows of a thread at a time, and the rest one by one: batches that end on either side of that.
+#[test]
+fn sums_of_rows_that_end_between_fours() {
+    let spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::Sum);
+    for rows in [383, 384, 385, 400, 511, 512, 513] {
+        let logits: Vec<f32> = (0..3 * rows).map(|i| ((i * 37) % 11) as f32 / 4.0).collect();
+        let labels: Vec<i32> = (0..rows as i32).map(|row| row % 3).collect();
+        let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
+        let want =
+            reference::softmax(&spec, &Batch::new(&wide, 3, Targets::Hard(&labels)), Upstream::One).unwrap();
+        let got = context().loss_and_grad(&spec, &Batch::new(&logits, 3, Targets::Hard(&labels))).unwrap();
+        assert!(
+            (f64::from(got.loss) - want.loss).abs() <= 1e-5 * want.loss,
+            "{rows}: {} {}",
+            got.loss,
+            want.loss
+        );
+    }
+}
