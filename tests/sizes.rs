@@ -422,9 +422,9 @@ fn sums_of_long_rows_keep_their_digits() {
 #[test]
 fn sums_of_rows_that_end_between_fours() {
     let spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::Sum);
-    for rows in [383, 384, 385, 400, 511, 512, 513] {
+    for rows in [383usize, 384, 385, 400, 511, 512, 513] {
         let logits: Vec<f32> = (0..3 * rows).map(|i| ((i * 37) % 11) as f32 / 4.0).collect();
-        let labels: Vec<i32> = (0..rows as i32).map(|row| row % 3).collect();
+        let labels: Vec<i32> = (0..rows).map(|row| (row % 3) as i32).collect();
         let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
         let want =
             reference::softmax(&spec, &Batch::new(&wide, 3, Targets::Hard(&labels)), Upstream::One).unwrap();
