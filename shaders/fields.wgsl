@@ -29,5 +29,5 @@ const SAVED_LOSS: u32 = 0u;
 const SAVED_EDGES: u32 = 4u;
 
 // Sums over many rows: rows of one sum, words of one.
-const SUM_ITEMS: u32 = 8192u;
+const SUM_ITEMS: u32 = 2048u;
 const SUM_WORDS: u32 = 5u;

@@ -8,7 +8,7 @@ fn item_count() -> u32 {
   return window.rows;
 }
 
-fn item(row: u32) -> LossSum {
+fn item(row: u32) -> Sum {
   var bad_label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + row]) == LABEL_BAD;
   if (MIXED_TARGETS) {
     let second = rows_in[(FIELDS_PER_LABEL + FIELD_LABEL) * window.rows + row];
@@ -17,5 +17,5 @@ fn item(row: u32) -> LossSum {
   let bad_row = is_nan(bitcast<f32>(saved[SAVED_LOSS * window.rows + row])) && !bad_label;
   let number = window.batch_row + row;
   let reduced = bitcast<f32>(saved[SAVED_REDUCED * window.rows + row]);
-  return LossSum(reduced, noted(number, bad_label), noted(number, bad_row));
+  return Sum(reduced, noted(number, bad_label), noted(number, bad_row));
 }

@@ -7,11 +7,11 @@ fn item_count() -> u32 {
   return window.sums;
 }
 
-fn item(record: u32) -> LossSum {
+fn item(record: u32) -> Sum {
   let at = record * SUM_WORDS;
-  return LossSum(
+  return Sum(
     bitcast<f32>(sums[at]),
-    vec2<u32>(sums[at + 1u], sums[at + 2u]),
-    vec2<u32>(sums[at + 3u], sums[at + 4u]),
+    Noted(sums[at + 1u], sums[at + 2u]),
+    Noted(sums[at + 3u], sums[at + 4u]),
   );
 }

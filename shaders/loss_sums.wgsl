@@ -20,9 +20,9 @@ fn main(
   if (thread == 0u) {
     let at = (window.first_sum + group) * SUM_WORDS;
     sums[at] = bitcast<u32>(sum.loss);
-    sums[at + 1u] = sum.labels.x;
-    sums[at + 2u] = sum.labels.y;
-    sums[at + 3u] = sum.rows.x;
-    sums[at + 4u] = sum.rows.y;
+    sums[at + 1u] = sum.labels.count;
+    sums[at + 2u] = sum.labels.first;
+    sums[at + 3u] = sum.rows.count;
+    sums[at + 4u] = sum.rows.first;
   }
 }

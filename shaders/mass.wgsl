@@ -55,7 +55,8 @@ fn raise(mass: ptr<function, Mass>, top: F) {
 
 // Adds a class below the maximum, and returns its mass.
 fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
-  var e = exp_scaled(entry.u - top);
+  let below = entry.u - top;
+  var e = exp_scaled(below);
   if (TWO_STEP) {
     (*mass).raw += e;
   }
@@ -64,7 +65,7 @@ fn include(mass: ptr<function, Mass>, entry: Entry, top: F) -> F {
   }
   (*mass).sum += e;
   if (HAS_DENSE) {
-    var distance = spec.scale * (top - entry.u);
+    var distance = -spec.scale * below;
     if (HAS_FACTOR) {
       distance -= log(max(entry.factor, F(1e-38)));
     }

@@ -103,13 +103,33 @@ fn weigh_chip(
   mass: ptr<function, Mass>,
 ) {
   let ahead = labels_from(row, column(row, block, thread, 0u));
-  for (var k = 0u; k < 4u; k++) {
-    let i = 4u * block + k;
-    let at = at_label_of(ahead, column_offset(k));
-    let u = compensated((*held)[i], threshold);
-    let entry = chip_entry(row, column(row, block, thread, k), u, at, sticks_out);
-    (*held)[i] = include(mass, entry, (*mass).max);
+  // What is weighed knows labels only with raw mass or targets of every class.
+  let near = !(TWO_STEP || HAS_DENSE) || sticks_out || has_label_near(ahead);
+  if (near) {
+    for (var k = 0u; k < 4u; k++) {
+      let at = at_label_of(ahead, column_offset(k));
+      weigh_column(row, column(row, block, thread, k), 4u * block + k, at, sticks_out, threshold, held, mass);
+    }
+  } else {
+    let no_label = AtLabel(B(false), B(false));
+    for (var k = 0u; k < 4u; k++) {
+      weigh_column(row, column(row, block, thread, k), 4u * block + k, no_label, false, threshold, held, mass);
+    }
   }
+}
+
+fn weigh_column(
+  row: Row,
+  j: u32,
+  i: u32,
+  at: AtLabel,
+  sticks_out: bool,
+  threshold: F,
+  held: ptr<function, array<F, CHIP>>,
+  mass: ptr<function, Mass>,
+) {
+  let entry = chip_entry(row, j, compensated((*held)[i], threshold), at, sticks_out);
+  (*held)[i] = include(mass, entry, (*mass).max);
 }
 
 // The gradient of a column that is no label; `held` is a mass whose unit is `unit`.

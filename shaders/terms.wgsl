@@ -52,7 +52,7 @@ fn adjusted(z: F, class_scale: F, bias: F) -> F {
   if (HAS_BIAS) {
     u += bias;
   }
-  let held = clamp(u, F(NEG_MAX), F(POS_MAX));
+  let held = min(u, F(POS_MAX));
   if (HAS_CLASS_SCALE) {
     return select(held, F(NEG_MAX), z < F(NEG_MAX));
   }

@@ -20,8 +20,10 @@ use crate::{ClassCounts, Error, Result, SoftmaxLoss};
 /// A pass needs for each column the maximum and the sum of exponentials over the batch, `sum z` and the count of the
 /// label's rows; a second pass writes the gradient.
 ///
-/// On the device ([`gpu`](crate::gpu)) the regulariser reads the logits by columns and once more for the gradient; with a
-/// cross-entropy they are read by rows, by columns, and once for the gradient of both. The largest logits of rows
+/// On the device ([`gpu`](crate::gpu)) the regulariser reads the logits by columns and once more for the gradient. With a
+/// cross-entropy they are read once for rows and columns and once for the gradient of both; by rows and by columns where
+/// there are fewer than some 2,000 rows (on the software adapter some 64), and beside seesaw's floor, label smoothing and
+/// soft targets. The largest logits of rows
 /// ([`PlanRequest::with_argmax`](crate::gpu::PlanRequest::with_argmax)) cost the regulariser alone a pass by rows too. The
 /// gradient may take the logits' place. The regulariser alone can also be added to the gradient of any other plan
 /// ([`PlanRequest::with_added_gradient`](crate::gpu::PlanRequest::with_added_gradient)). An upstream gradient is one
@@ -67,8 +69,8 @@ impl LadeLoss {
     /// of the test split's priors.
     ///
     /// Paper: Hong et al. 2020, arXiv 2012.00321.
-    /// Cost: that of [`SoftmaxLoss::prior_ce`] with loss and gradient apart, the logits are read once more for the columns'
-    /// sums, and each has an exponential more for those and one for the gradient.
+    /// Cost: that of [`SoftmaxLoss::prior_ce`] with loss and gradient apart; each logit has an exponential more for the
+    /// columns' sums and one for the gradient.
     pub fn lade(counts: &ClassCounts) -> Self {
         let regulariser = Self::regulariser(counts, 0.1).with_weight(0.1);
         Self { cross_entropy: Some(SoftmaxLoss::prior_ce(counts)), ..regulariser }

@@ -64,6 +64,7 @@ fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
         class_scale: bits & 1 != 0,
         bias: bits & 2 != 0,
         dense: bits & 4 != 0,
+        class_weights: bits & 4 != 0,
         ..InnerTerms::default()
     });
     let some = all.enumerate().filter(|(bits, _)| plain || *bits == 7).map(|(_, terms)| Some(terms));
@@ -73,7 +74,7 @@ fn bases(plain: bool) -> Vec<Option<InnerTerms>> {
         InnerTerms { gate: true, ..none },
         InnerTerms { gate_given: true, ..none },
         seesaw,
-        InnerTerms { bias: true, dense: true, ..seesaw },
+        InnerTerms { bias: true, dense: true, class_weights: true, ..seesaw },
         InnerTerms { floor: false, ..seesaw },
         InnerTerms { mitigation: false, ..seesaw },
     ];
@@ -250,6 +251,7 @@ fn all() -> Vec<Program> {
                 lanes: 1,
                 workgroup: 64,
                 adds,
+                of_parts: false,
             };
             programs.extend([1, 4].map(|lanes| Program::from(LadeKey { lanes, ..key })));
             let reading = LadeKey { storage: Storage::Separate, straddle: false, adds: false, ..key };
@@ -257,7 +259,8 @@ fn all() -> Vec<Program> {
             let reading = LadeKey { gradient: Cell::F32, ..reading };
             // A processor's threads, and a GPU's.
             for workgroup in [8, 128] {
-                programs.push(LadeKey { driver: LadeDriver::Columns, workgroup, ..reading }.into());
+                let columns = LadeKey { driver: LadeDriver::Columns, workgroup, ..reading };
+                programs.extend([false, true].map(|of_parts| Program::from(LadeKey { of_parts, ..columns })));
             }
             let fields = LadeKey { logits: Cell::F32, workgroup: 128, ..reading };
             for driver in [LadeDriver::OpenRows, LadeDriver::Close] {
@@ -400,7 +403,7 @@ fn layouts_of_numbers() {
             "inverse",
         ],
     );
-    let host = fields![LadeNumbers, lambda, weight, first_column];
+    let host = fields![LadeNumbers, lambda, weight, first_column, parts];
     check("longtail.lade", &host, size_of::<LadeNumbers>(), &["lambda", "weight"]);
     let host =
         fields![RangeNumbers, pairs, margin, intra_weight, inter_weight, ignore_index, has_ignore_index,];

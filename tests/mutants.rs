@@ -84,7 +84,7 @@ fn mutants() -> Vec<Mutant> {
         mutant("temperature + z-loss", CHIP, "exp2(spec.exponent_scale * x)", "exp(x)"),
         mutant("ldam", STREAM, "clamp(spec.scale * u,", "clamp(u,"),
         mutant("ldam", STREAM, "out.reference = in_units(out.reference);", ""),
-        mutant("soft + smoothing + weights", STREAM, "spec.scale * (top - entry.u)", "(top - entry.u)"),
+        mutant("soft + smoothing + weights", STREAM, "-spec.scale * below", "-below"),
         mutant(
             "soft + smoothing + weights",
             STREAM,

@@ -330,6 +330,30 @@ fn deferred_reweighting_by_update() {
     );
 }
 
+/// Class weights of targets of every class may come later as well: a loss that has none does not load them.
+#[test]
+fn deferred_reweighting_of_smoothed_labels() {
+    let tail = counts(50);
+    let before = SoftmaxLoss::ldam(&tail, 0.5, 30.0).unwrap().with_label_smoothing(0.1);
+    let after = before.clone().with_deferred_reweighting(&tail, 0.9999).unwrap();
+    let data = data(16, 50, TargetKind::Hard, PLAIN);
+    let manner = Manner::default();
+    let kernels = context().kernels();
+    let mut plan = kernels.plan(&before, &request(&data, manner)).unwrap();
+    let first = pass(kernels, &plan, &before, &data, manner).unwrap();
+    assert_eq!(first, go(&before, &data, manner));
+    let bytes = plan.bytes();
+    plan.update(&after).unwrap();
+    assert_eq!(plan.bytes(), bytes + 4 * 50, "a column of class weights");
+    let second = pass(kernels, &plan, &after, &data, manner).unwrap();
+    assert_ne!(first.gradient, second.gradient);
+    assert_eq!(second, go(&after, &data, manner), "as a plan of its own");
+    let (keys, bytes) = (plan.kernels(), plan.bytes());
+    plan.update(&before).unwrap();
+    assert_eq!((plan.kernels(), plan.bytes()), (keys, bytes), "kernels and column stay");
+    assert_eq!(pass(kernels, &plan, &before, &data, manner).unwrap(), first);
+}
+
 /// Renaming the classes renames the gradient.
 #[test]
 fn permuted_classes() {

@@ -167,7 +167,12 @@ fn mutants() -> Vec<Mutant> {
         mutant("gates by element", Hard, FOUR_HALF, "if (!any(later)) {", "if (true) {"),
         mutant("gates by element", Hard, FOUR, "let fours = rows >> U(2u);", "let fours = rows;"),
         mutant("drawn rows", Hard, PLAIN, "before + here < quota", "before + here < quota / 2u"),
-        mutant("drawn rows", Hard, PLAIN, "own < last.x || own", "own > last.x || own"),
+        mutant("drawn rows", Hard, PLAIN, "own < lasts[group].x || own", "own > lasts[group].x || own"),
+        mutant("drawn rows", Hard, PLAIN, "before += sixteens[part];", ""),
+        mutant("drawn rows", Hard, PLAIN, "store_drawn(row, lasts);", ""),
+        // What is made along with the rows' fields.
+        mutant("gradient balance", Hard, PLAIN, "refresh_class(row);", ""),
+        mutant("mean count", MultiHot, PLAIN, "settle_row(first + lane);", ""),
         // Sums over rows, written or made again.
         mutant("gradient balance", Hard, PLAIN, "1.0 / inverse, inverse != 0.0", "1.0, inverse != 0.0"),
         mutant("gradient balance", MultiHot, BACKWARD, "item += WG / COLUMNS", "item += WG"),
@@ -273,6 +278,8 @@ fn mutants() -> Vec<Mutant> {
         // Pieces, edges, upstream.
         mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),
         mutant("bce", Hard, SPLIT, "(window.first_slot + piece)", "(window.first_slot)"),
+        mutant("bce", Hard, SPLIT, "other > best || index", "index"),
+        mutant("bce", Hard, SPLIT, "saved[SAVED_LOSS * window.rows + row] = out;", ""),
         mutant("bce", Hard, BACKWARD, "upstream[min(row + window.row_shift,", "upstream[min(0u,"),
         mutant("bce", Hard, HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),
         mutant("bce", Hard, HALF, "merged_scan(scan, edges)", "scan"),

@@ -418,11 +418,13 @@ fn sums_of_long_rows_keep_their_digits() {
     assert!(worst <= 4e-6 * largest, "{:.1e} of the largest entry", worst / largest);
 }
 
-/// Losses are summed four rows of a thread at a time, and the rest one by one: batches that end on either side of that.
+/// Losses are summed eight rows of a thread at a time, then four, and the rest one by one, and beyond 8,192 rows first in
+/// runs of 2,048: batches that end on either side of that.
 #[test]
-fn sums_of_rows_that_end_between_fours() {
+fn sums_of_rows_that_end_between_eights() {
     let spec = SoftmaxLoss::cross_entropy().with_reduction(Reduction::Sum);
-    for rows in [383usize, 384, 385, 400, 511, 512, 513] {
+    let ends = [383usize, 384, 385, 511, 512, 513, 895, 896, 897, 1023, 1024, 1025, 1409, 1536, 1537];
+    for rows in ends.into_iter().chain([8192, 8193, 10_240, 10_241]) {
         let logits: Vec<f32> = (0..3 * rows).map(|i| ((i * 37) % 11) as f32 / 4.0).collect();
         let labels: Vec<i32> = (0..rows).map(|row| (row % 3) as i32).collect();
         let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();

@@ -8,10 +8,10 @@ fn item_count() -> u32 {
   return window.rows;
 }
 
-fn item(row: u32) -> LossSum {
+fn item(row: u32) -> Sum {
   let bad_label = bitcast<i32>(rows_in[FIELD_LABEL * window.rows + row]) == LABEL_BAD;
   let bits = saved[SAVED_REDUCED * window.rows + row];
   let bad_row = (bits & 0x7fffffffu) > 0x7f800000u && !bad_label;
   let number = window.batch_row + row;
-  return LossSum(bitcast<f32>(bits), noted(number, bad_label), noted(number, bad_row));
+  return Sum(bitcast<f32>(bits), noted(number, bad_label), noted(number, bad_row));
 }

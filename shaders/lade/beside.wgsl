@@ -1,9 +1,4 @@
-// The regulariser beside a cross-entropy: its columns of the class table follow the cross-entropy's, and so does its
-// gradient.
-
-fn first_column() -> u32 {
-  return spec.regulariser_column;
-}
+// The regulariser beside a cross-entropy, to whose gradient it adds its own.
 
 fn with_column_term(j: u32, z: F, g: F) -> F {
   return g + column_term(j, z);

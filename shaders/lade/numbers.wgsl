@@ -6,6 +6,8 @@ struct Numbers {
   weight: f32,
   // Its first column in the class table: those of a cross-entropy come before.
   first_column: u32,
+  // Workgroups that leave sums of their rows' columns.
+  parts: u32,
 }
 
 @group(0) @binding(10) var<uniform> numbers: Numbers;

@@ -2,17 +2,19 @@
 // draws, the lower row where draws are equal. One workgroup; for each group it finds the last draw that is taken, eight
 // bits at a time, and among equal ones the end of the rows that are taken.
 //
-// scalars[SCALAR_DRAWN + 2 group] is that draw, the next word the first row that is not taken with it.
+// scalars[SCALAR_DRAWN + 2 group] is that draw, the next word the first row that is not taken with it. With SETTLES, where
+// rows are few and in one window, they are marked at once.
 // Dispatch: one workgroup, after prepare. Quotas: [GROUPS, N + 1], by the number of background rows.
 
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
-@group(0) @binding(2) var<storage, read> all_labels: array<i32>;
 @group(0) @binding(3) var<storage, read> quotas: array<u32>;
+@group(0) @binding(4) var<storage, read> all_labels: array<i32>;
 
 var<workgroup> tree: array<u32, WG>;
-// Rows by eight bits of their draws, and what thread 0 finds there: the bits of the last draw taken, how many rows are
-// below it and how many have these bits.
+// Rows by eight bits of their draws, sixteen of these together, and what thread 0 finds there: the bits of the last draw
+// taken, how many rows are below it and how many have these bits.
 var<workgroup> bins: array<atomic<u32>, 256>;
+var<workgroup> sixteens: array<u32, 16>;
 var<workgroup> found: vec3<u32>;
 
 fn is_background(row: u32) -> bool {
@@ -75,11 +77,24 @@ fn last_of(thread: u32, group: u32, quota: u32) -> vec2<u32> {
       }
     }
     workgroupBarrier();
+    for (var part = thread; part < 16u; part += WG) {
+      var sum = 0u;
+      for (var bin = 16u * part; bin < 16u * part + 16u; bin++) {
+        sum += atomicLoad(&bins[bin]);
+      }
+      sixteens[part] = sum;
+    }
+    workgroupBarrier();
     if (thread == 0u) {
       var before = below;
-      var bin = 0u;
-      var here = atomicLoad(&bins[0]);
-      while (bin < 255u && before + here < quota) {
+      var part = 0u;
+      while (part < 15u && before + sixteens[part] < quota) {
+        before += sixteens[part];
+        part++;
+      }
+      var bin = 16u * part;
+      var here = atomicLoad(&bins[bin]);
+      while (bin < 16u * part + 15u && before + here < quota) {
         before += here;
         bin++;
         here = atomicLoad(&bins[bin]);
@@ -106,6 +121,7 @@ fn main(@builtin(local_invocation_id) local: vec3<u32>) {
   }
   _ = sum_over_workgroup(thread, mine);
   let candidates = workgroupUniformLoad(&tree[0]);
+  var lasts: array<vec2<u32>, GROUPS>;
   for (var group = 0u; group < GROUPS; group++) {
     let quota = quotas[group * (window.batch_rows + 1u) + candidates];
     var last = vec2<u32>(0xffffffffu, window.batch_rows);
@@ -114,9 +130,17 @@ fn main(@builtin(local_invocation_id) local: vec3<u32>) {
     } else if (quota < candidates) {
       last = last_of(thread, group, quota);
     }
-    if (thread == 0u) {
+    lasts[group] = last;
+    if (!SETTLES && thread == 0u) {
       scalars[SCALAR_DRAWN + 2u * group] = last.x;
       scalars[SCALAR_DRAWN + 2u * group + 1u] = last.y;
+    }
+  }
+  if (SETTLES) {
+    for (var row = thread; row < window.rows; row += WG) {
+      if (is_background(row)) {
+        store_drawn(row, lasts);
+      }
     }
   }
 }

@@ -1,17 +1,12 @@
-// One thread per row, hard labels: what a row's label alone decides. Also, once, what start_pass does.
+// One thread per row, hard labels: what a row's label alone decides. Also, once, what start_pass does; where there is one
+// window, the rows' weights with SETTLES and with REFRESHES, one thread per class, those of accumulated gradients.
 //
-// Dispatch: ceil(N / WG) workgroups for each window, before every pass. The first window of some rows lays down
-// everything, the one that has the label's class adds the class's numbers.
+// Dispatch: ceil(N / WG) workgroups for each window, with REFRESHES ceil(max(N, K) / WG), before every pass. The first
+// window of some rows lays down everything, the one that has the label's class adds the class's numbers.
 
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
-@group(0) @binding(2) var<storage, read_write> rows_out: array<u32>;
-@group(0) @binding(3) var<storage, read> classes: array<f32>;
 @group(0) @binding(4) var<storage, read> labels: array<i32>;
 @group(0) @binding(7) var<storage, read> row_weights: array<f32>;
-
-fn store_row(field: u32, row: u32, value: f32) {
-  rows_out[field * window.rows + row] = bitcast<u32>(value);
-}
 
 fn class_value(column: u32, j: u32) -> f32 {
   return classes[column * window.classes + j];
@@ -39,6 +34,9 @@ fn main(
   let row = linear_workgroup(id, count) * WG + local.x;
   if (row == 0u && (window.flags & FLAG_FIRST_WINDOW) != 0u) {
     start_pass();
+  }
+  if (REFRESHES && row < window.classes) {
+    refresh_class(row);
   }
   if (row >= window.rows) {
     return;
@@ -72,5 +70,8 @@ fn main(
     if (HAS_MARGIN) {
       store_row(FIELD_MARGIN, row, class_value(COLUMN_MARGIN, u32(column)));
     }
+  }
+  if (SETTLES) {
+    settle_row(row);
   }
 }

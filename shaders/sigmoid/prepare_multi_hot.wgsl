@@ -2,23 +2,15 @@
 // for the four. Also, once, what start_pass does.
 //
 // Dispatch: a workgroup for each four rows of each window, before every pass. The first window of some rows begins the
-// sums, the others add to them; `settle` makes the row's weight of them.
+// sums, the others add to them; `settle` makes the row's weight of them, or with SETTLES, where there is one window, the
+// thread that stores them.
 
 @group(0) @binding(1) var<storage, read_write> scalars: array<u32>;
-@group(0) @binding(2) var<storage, read_write> rows_out: array<u32>;
 @group(0) @binding(3) var<storage, read> classes: array<f32>;
 @group(0) @binding(4) var<storage, read> dense: array<f32>;
 @group(0) @binding(7) var<storage, read> row_weights: array<f32>;
 
 var<workgroup> tree: array<vec4<f32>, WG>;
-
-fn store_row(field: u32, row: u32, value: f32) {
-  rows_out[field * window.rows + row] = bitcast<u32>(value);
-}
-
-fn read_row(field: u32, row: u32) -> f32 {
-  return bitcast<f32>(rows_out[field * window.rows + row]);
-}
 
 // What the workgroup's threads have of four rows: the sums, or the smallest.
 fn merged(thread: u32, mine: vec4<f32>, smallest: bool) -> vec4<f32> {
@@ -48,7 +40,7 @@ fn store_rows(row: u32, count: f32, rho: f32, least: f32, share: f32, margin: f3
   store_row(FIELD_RHO, row, before(FIELD_RHO, row, 0.0) + rho);
   store_row(FIELD_SHARE, row, before(FIELD_SHARE, row, 0.0) + share);
   store_row(FIELD_MARGIN, row, before(FIELD_MARGIN, row, 0.0) + margin);
-  // The smallest count waits here for `settle`.
+  // The smallest count waits here for `settle_row`.
   store_row(FIELD_FACTOR, row, min(before(FIELD_FACTOR, row, POS_MAX), least));
   if ((window.flags & FLAG_FIRST_OF_ROWS) != 0u) {
     var weight = 1.0;
@@ -121,5 +113,8 @@ fn main(
   }
   for (var lane = thread; lane < min(4u, window.rows - first); lane += WG) {
     store_rows(first + lane, count[lane], rho[lane], smallest[lane], share[lane], margin[lane]);
+    if (SETTLES) {
+      settle_row(first + lane);
+    }
   }
 }

@@ -259,6 +259,48 @@ fn down_columns(adapter: AdapterClass, choice: RowChoice, rows: u32, classes: u3
     RowChoice { lanes: DOWN_ROWS * walk, workgroup, split, ..choice }
 }
 
+/// How rows of a softmax loss go along with the columns of a regulariser beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SixteenRows {
+    pub workgroup: u32,
+    /// Workgroups, each of which leaves two numbers for each class.
+    pub parts: u32,
+}
+
+/// The choice for rows that go along with columns, of which a window has at most `most_rows`; `workgroup` is a caller's.
+/// None where sixteen rows each do not keep the device busy, or too many of them are too long for one kernel's loops: rows
+/// and columns have a pass each, then.
+pub(crate) fn choose_sixteen(
+    adapter: AdapterClass,
+    workgroup: Option<u32>,
+    (rows, most_rows): (u32, u32),
+    classes: u32,
+) -> Option<SixteenRows> {
+    let sixteens = most_rows.div_ceil(DOWN_ROWS).max(1);
+    let padded = rows.next_multiple_of(DOWN_ROWS);
+    let fills = 4 * u64::from(padded) <= 5 * u64::from(rows) && 2 * sixteens >= adapter.busy;
+    if workgroup.is_none() && !fills {
+        return None;
+    }
+    // Trees of maximum, sum and index, four rows each.
+    let fits = |workgroup: u32| {
+        workgroup <= adapter.max_workgroup && 48 * (workgroup + 4) <= adapter.max_workgroup_bytes
+    };
+    let widest = if adapter.software { 8 } else { 256 };
+    let mut wide = workgroup.unwrap_or_else(|| widest.min(classes.next_power_of_two()).max(1));
+    while workgroup.is_none() && wide > 1 && !fits(wide) {
+        wide /= 2;
+    }
+    // Columns of a thread in all the rows of its workgroup are turns of one loop within another.
+    let turns = u64::from(sixteens) * u64::from(classes.div_ceil(wide.max(1)));
+    let least = u32::try_from(turns.div_ceil(MOST_TURNS)).unwrap_or(u32::MAX);
+    let parts = adapter.busy.max(least).min(sixteens);
+    (least <= sixteens && parts <= 4 * adapter.busy).then_some(SixteenRows { workgroup: wide, parts })
+}
+
+/// Turns of the loops of one thread: llvmpipe ends a kernel's loops after 65,535 turns of all of them.
+const MOST_TURNS: u64 = 32_768;
+
 /// What a plan asks of its row kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowRequest {
@@ -351,6 +393,7 @@ mod tests {
             gate: false,
             gate_given: false,
             dense: true,
+            class_weights: true,
         };
         for (software, max_workgroup, max_workgroup_bytes) in [
             (false, 256, 16_384),

@@ -14,7 +14,12 @@ const BOTH: [bool; 2] = [false, true];
 const STORAGES: [Storage; 3] = [Storage::Separate, Storage::Shared, Storage::InPlace];
 const KINDS: [TargetKind; 3] = [TargetKind::Hard, TargetKind::Mixed, TargetKind::Soft];
 
-/// Every set of inner terms that a checked spec can have for a kind of targets.
+/// Which sets of terms have class weights: about half of those that may, as all that these change is a load.
+fn has_weights(terms: &InnerTerms) -> bool {
+    terms.dense && terms.class_scale == terms.bias
+}
+
+/// Every set of inner terms, but for class weights, that a checked spec can have for a kind of targets.
 pub fn terms(kind: TargetKind) -> Vec<InnerTerms> {
     let mut all = Vec::new();
     for bits in 0..1u32 << 8 {
@@ -28,7 +33,9 @@ pub fn terms(kind: TargetKind) -> Vec<InnerTerms> {
             gate: bit(5),
             gate_given: bit(6),
             dense: bit(7),
+            class_weights: false,
         };
+        let terms = InnerTerms { class_weights: has_weights(&terms), ..terms };
         let seesaw = terms.mitigation || terms.compensation;
         let gates = terms.gate || terms.gate_given;
         let contradicts = terms.floor && !terms.compensation
@@ -73,6 +80,10 @@ fn of_terms(targets: TargetKind, terms: InnerTerms) -> Vec<KernelKey> {
         // Beside a regulariser over columns, which has labels.
         let beside = KernelKey { lanes, regularised: true, ..key(Driver::Backward) };
         keys.extend((targets == TargetKind::Hard).then_some(beside));
+        if targets == TargetKind::Hard && lanes == 4 && !terms.floor && !terms.dense {
+            let together = KernelKey { lanes, coefficients: true, ..key(Driver::RowsAndColumns) };
+            keys.extend(BOTH.map(|argmax| KernelKey { argmax, ..together }));
+        }
         for (argmax, sharded) in [(false, false), (true, false), (false, true), (true, true)] {
             let partial = KernelKey { lanes, argmax, sharded, ..key(Driver::Partial) };
             keys.extend(looks(terms).map(|look| KernelKey { look, ..partial }));
@@ -111,6 +122,7 @@ fn small(targets: TargetKind, terms: InnerTerms) -> Vec<KernelKey> {
             class_scale: terms.class_scale,
             bias: terms.bias,
             dense: terms.dense,
+            class_weights: terms.class_weights,
             ..InnerTerms::default()
         },
         ..key(driver)
@@ -158,7 +170,7 @@ fn of_elements() -> Vec<KernelKey> {
         ..InnerTerms::default()
     };
     let gates = InnerTerms { gate: true, bias: true, ..InnerTerms::default() };
-    let dense = InnerTerms { dense: true, ..InnerTerms::default() };
+    let dense = InnerTerms { dense: true, class_weights: true, ..InnerTerms::default() };
     let sets = [
         (TargetKind::Hard, InnerTerms::default()),
         (TargetKind::Hard, rich),
@@ -234,6 +246,7 @@ fn canonical(key: &KernelKey) -> KernelKey {
     KernelKey {
         workgroup: if key.driver.over_rows() { 64 } else { 128 },
         chip: if key.driver == Driver::RowChip { 8 } else { 0 },
+        terms: InnerTerms { class_weights: has_weights(&key.terms), ..key.terms },
         ..*key
     }
 }

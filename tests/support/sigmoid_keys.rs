@@ -155,15 +155,22 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
     let hard = targets == TargetKind::Hard;
     let key = |workgroup| SigmoidKey::new(driver, targets, workgroup);
     match driver {
-        SigmoidDriver::Prepare => vec![key(if hard { 128 } else { 64 })],
+        SigmoidDriver::Prepare if hard => {
+            let keys = BOTH.map(|settles| SigmoidKey { settles, ..key(128) });
+            keys.into_iter().flat_map(|key| BOTH.map(|refreshes| SigmoidKey { refreshes, ..key })).collect()
+        }
+        SigmoidDriver::Prepare => BOTH.map(|settles| SigmoidKey { settles, ..key(64) }).to_vec(),
         SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],
-        SigmoidDriver::Draw | SigmoidDriver::Factor if hard => vec![key(128)],
-        SigmoidDriver::Close if hard => {
+        SigmoidDriver::Draw if hard => BOTH.map(|settles| SigmoidKey { settles, ..key(128) }).to_vec(),
+        SigmoidDriver::Factor if hard => vec![key(128)],
+        SigmoidDriver::LossSums | SigmoidDriver::Finish if hard => {
             let gradients = [Cell::F32, Cell::PackedF16];
             let keys = gradients.map(|gradient| SigmoidKey { gradient, ..key(128) });
             keys.into_iter().flat_map(|key| BOTH.map(|argmax| SigmoidKey { argmax, ..key })).collect()
         }
-        SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::Close => Vec::new(),
+        SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::LossSums | SigmoidDriver::Finish => {
+            Vec::new()
+        }
         SigmoidDriver::WrittenSums => vec![key(64), key(256)],
         SigmoidDriver::PartSums if hard => vec![SigmoidKey { walk: 1, ..key(64) }],
         SigmoidDriver::PartSums => Vec::new(),
@@ -229,7 +236,9 @@ impl Known {
         let scans = key.driver == SigmoidDriver::Prepare && key.targets == TargetKind::MultiHot;
         let workgroup = match key.driver {
             _ if rows || sums || scans => 64,
-            SigmoidDriver::Totals => 128,
+            SigmoidDriver::Totals | SigmoidDriver::Draw | SigmoidDriver::LossSums | SigmoidDriver::Finish => {
+                128
+            }
             _ => key.workgroup,
         };
         let link = key.driver == SigmoidDriver::SoftmaxLink;

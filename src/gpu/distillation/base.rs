@@ -22,6 +22,10 @@ pub(super) struct Base {
     pub counting: Option<Counting>,
 }
 
+fn with_class_weights(terms: InnerTerms) -> InnerTerms {
+    InnerTerms { class_weights: terms.dense, ..terms }
+}
+
 impl Base {
     /// # Errors
     /// Those of [`Counting::new`].
@@ -31,7 +35,8 @@ impl Base {
         request: &PlanRequest,
         extent: &Extent,
     ) -> Result<Self> {
-        let terms = inner_terms(base, request.targets);
+        // Class weights may come later.
+        let terms = with_class_weights(inner_terms(base, request.targets));
         Ok(Self {
             terms,
             columns: ClassColumns::new(base, &terms),
@@ -50,8 +55,9 @@ impl Base {
         targets: TargetKind,
     ) -> Result<&'a SoftmaxLoss> {
         let counts = self.counting.is_some();
-        let of_same_terms =
-            |base: &&SoftmaxLoss| base.seesaw.is_some() == counts && inner_terms(base, targets) == self.terms;
+        let of_same_terms = |base: &&SoftmaxLoss| {
+            base.seesaw.is_some() == counts && with_class_weights(inner_terms(base, targets)) == self.terms
+        };
         let Some(base) = spec.base.as_ref().filter(of_same_terms) else {
             return Err(Error::Unexpected {
                 what: "a spec with another kind of base",

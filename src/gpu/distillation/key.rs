@@ -206,6 +206,7 @@ impl DistillationKey {
             (terms.gate, "gate"),
             (terms.gate_given, "given"),
             (terms.dense, "dense"),
+            (terms.class_weights, "weights"),
             (self.targets == TargetKind::Mixed, "mixed"),
             (self.targets == TargetKind::Soft, "soft"),
             (self.of_sums, "of_sums"),

@@ -12,8 +12,8 @@ use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Matrix, Memory, Needs, Passes, Recorder,
-    SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, class_arena, uniform,
+    Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Matrix, Memory, Needs, Passes, Recorder, Step, Wants,
+    Window, class_arena, many_rows, sums_workgroup, uniform,
 };
 use super::request::{Mode, PlanRequest};
 use super::shader::{Cell, InnerTerms, Storage};
@@ -71,7 +71,7 @@ pub(crate) fn plan(
     let shares = spec.experts.is_some() || extent.logits.bytes == 2 || much;
     let walk = Walk { columns: extent.width(), lanes: Some(if shares { 4 } else { 1 }) };
     let choice = walk::choose(kernels.adapter, request, &extent, walk)?;
-    let keys = Keys { spec, request, extent: &extent, choice, base: base.as_ref() };
+    let keys = Keys { kernels, spec, request, extent: &extent, choice, base: base.as_ref() };
     let gradient_key = keys.gradient();
     let saved_fields = gradient_key.saved_own() + 1 + saved_fields(spec);
     let base_columns = base.as_ref().map_or(0, |base| base.columns.len());
@@ -95,7 +95,7 @@ pub(crate) fn plan(
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let many_rows = many_rows(&cut, extent.rows);
     let step = |key, launch| Step::new(kernels, key, launch);
     let of_sums = |driver, of_sums| keys.of_rows(driver, of_sums);
     let sums = |driver| many_rows.then(|| step(of_sums(driver, false), Launch::Sums)).transpose();
@@ -152,6 +152,7 @@ fn check_experts(spec: &DistillationLoss, extent: &Extent) -> Result<()> {
 
 /// The kernels' keys.
 struct Keys<'a> {
+    kernels: &'a Kernels,
     spec: &'a DistillationLoss,
     request: &'a PlanRequest,
     extent: &'a Extent,
@@ -215,7 +216,7 @@ impl Keys<'_> {
             teacher: crate::Element::F32,
             teacher_pairs: false,
             lanes: 1,
-            workgroup: SMALL_WORKGROUP,
+            workgroup: sums_workgroup(self.kernels),
             experts: false,
             base: None,
             argmax: false,

@@ -43,7 +43,8 @@ fn of_fields(key: &DistillationKey) -> String {
         (false, false) => shader!("loss_of_row.wgsl"),
         (false, true) => shader!("loss_of_sums.wgsl"),
     });
-    files.push(if kept { shader!("share_tree.wgsl") } else { shader!("loss_tree.wgsl") });
+    files.push(if kept { shader!("share_sum.wgsl") } else { shader!("loss_sum.wgsl") });
+    files.push(shader!("sum_tree.wgsl"));
     files.push(match key.driver {
         KeptSums => shader!("share_sums.wgsl"),
         Kept => shader!("distillation/kept.wgsl"),
@@ -168,7 +169,7 @@ fn push_softmax_row(
         ("HAS_CLASS_SCALE", terms.class_scale),
         ("HAS_BIAS", terms.bias),
         ("HAS_DENSE", terms.dense),
-        ("HAS_CLASS_WEIGHTS", terms.dense),
+        ("HAS_CLASS_WEIGHTS", terms.class_weights),
         ("HAS_GATE", terms.gate),
         ("GATE_GIVEN", terms.gate_given),
         ("HAS_MITIGATION", terms.mitigation),

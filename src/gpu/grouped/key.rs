@@ -346,7 +346,7 @@ impl GroupedKey {
             true => common!("loss_of_sums.wgsl"),
             false => shader!("loss_of_row.wgsl"),
         });
-        files.push(common!("loss_tree.wgsl"));
+        files.extend([common!("loss_sum.wgsl"), common!("sum_tree.wgsl")]);
         files.push(match self.driver {
             GroupedDriver::LossSums => common!("loss_sums.wgsl"),
             _ => common!("finish.wgsl"),

@@ -55,7 +55,8 @@ pub use numbers::GroupedNumbers;
 
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window, storage,
+    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, Step, Wants, Window, many_rows, storage,
+    sums_workgroup,
 };
 use super::request::{Mode, PlanRequest};
 use super::view::View;
@@ -107,7 +108,8 @@ pub(crate) fn plan(
     // Room for the nodes of a window's rows.
     let scratch = if terms.tree && rows.nodes == 0 { u64::from(tables.segments) } else { 0 };
     check_sizes(kernels, &tables, &terms, &extent, scratch)?;
-    let keys = steps::Keys { request, terms, rows, straddle: extent.straddles() };
+    let sums = sums_workgroup(kernels);
+    let keys = steps::Keys { request, terms, rows, straddle: extent.straddles(), sums };
     let saved_fields =
         keys.key(GroupedDriver::Gradient).fixed_fields() + SLOT_FIELDS * u64::from(tables.slots);
     let room = (kernels.max_binding() / 4).saturating_sub(tally_words(&tables)).min(SCRATCH);
@@ -131,7 +133,7 @@ pub(crate) fn plan(
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let many_rows = many_rows(&cut, extent.rows);
     let manner = Manner { many_rows, segments: tables.segments };
     let steps = Steps::new(kernels, &keys, &extent, manner)?;
     let kept = Kept {

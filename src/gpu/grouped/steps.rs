@@ -30,6 +30,8 @@ pub(super) struct Keys<'a> {
     pub terms: GroupedTerms,
     pub rows: RowLayout,
     pub straddle: bool,
+    /// Threads of what sums over rows.
+    pub sums: u32,
 }
 
 /// What decides the kernels beside the rows' layout.
@@ -66,7 +68,9 @@ impl Keys<'_> {
             GroupedDriver::Draw => {
                 small(GroupedTerms { tree: false, given: terms.given && !terms.tree, ..terms })
             }
-            GroupedDriver::LossSums | GroupedDriver::Finish => of_saved(bare),
+            GroupedDriver::LossSums | GroupedDriver::Finish => {
+                GroupedKey { workgroup: self.sums, ..of_saved(bare) }
+            }
             GroupedDriver::Statistics => {
                 self.of_tree(GroupedKey { argmax: self.request.argmax, ..of_rows(terms) })
             }

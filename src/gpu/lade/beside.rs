@@ -1,7 +1,7 @@
 //! The regulariser beside its cross-entropy: the softmax family's passes for the rows, one more over the columns, and one
 //! gradient of both.
 
-use super::columns::{CLASS_COLUMNS, Columns, table};
+use super::columns::{CLASS_COLUMNS, Columns, Parts, table};
 use crate::gpu::counts::DeviceCounts;
 use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::{Bound, Core, Passes, Recorder, Step, Wants, Window};
@@ -30,7 +30,8 @@ pub(super) fn plan(
 ) -> Result<(Core, BesidePasses)> {
     let (core, softmax) = plan_beside(kernels, cross_entropy, request, CLASS_COLUMNS)?;
     let (logits, _) = walk::cells(request, core.choice);
-    let columns = Columns::new(kernels, logits)?;
+    let parts = softmax.and_columns().map(|(_, count)| Parts::new(kernels, &core, count)).transpose()?;
+    let columns = Columns::new(kernels, logits, parts)?;
     Ok((core, BesidePasses { softmax, columns }))
 }
 
@@ -47,8 +48,13 @@ impl Passes for BesidePasses {
 
     fn forward(&self, recorder: &mut Recorder<'_>) {
         self.softmax.prepare(recorder);
-        self.softmax.rows(recorder);
-        self.columns.gather(recorder);
+        match self.softmax.and_columns() {
+            Some((rows, _)) => self.columns.gather_with(rows, recorder),
+            None => {
+                self.softmax.rows(recorder);
+                self.columns.gather(recorder);
+            }
+        }
         self.softmax.finish(recorder);
         self.columns.close(recorder);
     }
@@ -82,12 +88,15 @@ impl Passes for BesidePasses {
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
         let mut buffers = self.softmax.buffers();
-        buffers.push(self.columns.buffers());
+        buffers.extend(self.columns.buffers());
         buffers
     }
 
     fn manner(&self, core: &Core) -> String {
-        format!("{}, and once more by columns", self.softmax.manner(core))
+        match self.softmax.and_columns() {
+            Some(_) => self.softmax.manner(core),
+            None => format!("{}, and once more by columns", self.softmax.manner(core)),
+        }
     }
 
     fn counts(&self) -> Option<&DeviceCounts> {

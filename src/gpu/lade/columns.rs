@@ -3,7 +3,7 @@
 use super::key::{LadeDriver, LadeKey, QUADS};
 use crate::Result;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Core, Launch, Recorder, SMALL_WORKGROUP, Step, uniform};
+use crate::gpu::plan::{Core, Launch, Recorder, Step, storage, sums_workgroup, uniform};
 use crate::gpu::shader::Cell;
 use crate::gpu::view::View;
 use crate::lade::LadeLoss;
@@ -17,9 +17,11 @@ pub struct LadeNumbers {
     pub lambda: f32,
     pub weight: f32,
     pub first_column: u32,
+    pub parts: u32,
 }
 
 pub(super) const NUMBERS: &str = "longtail lade";
+const PARTS: &str = "longtail column parts";
 /// The regulariser's columns of the class table, of which the spec gives the first two.
 pub(super) const CLASS_COLUMNS: u64 = 7;
 
@@ -29,6 +31,28 @@ pub(super) struct Columns {
     columns: Step,
     close: Step,
     numbers: wgpu::Buffer,
+    parts: Option<Parts>,
+}
+
+/// Room for what the rows' kernel leaves of the columns of a window.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// Workgroups that leave something.
+    count: u32,
+    buffer: wgpu::Buffer,
+}
+
+impl Parts {
+    /// Allocates.
+    ///
+    /// # Errors
+    /// [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory),
+    /// [`Error::Device`](crate::Error::Device).
+    pub(super) fn new(kernels: &Kernels, core: &Core, count: u32) -> Result<Self> {
+        let bytes = (8 * u64::from(count) * core.extent.width()).max(8);
+        let buffer = kernels.scoped("a plan's column parts", || Ok(storage(kernels, PARTS, bytes)))?;
+        Ok(Self { count, buffer })
+    }
 }
 
 impl Columns {
@@ -36,16 +60,21 @@ impl Columns {
     ///
     /// # Errors
     /// Those of [`Kernels::pipeline`].
-    pub(super) fn new(kernels: &Kernels, logits: Cell) -> Result<Self> {
-        let key = |driver, workgroup| LadeKey::reading(driver, logits, Cell::F32, workgroup);
+    pub(super) fn new(kernels: &Kernels, logits: Cell, parts: Option<Parts>) -> Result<Self> {
+        let of_parts = |driver| parts.is_some() && driver == LadeDriver::Columns;
+        let key = |driver, workgroup| LadeKey {
+            of_parts: of_parts(driver),
+            ..LadeKey::reading(driver, logits, Cell::F32, workgroup)
+        };
         // On a processor a thread takes all rows: nothing is merged. A device that has no such workgroups has none for the
         // other kernels either, and says so.
         let threads = if kernels.adapter.software { QUADS } else { 16 * QUADS };
         let launch = Launch::Columns { columns: 4 * QUADS };
         Ok(Self {
             columns: Step::new(kernels, key(LadeDriver::Columns, threads), launch)?,
-            close: Step::new(kernels, key(LadeDriver::Close, SMALL_WORKGROUP), Launch::Once)?,
+            close: Step::new(kernels, key(LadeDriver::Close, sums_workgroup(kernels)), Launch::Once)?,
             numbers: uniform(kernels, NUMBERS, 16)?,
+            parts,
         })
     }
 
@@ -57,6 +86,12 @@ impl Columns {
     /// Records the pass over the logits, which marks rows that are not finite.
     pub(super) fn gather(&self, recorder: &mut Recorder<'_>) {
         recorder.over_elements(&self.columns);
+    }
+
+    /// Records the same where the rows go along in a kernel of theirs; each window before the next takes the place of its
+    /// parts.
+    pub(super) fn gather_with(&self, rows: &Step, recorder: &mut Recorder<'_>) {
+        recorder.over_elements_in_turn([rows, &self.columns]);
     }
 
     /// Records the regulariser, which is added to the reduced loss.
@@ -73,6 +108,7 @@ impl Columns {
             lambda: narrow(spec.lambda),
             weight: narrow(spec.weight),
             first_column: u32::try_from(first_column).unwrap_or(u32::MAX),
+            parts: self.parts.as_ref().map_or(0, |parts| parts.count),
         };
         core.kernels.scoped("a plan's numbers", || {
             core.kernels.queue.write_buffer(&self.numbers, 0, bytemuck::bytes_of(&numbers));
@@ -83,12 +119,14 @@ impl Columns {
     pub(super) fn resource(&self, name: &str) -> Option<wgpu::BufferBinding<'_>> {
         match name {
             "numbers" => View::whole(&self.numbers).binding(),
+            "column_parts" => View::whole(&self.parts.as_ref()?.buffer).binding(),
             _ => None,
         }
     }
 
-    pub(super) fn buffers(&self) -> (&'static str, u64) {
-        (NUMBERS, self.numbers.size())
+    pub(super) fn buffers(&self) -> Vec<(&'static str, u64)> {
+        let parts = self.parts.iter().map(|parts| (PARTS, parts.buffer.size()));
+        std::iter::once((NUMBERS, self.numbers.size())).chain(parts).collect()
     }
 }
 

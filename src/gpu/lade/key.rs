@@ -40,6 +40,8 @@ pub struct LadeKey {
     pub workgroup: u32,
     /// Whether the gradient is added to what is there.
     pub adds: bool,
+    /// Whether the rows' kernel has left parts of the columns ([`LadeDriver::Columns`]).
+    pub of_parts: bool,
 }
 
 impl LadeKey {
@@ -54,6 +56,7 @@ impl LadeKey {
             lanes: 1,
             workgroup,
             adds: false,
+            of_parts: false,
         }
     }
 
@@ -112,6 +115,10 @@ impl LadeKey {
             LadeDriver::Rows => files.push(shader!("lade/rows.wgsl")),
             LadeDriver::Columns => {
                 matrices.push_reading(&mut files);
+                files.push(match self.of_parts {
+                    true => shader!("lade/columns_of_parts.wgsl"),
+                    false => shader!("lade/columns_of_logits.wgsl"),
+                });
                 files.extend([shader!("lade/set_table.wgsl"), shader!("lade/columns.wgsl")]);
             }
             LadeDriver::Close => files.extend([shader!("lade/set_table.wgsl"), shader!("lade/close.wgsl")]),
@@ -146,7 +153,10 @@ impl LadeKey {
             LadeDriver::Columns => {
                 push(2, "rows_in", Read);
                 push(3, "classes", ReadWrite);
-                push(4, "saved", ReadWrite);
+                match self.of_parts {
+                    true => push(9, "column_parts", Read),
+                    false => push(4, "saved", ReadWrite),
+                }
             }
             LadeDriver::Close => {
                 push(1, "scalars", ReadWrite);
@@ -163,6 +173,7 @@ impl LadeKey {
         if self.reads_table() {
             bindings.push(Binding { number: 10, name: "numbers", access: Access::Uniform });
         }
+        bindings.sort_by_key(|binding| binding.number);
         bindings
     }
 
@@ -197,7 +208,7 @@ impl LadeKey {
             LadeDriver::Gradient => "gradient",
         };
         let start = format!("longtail.lade.{driver}.wg{}", self.workgroup);
-        let parts = [(self.lanes > 1, "x4"), (self.adds, "adds")];
+        let parts = [(self.lanes > 1, "x4"), (self.adds, "adds"), (self.of_parts, "parts")];
         name(start, (self.logits, self.gradient, self.straddle), &parts, self.storage)
     }
 }

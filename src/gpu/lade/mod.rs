@@ -9,8 +9,8 @@ pub use key::{LadeDriver, LadeKey};
 
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Recorder, SMALL_WORKGROUP, SUM_ITEMS, Step,
-    Wants, Window,
+    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Recorder, SMALL_WORKGROUP, Step, Wants, Window,
+    many_rows,
 };
 use super::request::PlanRequest;
 use super::shader::InnerTerms;
@@ -89,7 +89,7 @@ fn plan_alone(kernels: &Kernels, request: &PlanRequest) -> Result<(Core, LadePas
         ..Needs::default()
     };
     let cut = extent.cut(kernels, choice, &needs)?;
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let many_rows = many_rows(&cut, extent.rows);
     let reading = |driver, workgroup| LadeKey::reading(driver, logits, gradient, workgroup);
     let of_gradient = LadeKey {
         driver: LadeDriver::Gradient,
@@ -100,6 +100,7 @@ fn plan_alone(kernels: &Kernels, request: &PlanRequest) -> Result<(Core, LadePas
         lanes: choice.lanes,
         workgroup: choice.workgroup,
         adds: request.added_gradient,
+        of_parts: false,
     };
     let step = |driver, workgroup, launch| Step::new(kernels, reading(driver, workgroup), launch);
     let passes = LadePasses {
@@ -115,7 +116,7 @@ fn plan_alone(kernels: &Kernels, request: &PlanRequest) -> Result<(Core, LadePas
             true => Rows::Read(step(LadeDriver::Rows, choice.workgroup, Launch::Rows)?),
             false => Rows::Opened(step(LadeDriver::OpenRows, SMALL_WORKGROUP, Launch::RowThreads)?),
         },
-        columns: Columns::new(kernels, logits)?,
+        columns: Columns::new(kernels, logits, None)?,
         gradient: Step::new(kernels, of_gradient, Launch::Pieces { lanes: choice.lanes })?,
     };
     let kept = Kept {
@@ -187,7 +188,7 @@ impl Passes for LadePasses {
     }
 
     fn buffers(&self) -> Vec<(&'static str, u64)> {
-        vec![self.columns.buffers()]
+        self.columns.buffers()
     }
 
     fn manner(&self, _core: &Core) -> String {

@@ -9,8 +9,8 @@ use super::choice::RowChoice;
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Plan, Recorder, SMALL_WORKGROUP, SUM_ITEMS,
-    Step, Wants, Window, storage, uniform,
+    Bound, Core, Extent, Kept, Launch, Memory, Needs, Passes, Plan, Recorder, SMALL_WORKGROUP, Step, Wants,
+    Window, many_rows, storage, sums_workgroup, uniform,
 };
 use super::request::PlanRequest;
 use super::shader::{Driver, KernelKey, SAVED_OUTPUTS};
@@ -88,10 +88,10 @@ pub(crate) fn plan(
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    let many_rows = many_rows(&cut, extent.rows);
     let step =
         |driver, launch| Step::new(kernels, ObjectnessKey { driver, workgroup: SMALL_WORKGROUP }, launch);
-    let small = |driver| KernelKey::new(driver, TargetKind::Hard, SMALL_WORKGROUP);
+    let small = |driver| KernelKey::new(driver, TargetKind::Hard, sums_workgroup(kernels));
     let finish = KernelKey { of_sums: many_rows, ..small(Driver::Finish) };
     let loss_sums = many_rows.then(|| Step::new(kernels, small(Driver::LossSums), Launch::Sums));
     let labels = |label| kernels.scoped("labels", || Ok(storage(kernels, label, (4 * extent.rows).max(4))));

@@ -14,8 +14,8 @@ pub(crate) const SCALAR_STEP: u64 = 4;
 pub(crate) const SCALAR_STATUS: usize = 6;
 /// From one window's numbers to the next: the strictest alignment of uniform bindings.
 pub(crate) const WINDOW_STEP: u64 = 256;
-/// Rows of one sum, words of one (`shaders/fields.wgsl`).
-pub(crate) const SUM_ITEMS: u64 = 8192;
+/// Rows of one sum, words of one (`shaders/fields.wgsl`). As many rows as a GPU's workgroup has in flight at a time.
+const SUM_ITEMS: u64 = 2048;
 const SUM_WORDS: u64 = 5;
 
 const WINDOWS: &str = "longtail windows";
@@ -27,6 +27,14 @@ const SUMS: &str = "longtail sums";
 const ROW_FIELDS: &str = "longtail row fields";
 const SAVED: &str = "longtail saved";
 const CLASS_TABLE: &str = "longtail class table";
+
+/// Rows that one workgroup sums by itself: up to here a thread's walk takes no longer than another dispatch.
+const ROWS_AT_ONCE: u64 = 8192;
+
+/// Whether rows leave sums of some of them each, of which the batch's are made.
+pub(crate) fn many_rows(cut: &Cut, rows: u64) -> bool {
+    cut.ranges.rows.len() > 1 || rows > ROWS_AT_ONCE
+}
 
 /// How many sums rows of this number leave.
 pub(crate) fn sums_of(rows: u64) -> u64 {

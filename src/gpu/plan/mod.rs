@@ -20,7 +20,7 @@ pub(crate) use self::core::Core;
 pub(crate) use arena::storage;
 pub(crate) use computed::{Computed, Operands};
 pub(crate) use extent::{Cut, Extent, LONGEST_LOOP, Needs, Window, narrow};
-pub(crate) use memory::{Kept, Memory, SUM_ITEMS, class_arena, uniform};
+pub(crate) use memory::{Kept, Memory, class_arena, many_rows, uniform};
 pub use numbers::WindowNumbers;
 pub(crate) use passes::{Passes, Wants};
 pub(crate) use recorder::Recorder;
@@ -95,8 +95,9 @@ impl Kernels {
 
 impl Plan {
     /// Replaces the numbers of the loss: weights, margins, biases, schedules. Nothing is compiled, but where the focal
-    /// gamma of a sigmoid loss becomes or ceases to be 2; passes submitted from now on use the new numbers (where
-    /// something was compiled: passes recorded from now on). Cumulative counts, accumulated gradients and the step go on. A
+    /// gamma of a sigmoid loss becomes or ceases to be 2, and where a softmax loss of soft targets or label smoothing is
+    /// first to have class weights; passes submitted from now on use the new numbers (where something was compiled:
+    /// passes recorded from now on). Cumulative counts, accumulated gradients and the step go on. A
     /// spec that is first to have class weights, margins or class smoothing makes the class table longer: passes recorded
     /// before that keep the old numbers. On a lost device it may succeed: wgpu says nothing about such writes, the next
     /// pass does.

@@ -22,7 +22,7 @@ const SUMS_WORKGROUP: u32 = 512;
 /// Threads per workgroup of the kernels that sum over rows.
 pub(crate) fn sums_workgroup(kernels: &Kernels) -> u32 {
     let AdapterClass { software, max_workgroup, max_workgroup_bytes, .. } = kernels.adapter;
-    // A loss and two counts with their first rows for each thread (`shaders/loss_tree.wgsl`).
+    // A loss and two counts with their first rows for each thread (`shaders/loss_sum.wgsl`).
     let most = max_workgroup.min(max_workgroup_bytes / 20).max(1);
     let widest = if most.is_power_of_two() { most } else { most.next_power_of_two() / 2 };
     if software { SMALL_WORKGROUP } else { SUMS_WORKGROUP.min(widest) }
@@ -37,6 +37,8 @@ pub(crate) enum Launch {
     RowThreads,
     /// A thread for each class.
     ClassThreads,
+    /// A thread for each row, and one for each class: the same ones.
+    RowAndClassThreads,
     /// A workgroup for each `each` classes.
     Classes { each: u32 },
     /// A workgroup for each row.
@@ -89,6 +91,7 @@ impl Step {
             Launch::Once => 1,
             Launch::RowThreads => threads(rows),
             Launch::ClassThreads => threads(u64::from(window.width())),
+            Launch::RowAndClassThreads => threads(rows.max(u64::from(window.width()))),
             Launch::Classes { each } => u64::from(window.width()).div_ceil(u64::from(each)).max(1),
             Launch::Rows => rows,
             Launch::RowGroups { lanes } => row_groups(lanes),

@@ -8,7 +8,7 @@ use super::kernels::Kernels;
 use super::lade::{LadeDriver, LadeKey};
 use super::plan::{
     Bound, Core, Extent, Kept, LONGEST_LOOP, Launch, Memory, Needs, Passes, ROW_WORKGROUP, Recorder,
-    SMALL_WORKGROUP, SUM_ITEMS, Step, Wants, Window, uniform,
+    SMALL_WORKGROUP, Step, Wants, Window, many_rows, sums_workgroup, uniform,
 };
 use super::request::PlanRequest;
 use super::shader::{InnerTerms, Storage};
@@ -101,7 +101,7 @@ pub(crate) fn plan(
             "give features in one block, or request the device with a higher max_storage_buffer_binding_size",
         ));
     }
-    let many_rows = extent.rows > SUM_ITEMS;
+    let many_rows = many_rows(&cut, extent.rows);
     let of_gradient = RangeKey {
         driver: RangeDriver::Gradient,
         storage: request.storage,
@@ -133,7 +133,7 @@ pub(crate) fn plan(
         group: small(RangeDriver::Group, Launch::RowThreads)?,
         rows: Step::new(kernels, rows, Launch::Rows)?,
         pairs: Step::new(kernels, key(RangeDriver::Pairs, ROW_WORKGROUP), Launch::Rows)?,
-        close: small(RangeDriver::Close, Launch::Once)?,
+        close: Step::new(kernels, key(RangeDriver::Close, sums_workgroup(kernels)), Launch::Once)?,
         gradient: Step::new(kernels, of_gradient, Launch::Pieces { lanes: 1 })?,
         numbers: uniform(kernels, NUMBERS, 32)?,
         planned_pairs: spec.pairs,

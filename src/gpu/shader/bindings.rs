@@ -78,6 +78,9 @@ impl KernelKey {
                 push(&mut bindings, 3, "classes", Read);
                 push(&mut bindings, 4, "saved", ReadWrite);
                 self.matrices().push_bindings(&mut bindings);
+                if self.driver == Driver::RowsAndColumns {
+                    push(&mut bindings, 9, "column_parts", ReadWrite);
+                }
                 let of_shards = matches!(self.driver, Driver::Threshold | Driver::CloseSlots) && self.sharded;
                 if of_shards || self.driver == Driver::Gather {
                     push(&mut bindings, 9, "statistics", ReadWrite);

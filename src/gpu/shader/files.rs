@@ -45,12 +45,27 @@ impl KernelKey {
                 files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl"), shader!("prepare.wgsl")]);
             }
             Driver::ShareSums => {
-                files.extend([share, shader!("share_tree.wgsl"), shader!("share_sums.wgsl")]);
+                files.extend([
+                    shader!("share_sum.wgsl"),
+                    share,
+                    shader!("sum_tree.wgsl"),
+                    shader!("share_sums.wgsl"),
+                ]);
             }
             Driver::Denominator => {
-                files.extend([share, shader!("share_tree.wgsl"), shader!("denominator.wgsl")]);
+                files.extend([
+                    shader!("share_sum.wgsl"),
+                    share,
+                    shader!("sum_tree.wgsl"),
+                    shader!("denominator.wgsl"),
+                ]);
             }
-            Driver::LossSums => files.extend([loss, shader!("loss_tree.wgsl"), shader!("loss_sums.wgsl")]),
+            Driver::LossSums => files.extend([
+                shader!("loss_sum.wgsl"),
+                loss,
+                shader!("sum_tree.wgsl"),
+                shader!("loss_sums.wgsl"),
+            ]),
             Driver::CountLabels => files.push(shader!("count_labels.wgsl")),
             Driver::RefreshCounts => files.push(shader!("refresh_counts.wgsl")),
             Driver::Adopt => {
@@ -63,7 +78,12 @@ impl KernelKey {
             Driver::Stitch => {
                 files.extend([self.matrices().gradient_binding(), shader!("stitch.wgsl")]);
             }
-            _ => files.extend([loss, shader!("loss_tree.wgsl"), shader!("finish.wgsl")]),
+            _ => files.extend([
+                shader!("loss_sum.wgsl"),
+                loss,
+                shader!("sum_tree.wgsl"),
+                shader!("finish.wgsl"),
+            ]),
         }
     }
 
@@ -108,6 +128,14 @@ impl KernelKey {
                 shader!("gradient_pass.wgsl"),
                 shader!("row_chip.wgsl"),
             ]),
+            Driver::RowsAndColumns => files.extend([
+                shader!("workgroup.wgsl"),
+                shader!("close_row.wgsl"),
+                shader!("visit.wgsl"),
+                shader!("lade/first_column_beside.wgsl"),
+                shader!("lade/table.wgsl"),
+                shader!("lade/rows_and_columns.wgsl"),
+            ]),
             Driver::LabelLogits => files.extend([shader!("slots.wgsl"), shader!("label_logits.wgsl")]),
             Driver::Partial => files.extend([
                 shader!("workgroup.wgsl"),
@@ -144,6 +172,7 @@ impl KernelKey {
             Driver::Backward => {
                 match self.regularised {
                     true => files.extend([
+                        shader!("lade/first_column_beside.wgsl"),
                         shader!("lade/beside.wgsl"),
                         shader!("lade/table.wgsl"),
                         shader!("lade/term.wgsl"),

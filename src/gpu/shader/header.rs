@@ -18,7 +18,7 @@ impl super::InnerTerms {
     /// The columns that the class table begins with for these terms.
     pub(crate) fn columns(&self) -> Vec<Column> {
         let inner = [
-            (self.dense, Column::Weight),
+            (self.class_weights, Column::Weight),
             (self.class_scale, Column::ClassScale),
             (self.bias, Column::Bias),
             (self.mitigation, Column::Power),
@@ -123,7 +123,7 @@ impl KernelKey {
             ("GATE_GIVEN", terms.gate_given),
             ("HAS_FACTOR", terms.mitigation || two_step),
             ("HAS_DENSE", terms.dense),
-            ("HAS_CLASS_WEIGHTS", terms.dense),
+            ("HAS_CLASS_WEIGHTS", terms.class_weights),
             ("SOFT_TARGETS", self.targets == TargetKind::Soft),
             ("MIXED_TARGETS", self.targets == TargetKind::Mixed),
             ("AGAIN", self.driver == Driver::Partial && terms.two_step() && self.look == Look::Final),

@@ -96,6 +96,8 @@ pub enum Driver {
     RowStream,
     /// Rows held on chip: one pass.
     RowChip,
+    /// The statistics of sixteen rows at a time, and what they add to the columns of a regulariser beside the loss.
+    RowsAndColumns,
     /// The labels' logits, for rows that are split.
     LabelLogits,
     /// The statistics of a piece of a row.
@@ -126,12 +128,13 @@ pub enum Driver {
 
 impl Driver {
     /// Every kernel.
-    pub const ALL: [Driver; 18] = [
+    pub const ALL: [Driver; 19] = [
         Driver::Prepare,
         Driver::ShareSums,
         Driver::Denominator,
         Driver::RowStream,
         Driver::RowChip,
+        Driver::RowsAndColumns,
         Driver::LabelLogits,
         Driver::Partial,
         Driver::Threshold,
@@ -154,6 +157,7 @@ impl Driver {
             Driver::Denominator => "denominator",
             Driver::RowStream => "row_stream",
             Driver::RowChip => "row_chip",
+            Driver::RowsAndColumns => "rows_and_columns",
             Driver::LabelLogits => "label_logits",
             Driver::Partial => "partial",
             Driver::Threshold => "threshold",
@@ -176,6 +180,7 @@ impl Driver {
             self,
             Driver::RowStream
                 | Driver::RowChip
+                | Driver::RowsAndColumns
                 | Driver::LabelLogits
                 | Driver::Partial
                 | Driver::Backward
@@ -213,6 +218,8 @@ pub struct InnerTerms {
     pub gate_given: bool,
     /// Targets of every class: soft targets, or label smoothing.
     pub dense: bool,
+    /// Their class weights; without targets of every class only labels' weights matter, which belong to rows.
+    pub class_weights: bool,
 }
 
 impl InnerTerms {
@@ -389,6 +396,7 @@ impl KernelKey {
         match self.driver {
             Driver::RowStream
             | Driver::RowChip
+            | Driver::RowsAndColumns
             | Driver::Partial
             | Driver::Threshold
             | Driver::CloseSlots
@@ -397,9 +405,13 @@ impl KernelKey {
                     + if self.two_step() { self.workgroup } else { 1 }
                     + 2 * if self.terms.dense { self.workgroup } else { 1 }
                     + if self.argmax && self.driver != Driver::Threshold { self.workgroup } else { 1 };
-                let shared_row = matches!(self.driver, Driver::RowStream | Driver::RowChip);
                 // RowLoss has eight numbers and a flag; with it the group's number is kept.
-                lane * trees + if shared_row { 9 * lane + 4 } else { 0 }
+                let shared_row = match self.driver {
+                    Driver::RowStream | Driver::RowChip => 9 * lane + 4,
+                    Driver::RowsAndColumns => 9 * lane,
+                    _ => 0,
+                };
+                lane * trees + shared_row
             }
             Driver::Denominator | Driver::ShareSums => 4 * self.workgroup,
             Driver::Finish | Driver::LossSums => (4 + 8 + 8) * self.workgroup,
@@ -425,6 +437,7 @@ impl KernelKey {
             (terms.gate, "gate"),
             (terms.gate_given, "given"),
             (terms.dense, "dense"),
+            (terms.class_weights, "weights"),
             (self.targets == TargetKind::Mixed, "mixed"),
             (self.targets == TargetKind::Soft, "soft"),
             (self.look == Look::Raw, "raw"),

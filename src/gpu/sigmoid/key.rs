@@ -28,15 +28,17 @@ pub enum SigmoidDriver {
     DownColumns,
     /// The same with the softmax link.
     SoftmaxLink,
-    /// From the pieces' losses to a row's.
-    Close,
+    /// From the pieces' losses to the rows', and to sums of many of them.
+    LossSums,
+    /// The same, to the reduced loss.
+    Finish,
     /// What a backward pass multiplies rows with.
     Factor,
 }
 
 impl SigmoidDriver {
     /// Every kernel.
-    pub const ALL: [SigmoidDriver; 13] = [
+    pub const ALL: [SigmoidDriver; 14] = [
         SigmoidDriver::Prepare,
         SigmoidDriver::Draw,
         SigmoidDriver::Settle,
@@ -48,7 +50,8 @@ impl SigmoidDriver {
         SigmoidDriver::Rows,
         SigmoidDriver::DownColumns,
         SigmoidDriver::SoftmaxLink,
-        SigmoidDriver::Close,
+        SigmoidDriver::LossSums,
+        SigmoidDriver::Finish,
         SigmoidDriver::Factor,
     ];
 
@@ -65,7 +68,8 @@ impl SigmoidDriver {
             SigmoidDriver::Rows => "rows",
             SigmoidDriver::DownColumns => "down_columns",
             SigmoidDriver::SoftmaxLink => "softmax_link",
-            SigmoidDriver::Close => "close",
+            SigmoidDriver::LossSums => "loss_sums",
+            SigmoidDriver::Finish => "finish",
             SigmoidDriver::Factor => "factor",
         }
     }
@@ -181,6 +185,11 @@ pub struct SigmoidKey {
     pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
+    /// Whether the kernel makes rows' weights of what their targets add up to, or of draws
+    /// ([`SigmoidDriver::Prepare`] and [`SigmoidDriver::Draw`], where there is one window).
+    pub settles: bool,
+    /// Whether it makes those of accumulated gradients, too ([`SigmoidDriver::Prepare`] of labels).
+    pub refreshes: bool,
     /// Whether rows are split over slots.
     pub split: bool,
     /// Whether the largest logit is found.
@@ -214,6 +223,8 @@ impl SigmoidKey {
             straddle: false,
             lanes: 1,
             workgroup,
+            settles: false,
+            refreshes: false,
             split: false,
             argmax: false,
             sums: false,
@@ -291,7 +302,8 @@ impl SigmoidKey {
             }
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup + 4,
             SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
-            SigmoidDriver::Draw => 4 * self.workgroup + 4 * 256 + 16,
+            SigmoidDriver::Draw => 4 * self.workgroup + 4 * (256 + 16) + 16,
+            SigmoidDriver::LossSums | SigmoidDriver::Finish => 20 * self.workgroup,
             SigmoidDriver::Totals => 8 * self.workgroup,
             SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums | SigmoidDriver::PartSums => {
                 32 * self.workgroup
@@ -333,6 +345,8 @@ impl SigmoidKey {
             (terms.focal, "focal"),
             (terms.focal_square, "square"),
             (self.multi_hot(), "multi_hot"),
+            (self.settles, "settles"),
+            (self.refreshes, "refreshes"),
             (self.split, "split"),
             (self.argmax, "argmax"),
             (self.sums, "sums"),
@@ -354,8 +368,11 @@ impl SigmoidKey {
             SigmoidDriver::Prepare => {
                 push(1, "scalars", ReadWrite);
                 push(2, "rows_out", ReadWrite);
-                push(3, "classes", Read);
+                push(3, "classes", if self.refreshes { ReadWrite } else { Read });
                 push(4, if self.multi_hot() { "dense" } else { "labels" }, Read);
+                if self.refreshes {
+                    push(6, "gradient_sums", Read);
+                }
                 push(7, "row_weights", Read);
                 if self.class_vectors > 0 {
                     push(11, "class_table", Uniform);
@@ -363,8 +380,9 @@ impl SigmoidKey {
             }
             SigmoidDriver::Draw => {
                 push(1, "scalars", ReadWrite);
-                push(2, "all_labels", Read);
+                push(2, "rows_out", ReadWrite);
                 push(3, "quotas", Read);
+                push(4, "all_labels", Read);
             }
             SigmoidDriver::Settle => {
                 push(1, "scalars", Read);
@@ -375,8 +393,8 @@ impl SigmoidKey {
                 push(2, "rows_in", Read);
             }
             SigmoidDriver::Refresh => {
-                push(2, "gradient_sums", Read);
                 push(3, "classes", ReadWrite);
+                push(6, "gradient_sums", Read);
             }
             SigmoidDriver::WrittenSums => {
                 push(1, "scalars", Read);
@@ -390,7 +408,14 @@ impl SigmoidKey {
                 push(5, "gradient_parts", Read);
                 push(6, "gradient_sums", ReadWrite);
             }
-            SigmoidDriver::Close => push(4, "saved", ReadWrite),
+            SigmoidDriver::LossSums | SigmoidDriver::Finish => {
+                push(1, "scalars", ReadWrite);
+                push(2, "rows_in", Read);
+                push(4, "saved", ReadWrite);
+                if self.driver == SigmoidDriver::LossSums {
+                    push(9, "sums", ReadWrite);
+                }
+            }
             SigmoidDriver::Factor => {
                 push(1, "scalars", Read);
                 push(2, "rows_out", ReadWrite);
@@ -432,6 +457,6 @@ impl SigmoidKey {
     }
 
     pub(super) fn reads_spec(&self) -> bool {
-        !matches!(self.driver, SigmoidDriver::Close | SigmoidDriver::Factor)
+        !matches!(self.driver, SigmoidDriver::LossSums | SigmoidDriver::Finish | SigmoidDriver::Factor)
     }
 }

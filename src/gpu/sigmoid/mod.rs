@@ -17,7 +17,7 @@ pub use sums::DeviceGradientSums;
 use super::choice::{DOWN_ROWS, RowChoice, choose_elementwise};
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window, check_choice,
+    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, Step, Wants, Window, check_choice, many_rows,
     narrow,
 };
 use super::request::PlanRequest;
@@ -30,11 +30,13 @@ use crate::sigmoid::{Link, SigmoidLoss, WeightNorm};
 use crate::{Error, Reduction, Result};
 use quotas::{QUOTAS, quota_buffer};
 use spec::{GROUPS, inner_terms, table as class_table};
-use steps::{Made, Steps};
+use steps::{Made, Settle, Steps};
 use whole_rows::{held, of_whole_rows};
 
 /// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
 const ROW_FIELDS: u64 = 9;
+/// Rows that the workgroup which draws some of them marks in less time than another dispatch takes.
+const MARKED_AT_ONCE: u64 = 2048;
 /// Fields of one slot of a row that is split.
 const SLOT_FIELDS: u64 = 4;
 
@@ -140,13 +142,21 @@ pub(crate) fn plan(
             cure: "request the device with a higher max_storage_buffer_binding_size",
         });
     }
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
+    // Slots of rows that are split count as rows do: where they are summed, they are closed.
+    let slots = if cut.split { u64::from(cut.slots) } else { 1 };
+    let many_rows = many_rows(&cut, extent.rows.saturating_mul(slots));
+    let one_window = cut.windows.len() == 1;
     let class_vectors = table::vectors(kernels, columns, &cut);
     let held = if whole_rows { held(kernels, choice, &extent) } else { 0 };
     let rows = SigmoidKey { split: cut.split, class_vectors, held, ..rows };
     let norm = spec.weight_norm != WeightNorm::None;
-    let settle = norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot;
-    let made = Made { rows, settle, many_rows };
+    let settle = match norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot {
+        false => Settle::Nowhere,
+        // One workgroup marks the rows that it draws, unless they are many.
+        true if one_window && !(terms.draws && extent.rows > MARKED_AT_ONCE) => Settle::Along,
+        true => Settle::Apart,
+    };
+    let made = Made { rows, settle, many_rows, one_window };
     let steps = Steps::new(kernels, made, request, &extent)?;
     let kept = Kept {
         row_fields: ROW_FIELDS,
@@ -243,7 +253,6 @@ impl Passes for SigmoidPasses {
             Some(&steps.rows),
             steps.part_sums.as_ref(),
             steps.written_sums.as_ref().filter(|_| self.sums_of_written),
-            steps.close.as_ref(),
             steps.loss_sums.as_ref(),
             Some(&steps.finish),
             steps.factor.as_ref(),
@@ -290,9 +299,6 @@ impl Passes for SigmoidPasses {
         recorder.over_elements_in_turn(std::iter::once(&steps.rows).chain(stitch).chain(&steps.part_sums));
         if let Some(step) = steps.written_sums.as_ref().filter(|_| self.sums_of_written) {
             recorder.over_elements(step);
-        }
-        if let Some(step) = &steps.close {
-            recorder.over_rows(step);
         }
     }
 

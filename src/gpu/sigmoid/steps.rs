@@ -8,15 +8,28 @@ use crate::gpu::plan::{Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGR
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, KernelKey, Storage};
 
+/// Where rows' weights are made of what their targets add up to, and drawn rows are marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settle {
+    /// Nothing depends on it.
+    Nowhere,
+    /// Where the rows are prepared and rows are drawn, which see all of a row and all rows in one window.
+    Along,
+    /// In a kernel of its own.
+    Apart,
+}
+
 /// What decides the kernels beside the request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Made {
     /// The kernel over rows, with all terms.
     pub rows: SigmoidKey,
-    /// Whether rows need what their targets add up to before they are worked on.
-    pub settle: bool,
+    /// Whether rows need what their targets add up to before they are worked on, and by which kernel.
+    pub settle: Settle,
     /// Whether the loss is summed in two steps.
     pub many_rows: bool,
+    /// Whether one window has all rows and classes.
+    pub one_window: bool,
 }
 
 /// The kernels of a plan.
@@ -31,7 +44,6 @@ pub(super) struct Steps {
     pub written_sums: Option<Step>,
     pub part_sums: Option<Step>,
     pub rows: Step,
-    pub close: Option<Step>,
     pub loss_sums: Option<Step>,
     pub finish: Step,
     pub factor: Option<Step>,
@@ -45,7 +57,7 @@ impl Steps {
     /// # Errors
     /// Those of [`Kernels::pipeline`].
     pub(super) fn new(kernels: &Kernels, made: Made, request: &PlanRequest, extent: &Extent) -> Result<Self> {
-        let Made { rows, settle, many_rows } = made;
+        let Made { rows, settle, many_rows, one_window } = made;
         let optional = |wanted: bool, key: SigmoidKey, launch| {
             wanted.then(|| Step::new(kernels, key, launch)).transpose()
         };
@@ -115,10 +127,10 @@ impl Steps {
             ..SigmoidKey::new(SigmoidDriver::PartSums, TargetKind::Hard, column_sums.workgroup)
         };
         let by_columns = Launch::Classes { each: 4 * column_sums.columns() };
-        let close = SigmoidKey {
+        let of_pieces = |driver| SigmoidKey {
             argmax: rows.argmax,
             gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
-            ..SigmoidKey::new(SigmoidDriver::Close, TargetKind::Hard, SMALL_WORKGROUP)
+            ..SigmoidKey::new(driver, TargetKind::Hard, sums_workgroup(kernels))
         };
         // On the processor as wide as its vectors.
         let mut row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
@@ -128,13 +140,26 @@ impl Steps {
         {
             row_workgroup *= 2;
         }
+        let refreshes = terms.balance && one_window && !multi_hot;
+        let settles = settle == Settle::Along;
         let prepare = match multi_hot {
             true => SigmoidKey {
+                settles,
                 workgroup: row_workgroup,
                 class_vectors: rows.class_vectors,
                 ..placed(SigmoidDriver::Prepare)
             },
-            false => placed(SigmoidDriver::Prepare),
+            false => SigmoidKey { settles, refreshes, ..placed(SigmoidDriver::Prepare) },
+        };
+        let prepared = match (multi_hot, refreshes) {
+            (true, _) => Launch::RowGroups { lanes: 4 },
+            (false, true) => Launch::RowAndClassThreads,
+            (false, false) => Launch::RowThreads,
+        };
+        let draw = SigmoidKey {
+            settles,
+            workgroup: sums_workgroup(kernels),
+            ..SigmoidKey::new(SigmoidDriver::Draw, rows.targets, SMALL_WORKGROUP)
         };
         let settled = SigmoidKey {
             terms: SigmoidTerms {
@@ -158,14 +183,14 @@ impl Steps {
         };
         let stitched = extent.has_edges(rows.gradient.packed());
         Ok(Self {
-            refresh: optional(terms.balance, placed(SigmoidDriver::Refresh), Launch::ClassThreads)?,
-            prepare: Step::new(
-                kernels,
-                prepare,
-                if multi_hot { Launch::RowGroups { lanes: 4 } } else { Launch::RowThreads },
+            refresh: optional(
+                terms.balance && !refreshes,
+                placed(SigmoidDriver::Refresh),
+                Launch::ClassThreads,
             )?,
-            draw: optional(terms.draws, small(SigmoidDriver::Draw), Launch::Once)?,
-            settle: optional(settle, settled, Launch::RowThreads)?,
+            prepare: Step::new(kernels, prepare, prepared)?,
+            draw: optional(terms.draws, draw, Launch::Once)?,
+            settle: optional(settle == Settle::Apart, settled, Launch::RowThreads)?,
             totals: Step::new(
                 kernels,
                 SigmoidKey { workgroup: sums_workgroup(kernels), ..small(SigmoidDriver::Totals) },
@@ -179,12 +204,15 @@ impl Steps {
             )?,
             part_sums: optional(terms.balance && down_columns, part_sums, by_columns)?,
             rows: Step::new(kernels, forward, forward_pieces)?,
-            close: optional(rows.split, close, Launch::RowThreads)?,
-            loss_sums: match many_rows {
-                true => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
-                false => None,
+            loss_sums: match (many_rows, rows.split) {
+                (false, _) => None,
+                (true, true) => Some(Step::new(kernels, of_pieces(SigmoidDriver::LossSums), Launch::Sums)?),
+                (true, false) => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
             },
-            finish: Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
+            finish: match rows.split && !many_rows {
+                true => Step::new(kernels, of_pieces(SigmoidDriver::Finish), Launch::Once)?,
+                false => Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
+            },
             factor: optional(
                 !fused,
                 SigmoidKey::new(SigmoidDriver::Factor, TargetKind::Hard, SMALL_WORKGROUP),

@@ -66,6 +66,8 @@ impl SigmoidKey {
             ("FOCAL_SQUARE", terms.focal_square),
             ("WEIGHTS_BY_COLUMN", terms.weights_by_column()),
             ("MULTI_HOT", self.multi_hot()),
+            ("SETTLES", self.settles),
+            ("REFRESHES", self.refreshes),
             ("SPLIT", self.split),
             ("HOLDS", self.held > 0),
             ("WANT_ARGMAX", self.argmax),
@@ -92,27 +94,45 @@ impl SigmoidKey {
         files.extend([shader!("scalar.wgsl"), shader!("prelude.wgsl")]);
         match self.driver {
             SigmoidDriver::Prepare => {
-                files.extend([shader!("threefry.wgsl"), shader!("start_pass.wgsl")]);
-                match self.multi_hot() {
-                    true => files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]),
-                    false => files.push(shader!("sigmoid/prepare.wgsl")),
+                files.extend([
+                    shader!("threefry.wgsl"),
+                    shader!("start_pass.wgsl"),
+                    shader!("sigmoid/row_fields.wgsl"),
+                    shader!("sigmoid/rebalance.wgsl"),
+                    shader!("sigmoid/settled.wgsl"),
+                ]);
+                match (self.multi_hot(), self.refreshes) {
+                    (true, _) => files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]),
+                    (false, true) => {
+                        files.extend([shader!("sigmoid/refreshed.wgsl"), shader!("sigmoid/prepare.wgsl")]);
+                    }
+                    (false, false) => {
+                        files.extend([shader!("sigmoid/no_refresh.wgsl"), shader!("sigmoid/prepare.wgsl")]);
+                    }
                 }
             }
             SigmoidDriver::Draw => files.extend([
                 shader!("threefry.wgsl"),
                 shader!("step_draws.wgsl"),
                 shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/row_fields.wgsl"),
+                shader!("sigmoid/drawn.wgsl"),
                 shader!("sigmoid/draw.wgsl"),
             ]),
             SigmoidDriver::Settle => files.extend([
                 shader!("threefry.wgsl"),
                 shader!("step_draws.wgsl"),
                 shader!("sigmoid/draw_of.wgsl"),
+                shader!("sigmoid/row_fields.wgsl"),
+                shader!("sigmoid/drawn.wgsl"),
                 shader!("sigmoid/rebalance.wgsl"),
+                shader!("sigmoid/settled.wgsl"),
                 shader!("sigmoid/settle.wgsl"),
             ]),
             SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
-            SigmoidDriver::Refresh => files.push(shader!("sigmoid/refresh.wgsl")),
+            SigmoidDriver::Refresh => {
+                files.extend([shader!("sigmoid/refreshed.wgsl"), shader!("sigmoid/refresh.wgsl")]);
+            }
             SigmoidDriver::WrittenSums => {
                 files.push(match self.multi_hot() {
                     true => shader!("bind_dense.wgsl"),
@@ -125,7 +145,18 @@ impl SigmoidKey {
                 files.push(shader!("bind_no_dense.wgsl"));
                 files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/part_sums.wgsl")]);
             }
-            SigmoidDriver::Close => files.push(shader!("sigmoid/close.wgsl")),
+            SigmoidDriver::LossSums => files.extend([
+                shader!("sigmoid/loss_of_pieces.wgsl"),
+                shader!("loss_sum.wgsl"),
+                shader!("sum_tree.wgsl"),
+                shader!("loss_sums.wgsl"),
+            ]),
+            SigmoidDriver::Finish => files.extend([
+                shader!("sigmoid/loss_of_pieces.wgsl"),
+                shader!("loss_sum.wgsl"),
+                shader!("sum_tree.wgsl"),
+                shader!("finish.wgsl"),
+            ]),
             _ => files.push(shader!("sigmoid/factor.wgsl")),
         }
         files

@@ -9,15 +9,15 @@ pub(crate) use counting::Counting;
 pub(crate) use shard::ShardPasses;
 pub use shard::Statistics;
 pub use spec::SoftmaxNumbers;
-pub(crate) use spec::{ClassColumns, inner_terms, plain_numbers};
+pub(crate) use spec::{ClassColumns, inner_terms, plain_numbers, terms_to_go_on_with};
 pub(crate) use steps::placed;
 
-use super::choice::{RowChoice, RowRequest, choose, choose_computed};
+use super::choice::{DOWN_ROWS, RowChoice, RowRequest, SixteenRows, choose, choose_computed, choose_sixteen};
 use super::counts::DeviceCounts;
 use super::kernels::Kernels;
 use super::plan::{
-    Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, SUM_ITEMS, Step, Wants, Window, check_choice,
-    class_arena, narrow,
+    Bound, Core, Cut, Extent, Kept, Memory, Needs, Passes, Recorder, Step, Wants, Window, check_choice,
+    class_arena, many_rows, narrow,
 };
 use super::request::{Mode, PlanRequest};
 use super::shader::{Driver, InnerTerms, Layout, SAVED_COEFFICIENTS, SAVED_LABELS};
@@ -41,6 +41,7 @@ pub(crate) struct SoftmaxPasses {
     layout: Layout,
     influence: bool,
     label_denominator: bool,
+    manner: Manner,
     steps: Steps,
     counting: Option<Counting>,
     fused: bool,
@@ -78,21 +79,17 @@ pub(crate) fn plan_beside(
     }
     let extent = Extent::new(request)?;
     let terms = inner_terms(spec, request.targets);
-    let rows = RowRequest {
-        terms,
-        targets: request.targets,
-        storage: request.storage,
-        logits: request.logits,
-        gradient: request.gradient,
-        straddle: extent.straddles(),
-        argmax: request.argmax,
-    };
+    let rows = row_request(terms, request, &extent);
     let width = narrow(extent.width());
     let choice = match (request.choice, request.computed) {
         (given, Some(computed)) => {
             let (workgroup, tile) = (computed.key.tile.workgroup(), computed.tile());
             let choice = choose_computed(kernels.adapter, workgroup, tile, narrow(extent.rows), width.max(1));
             RowChoice { split: given.map_or(choice.split, |given| given.split), ..choice }
+        }
+        // Of rows that go along with columns; other kernels take them by fours.
+        (Some(choice), None) if regulariser > 0 && choice.lanes == DOWN_ROWS => {
+            RowChoice { lanes: 4, ..choice }
         }
         (Some(choice), None) => choice,
         (None, None) => choose(kernels.adapter, &rows, narrow(extent.rows), width.max(1)),
@@ -114,8 +111,12 @@ pub(crate) fn plan_beside(
     };
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();
-    let many_rows = cut.ranges.rows.len() > 1 || extent.rows > SUM_ITEMS;
-    let manner = Manner { split, many_rows, regularised: regulariser > 0 };
+    let many_rows = many_rows(&cut, extent.rows);
+    let sixteen = match regulariser > 0 && !split && !terms.two_step() && !terms.dense {
+        true => sixteen_rows(kernels, request, &extent, &cut),
+        false => None,
+    };
+    let manner = Manner { split, many_rows, regularised: regulariser > 0, sixteen };
     let steps = Steps::new(kernels, &rows, choice, request, &extent, manner)?;
     let mut saved_fields = layout.extra;
     if steps.backward.is_some() || split {
@@ -141,6 +142,7 @@ pub(crate) fn plan_beside(
         layout,
         influence: false,
         label_denominator: false,
+        manner,
         steps,
         counting,
         fused,
@@ -177,6 +179,8 @@ impl Passes for SoftmaxPasses {
                     self.stitch(recorder);
                 }
             }
+            // With the columns in turn, where rows go along with them: `lade/beside.rs`.
+            RowSteps::AndColumns(step) => recorder.over_windows(step),
             RowSteps::Split(split) => {
                 self.labels(recorder, split);
                 self.threshold(recorder, split);
@@ -238,6 +242,7 @@ impl Passes for SoftmaxPasses {
         }
         let manner = match (&self.steps.rows, chip) {
             (RowSteps::Split(_), _) => format!("shared by {} workgroups each", core.cut.slots.max(split)),
+            (RowSteps::AndColumns(_), _) => "streamed with their columns, sixteen at a time".to_owned(),
             (RowSteps::Whole(_), 0) if core.choice.apart => "streamed by a kernel for each pass".to_owned(),
             (RowSteps::Whole(_), 0) => "streamed".to_owned(),
             (RowSteps::Whole(_), chip) => format!("held on chip, {chip} columns per thread"),
@@ -254,6 +259,31 @@ impl Passes for SoftmaxPasses {
     }
 }
 
+/// Sixteen rows at a time, with the columns of a regulariser, where a caller or the shape says so.
+fn sixteen_rows(kernels: &Kernels, request: &PlanRequest, extent: &Extent, cut: &Cut) -> Option<SixteenRows> {
+    let workgroup = match (request.targets, request.choice) {
+        (TargetKind::Hard, None) => None,
+        (TargetKind::Hard, Some(choice)) if choice.lanes == DOWN_ROWS => Some(choice.workgroup),
+        _ => return None,
+    };
+    let most_rows = cut.ranges.rows.iter().map(|range| range.rows).max().unwrap_or(0);
+    let rows = (narrow(extent.rows), most_rows);
+    choose_sixteen(kernels.adapter, workgroup, rows, narrow(extent.width()))
+}
+
+/// What a plan asks of its row kernel.
+fn row_request(terms: InnerTerms, request: &PlanRequest, extent: &Extent) -> RowRequest {
+    RowRequest {
+        terms,
+        targets: request.targets,
+        storage: request.storage,
+        logits: request.logits,
+        gradient: request.gradient,
+        straddle: extent.straddles(),
+        argmax: request.argmax,
+    }
+}
+
 /// What a batch has to bring for a loss with these terms.
 pub(crate) fn wants(terms: &InnerTerms, influence: bool) -> Wants {
     Wants {
@@ -267,19 +297,27 @@ pub(crate) fn wants(terms: &InnerTerms, influence: bool) -> Wants {
 const PLANNED: &str = "for the terms of its first spec (class scale, bias, seesaw, gates, smoothing)";
 
 impl SoftmaxPasses {
-    /// Takes a spec's numbers into the plan's memory; `after` gives a regulariser's columns of a range of classes.
+    /// Takes a spec's numbers into the plan's memory; `after` gives a regulariser's columns of a range of classes. Compiles
+    /// where class weights come to targets of every class that had none.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] for other terms than the plan was made for; those of [`class_arena`].
+    /// [`Error::Unexpected`] for other terms than the plan was made for; those of [`class_arena`] and
+    /// [`Kernels::pipeline`].
     pub(crate) fn take(
         &mut self,
         core: &mut Core,
         spec: &SoftmaxLoss,
         after: impl Fn(Range<usize>) -> Vec<f32>,
     ) -> Result<()> {
-        let terms = inner_terms(spec, core.request.targets);
-        if terms != self.terms || spec.seesaw.is_some() != self.counting.is_some() {
+        let terms = terms_to_go_on_with(&self.terms, spec, core.request.targets);
+        let Some(terms) = terms.filter(|_| spec.seesaw.is_some() == self.counting.is_some()) else {
             return Err(Error::Unexpected { what: "a spec with other terms", planned: PLANNED });
+        };
+        if terms != self.terms {
+            let rows = row_request(terms, &core.request, &core.extent);
+            self.steps =
+                Steps::new(&core.kernels, &rows, core.choice, &core.request, &core.extent, self.manner)?;
+            self.terms = terms;
         }
         let columns = self.columns.clone().with(&ClassColumns::new(spec, &self.terms));
         if columns != self.columns {
@@ -296,6 +334,14 @@ impl SoftmaxPasses {
             counting.update(spec);
         }
         Ok(())
+    }
+
+    /// The kernel of rows that go along with a regulariser's columns, and how many parts of these it leaves.
+    pub(crate) fn and_columns(&self) -> Option<(&Step, u32)> {
+        match (&self.steps.rows, self.manner.sixteen) {
+            (RowSteps::AndColumns(step), Some(sixteen)) => Some((step, sixteen.parts)),
+            _ => None,
+        }
     }
 
     /// Where a regulariser's columns of the class table begin.

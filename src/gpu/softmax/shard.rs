@@ -31,7 +31,7 @@ impl<'a> ShardPasses<'a> {
             RowSteps::Split(split) => {
                 split.shard.as_ref().map(|steps| Self { passes, split: split.as_ref(), steps })
             }
-            RowSteps::Whole(_) => None,
+            RowSteps::Whole(_) | RowSteps::AndColumns(_) => None,
         }
     }
 

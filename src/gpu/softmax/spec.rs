@@ -48,6 +48,7 @@ pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms
     let seesaw = spec.seesaw.as_ref();
     let compensation = seesaw.is_some_and(|seesaw| seesaw.q > 0.0);
     let given = |gate: &crate::softmax::Gate| gate.source == GateSource::Given;
+    let dense = targets == TargetKind::Soft || spec.label_smoothing > 0.0 || spec.class_smoothing.is_some();
     InnerTerms {
         class_scale: spec.class_scale.is_some(),
         bias: spec.bias.is_some(),
@@ -56,8 +57,22 @@ pub(crate) fn inner_terms(spec: &SoftmaxLoss, targets: TargetKind) -> InnerTerms
         floor: compensation && seesaw.is_some_and(|seesaw| seesaw.eps > 0.0),
         gate: spec.gate.as_ref().is_some_and(|gate| !given(gate)),
         gate_given: spec.gate.as_ref().is_some_and(given),
-        dense: targets == TargetKind::Soft || spec.label_smoothing > 0.0 || spec.class_smoothing.is_some(),
+        dense,
+        class_weights: dense && spec.class_weights.is_some(),
     }
+}
+
+/// The terms of a plan that goes on with another spec, if that needs no others than the plan has; but class weights of
+/// dense targets may come, and once they are there are 1 without any.
+pub(crate) fn terms_to_go_on_with(
+    planned: &InnerTerms,
+    spec: &SoftmaxLoss,
+    targets: TargetKind,
+) -> Option<InnerTerms> {
+    let wanted = inner_terms(spec, targets);
+    let class_weights = planned.class_weights || wanted.class_weights;
+    let terms = InnerTerms { class_weights, ..wanted };
+    (InnerTerms { class_weights, ..*planned } == terms).then_some(terms)
 }
 
 /// Narrows a checked number; `check` has made sure that it is finite in f32.
@@ -164,7 +179,7 @@ pub(crate) struct ClassColumns {
 impl ClassColumns {
     pub(crate) fn new(spec: &SoftmaxLoss, terms: &InnerTerms) -> Self {
         let labels = [
-            (spec.class_weights.is_some() && !terms.dense, LabelColumn::Weight),
+            (spec.class_weights.is_some() && !terms.class_weights, LabelColumn::Weight),
             (spec.margin.is_some(), LabelColumn::Margin),
             (spec.class_smoothing.is_some(), LabelColumn::Smoothing),
         ];
@@ -178,8 +193,9 @@ impl ClassColumns {
         (self.inner.len() + self.labels.len()) as u64
     }
 
-    /// With the columns that `other` has for labels as well.
+    /// The columns of `other`, and those that this has for labels besides, where they are.
     pub(crate) fn with(mut self, other: &Self) -> Self {
+        self.inner.clone_from(&other.inner);
         for column in &other.labels {
             if !self.labels.contains(column) {
                 self.labels.push(*column);

@@ -1,6 +1,6 @@
 //! The kernels of a plan, in the order in which they run.
 
-use crate::gpu::choice::{RowChoice, RowRequest};
+use crate::gpu::choice::{RowChoice, RowRequest, SixteenRows};
 use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::{Extent, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, sums_workgroup};
 use crate::gpu::request::{Mode, PlanRequest};
@@ -18,6 +18,8 @@ pub(super) fn step(kernels: &Kernels, key: KernelKey) -> Result<Step> {
         Driver::ShareSums | Driver::LossSums => Launch::Sums,
         Driver::Denominator | Driver::Finish => Launch::Once,
         Driver::RowStream | Driver::RowChip => Launch::RowGroups { lanes },
+        // As many as leave parts of columns, which the plan knows.
+        Driver::RowsAndColumns => Launch::Groups(1),
         Driver::Partial | Driver::Backward => Launch::Pieces { lanes },
         Driver::Threshold | Driver::CloseSlots | Driver::Gather => Launch::Rows,
     };
@@ -33,6 +35,7 @@ pub(crate) fn placed(driver: Driver, terms: InnerTerms, targets: TargetKind) -> 
             bias: terms.bias,
             mitigation: terms.mitigation,
             dense: terms.dense,
+            class_weights: terms.class_weights,
             ..InnerTerms::default()
         },
         ..KernelKey::new(driver, targets, SMALL_WORKGROUP)
@@ -58,6 +61,8 @@ pub(super) struct Steps {
 pub(super) enum RowSteps {
     /// A workgroup has the whole of its rows.
     Whole(Step),
+    /// The same of sixteen rows at a time, beside a regulariser's columns.
+    AndColumns(Step),
     /// Rows are shared by workgroups, windows or shards.
     Split(Box<SplitSteps>),
 }
@@ -93,6 +98,8 @@ pub(super) struct Manner {
     pub many_rows: bool,
     /// Whether a regulariser over columns is beside the loss: its gradient is added by the kernel that writes it.
     pub regularised: bool,
+    /// Rows and its columns in one pass.
+    pub sixteen: Option<SixteenRows>,
 }
 
 impl Steps {
@@ -115,9 +122,18 @@ impl Steps {
         let of_saved = |driver| KernelKey { gradient: rows.key(driver, choice).gradient, ..small(driver) };
         let apart = request.class_scale_gradient || choice.apart || manner.split || manner.regularised;
         let fused = request.mode == Mode::LossAndGrad && !apart;
-        let row_steps = match manner.split {
-            false => RowSteps::Whole(step(rows.row_key(choice, fused, !fused))?),
-            true => RowSteps::Split(Box::new(SplitSteps::new(kernels, rows, choice, request)?)),
+        let row_steps = match (manner.split, manner.sixteen) {
+            (false, Some(SixteenRows { workgroup, parts })) => {
+                let of_sixteen = RowChoice { lanes: 4, chip: 0, workgroup, ..choice };
+                let key = KernelKey {
+                    coefficients: true,
+                    storage: Storage::Separate,
+                    ..rows.key(Driver::RowsAndColumns, of_sixteen)
+                };
+                RowSteps::AndColumns(Step { launch: Launch::Groups(parts), ..step(key)? })
+            }
+            (false, None) => RowSteps::Whole(step(rows.row_key(choice, fused, !fused))?),
+            (true, _) => RowSteps::Split(Box::new(SplitSteps::new(kernels, rows, choice, request)?)),
         };
         let backward = rows.aligned(KernelKey {
             argmax: false,
@@ -158,7 +174,7 @@ impl Steps {
         let mut all: Vec<Option<&Step>> =
             vec![Some(&self.prepare), self.share_sums.as_ref(), Some(&self.denominator)];
         match &self.rows {
-            RowSteps::Whole(step) => all.push(Some(step)),
+            RowSteps::Whole(step) | RowSteps::AndColumns(step) => all.push(Some(step)),
             RowSteps::Split(split) => {
                 all.extend([split.label_logits.as_ref(), split.raw.as_ref()]);
                 if let Some(shard) = &split.shard {
