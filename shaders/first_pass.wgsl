@@ -70,10 +70,21 @@ fn first_pass(
     scan_logit(&scan, z.c, jc);
     scan_logit(&scan, z.d, jd);
     let ahead = labels_from(row, ja);
-    let a = visit(row, ja, z.a, at_label_of(ahead, 0u), threshold);
-    let b = visit(row, jb, z.b, at_label_of(ahead, column_offset(1u)), threshold);
-    let c = visit(row, jc, z.c, at_label_of(ahead, column_offset(2u)), threshold);
-    let d = visit(row, jd, z.d, at_label_of(ahead, column_offset(3u)), threshold);
+    var a: Visit;
+    var b: Visit;
+    var c: Visit;
+    var d: Visit;
+    if (has_label_near(ahead)) {
+      a = visit(row, ja, z.a, at_label_of(ahead, 0u), threshold);
+      b = visit(row, jb, z.b, at_label_of(ahead, column_offset(1u)), threshold);
+      c = visit(row, jc, z.c, at_label_of(ahead, column_offset(2u)), threshold);
+      d = visit(row, jd, z.d, at_label_of(ahead, column_offset(3u)), threshold);
+    } else {
+      a = visit(row, ja, z.a, no_label(), threshold);
+      b = visit(row, jb, z.b, no_label(), threshold);
+      c = visit(row, jc, z.c, no_label(), threshold);
+      d = visit(row, jd, z.d, no_label(), threshold);
+    }
     add_classes(&stretch, a.entry, b.entry, c.entry, d.entry);
     if ((block & 63u) == 63u) {
       mass = merge(mass, stretch);

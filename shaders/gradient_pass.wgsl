@@ -18,12 +18,19 @@ fn gradient_pass(row: Row, thread: u32, blocks: Blocks, out: RowLoss, threshold:
     let jc = column(row, block, thread, 2u);
     let jd = column(row, block, thread, 3u);
     let ahead = labels_from(row, ja);
-    store_block(row, block, thread, Quad(
-      class_gradient(row, out, ja, z.a, at_label_of(ahead, 0u), threshold),
-      class_gradient(row, out, jb, z.b, at_label_of(ahead, column_offset(1u)), threshold),
-      class_gradient(row, out, jc, z.c, at_label_of(ahead, column_offset(2u)), threshold),
-      class_gradient(row, out, jd, z.d, at_label_of(ahead, column_offset(3u)), threshold),
-    ));
+    var g: Quad;
+    if (has_label_near(ahead)) {
+      g.a = class_gradient(row, out, ja, z.a, at_label_of(ahead, 0u), threshold);
+      g.b = class_gradient(row, out, jb, z.b, at_label_of(ahead, column_offset(1u)), threshold);
+      g.c = class_gradient(row, out, jc, z.c, at_label_of(ahead, column_offset(2u)), threshold);
+      g.d = class_gradient(row, out, jd, z.d, at_label_of(ahead, column_offset(3u)), threshold);
+    } else {
+      g.a = class_gradient(row, out, ja, z.a, no_label(), threshold);
+      g.b = class_gradient(row, out, jb, z.b, no_label(), threshold);
+      g.c = class_gradient(row, out, jc, z.c, no_label(), threshold);
+      g.d = class_gradient(row, out, jd, z.d, no_label(), threshold);
+    }
+    store_block(row, block, thread, g);
   }
   if (has_edges(blocks)) {
     for (var step = 0u; step < EDGE_STEPS; step++) {

@@ -55,6 +55,11 @@ fn at_label(row: Row, j: u32) -> AtLabel {
   return at_label_of(labels_from(row, j), 0u);
 }
 
+// Where a column is known to be none.
+fn no_label() -> AtLabel {
+  return AtLabel(B(false), B(false));
+}
+
 // How many columns after column j the labels are.
 struct Ahead {
   first: I,

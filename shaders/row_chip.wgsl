@@ -111,9 +111,8 @@ fn weigh_chip(
       weigh_column(row, column(row, block, thread, k), 4u * block + k, at, sticks_out, threshold, held, mass);
     }
   } else {
-    let no_label = AtLabel(B(false), B(false));
     for (var k = 0u; k < 4u; k++) {
-      weigh_column(row, column(row, block, thread, k), 4u * block + k, no_label, false, threshold, held, mass);
+      weigh_column(row, column(row, block, thread, k), 4u * block + k, no_label(), false, threshold, held, mass);
     }
   }
 }
@@ -139,8 +138,7 @@ fn chip_gradient(row: Row, out: RowLoss, j: u32, held: F, sticks_out: bool, unit
   if (HAS_CLASS_WEIGHTS) {
     weight = classes[COLUMN_WEIGHT * window.classes + inside];
   }
-  let no_label = AtLabel(B(false), B(false));
-  let g = with_targets(row, out, inside, unit * held, weight, no_label);
+  let g = with_targets(row, out, inside, unit * held, weight, no_label());
   if (HAS_CLASS_SCALE) {
     return classes[COLUMN_CLASS_SCALE * window.classes + inside] * g;
   }

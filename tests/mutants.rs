@@ -29,18 +29,23 @@ struct Mutant {
     device: Device,
 }
 
-/// Where a mutant runs: on the adapter as it is, or with bindings of 512 bytes, which cut 37 classes into windows of
-/// some rows and 150 classes into windows of one row and 64 classes.
+/// Where a mutant runs: on the adapter as it is, there with rows of several blocks of a wide workgroup, or with bindings of
+/// 512 bytes, which cut 37 classes into windows of some rows and 150 classes into windows of one row and 64 classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Device {
     Whole,
+    Long,
     Rows,
     Classes,
 }
 
 impl Device {
     fn classes(self) -> usize {
-        if self == Device::Classes { 150 } else { 37 }
+        match self {
+            Device::Whole | Device::Rows => 37,
+            Device::Long => 300,
+            Device::Classes => 150,
+        }
     }
 }
 
@@ -57,6 +62,9 @@ const STREAM: Manner = Manner {
 };
 const LANES: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..STREAM };
 const CHIP: Manner = Manner { choice: Some(RowChoice::on_chip(1, 8, 8)), ..STREAM };
+// Wide enough that blocks without a label do not ask for it.
+const WIDE: Manner = Manner { choice: Some(RowChoice::stream(1, 32)), ..STREAM };
+const WIDE_CHIP: Manner = Manner { choice: Some(RowChoice::on_chip(1, 32, 12)), ..STREAM };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..STREAM };
 const SCALES: Manner =
     Manner { mode: Mode::ForwardBackward, upstream: Up::Scalar(2.0), class_scale: true, ..STREAM };
@@ -95,6 +103,35 @@ fn mutants() -> Vec<Mutant> {
         mutant("temperature + z-loss", CHIP, "factor * spec.scale", "factor"),
         mutant("class_dependent_temperature", STREAM, "u *= class_scale;", "u *= 0.999 * class_scale;"),
         mutant("class_dependent_temperature", CHIP, "scale * out.first, at.first", "out.first, at.first"),
+        // Labels in blocks of many columns.
+        on(Device::Long, mutant("cross_entropy", WIDE, "(ahead.first < reach)", "(ahead.first < I(32))")),
+        on(
+            Device::Long,
+            mutant("cross_entropy", WIDE_CHIP, "(ahead.first < reach)", "(ahead.first < I(32))"),
+        ),
+        on(
+            Device::Long,
+            mutant(
+                "balanced_softmax",
+                WIDE,
+                "visit(row, ja, z.a, no_label()",
+                "visit(row, jb, z.a, no_label()",
+            ),
+        ),
+        on(
+            Device::Long,
+            mutant(
+                "balanced_softmax",
+                WIDE,
+                "jc, z.c, no_label(), threshold);\n      g.d",
+                "jb, z.c, no_label(), threshold);\n      g.d",
+            ),
+        ),
+        on(
+            Device::Long,
+            mutant("label_smoothing", WIDE_CHIP, "sticks_out || has_label_near(ahead)", "sticks_out"),
+        ),
+        on(Device::Long, mutant("seesaw", WIDE_CHIP, "sticks_out || has_label_near(ahead)", "sticks_out")),
         // The nearest half.
         mutant("cross_entropy", HALF, "power + 0x06800000u", "power + 0x07000000u"),
         mutant("cross_entropy", HALF, "0x38800000u, 0x47800000u", "0x39800000u, 0x47800000u"),
@@ -296,7 +333,10 @@ fn every_mutant_is_noticed() {
     let small = kernels_with(|limits| limits.max_storage_buffer_binding_size = 512);
     let mut tally = Tally::default();
     for mutant in mutants() {
-        let kernels = if mutant.device == Device::Whole { context().kernels() } else { &small };
+        let kernels = match mutant.device {
+            Device::Whole | Device::Long => context().kernels(),
+            Device::Rows | Device::Classes => &small,
+        };
         let edit = (mutant.from, mutant.to);
         tally.check(mutant.subject, kernels, edit, |kernels| conforms(kernels, &mutant));
     }

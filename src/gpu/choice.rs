@@ -9,7 +9,8 @@ use crate::element::Element;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowChoice {
     /// Rows per workgroup, each thread working on all of them: 1 or 4. Four share what belongs to a class. Losses that look
-    /// at every element by itself can also go down the columns, in workgroups of 16, 32, 64 or 128 rows.
+    /// at every element by itself can also go down the columns, in workgroups of 16, 32, 64 or 128 rows; LADE's cross-entropy
+    /// and columns go together by 16.
     pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,

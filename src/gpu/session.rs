@@ -38,8 +38,8 @@ pub struct Output {
     pub gradient_sums: Option<GradientSums>,
 }
 
-/// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place, or, where a loss of
-/// two parts reads the logits for each, in a buffer of its own.
+/// A plan with buffers for batches in host memory, all of one shape. The gradient is made in place, or, for range loss,
+/// whose rows meet each other, in a buffer of its own.
 ///
 /// Logits go to the device in the request's element type, rounded to nearest, and the gradient comes back widened to
 /// f32. Matrices that are larger than a buffer may be are laid over several.
@@ -81,7 +81,7 @@ impl Views<'_> {
     }
 }
 
-/// Whether a gradient cannot take the place of what it is made from: several parts, or other rows, read the logits.
+/// Whether a gradient cannot take the place of what it is made from: other rows read it.
 fn needs_own_gradient(loss: &Loss<'_>) -> bool {
     matches!(loss, Loss::Range(_))
 }
