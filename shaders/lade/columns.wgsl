@@ -25,6 +25,12 @@ fn merge(a: Columns, b: Columns) -> Columns {
   return Columns(top, sum, a.own + b.own, a.count + b.count, a.kept + b.kept);
 }
 
+// Adds logits to the columns that are their rows' own.
+fn add_own(mine: ptr<function, Columns>, z: vec4<f32>, own: vec4<bool>) {
+  (*mine).own += select(vec4<f32>(0.0), z, own);
+  (*mine).count += select(vec4<f32>(0.0), vec4<f32>(1.0), own);
+}
+
 // The columns beyond the last are worked on like the last, and never stored.
 fn four(first: u32) -> vec4<u32> {
   return min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(window.classes - 1u));

@@ -26,12 +26,6 @@ fn line(row: u32, j: vec4<u32>, ratio: vec4<f32>) -> Line {
   return Line(label, select(0.0, 1.0, counts), z, select(vec4<f32>(NEG_MAX), x, counts));
 }
 
-fn add_own(mine: ptr<function, Columns>, its: Line, labels: vec4<i32>) {
-  let own = vec4<i32>(its.label) == labels;
-  (*mine).own += select(vec4<f32>(0.0), its.z, own);
-  (*mine).count += select(vec4<f32>(0.0), vec4<f32>(1.0), own);
-}
-
 fn not_finite(z: vec4<f32>) -> bool {
   return any((bitcast<vec4<u32>>(z) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x7f800000u));
 }
@@ -51,10 +45,10 @@ fn gathered(thread: u32, j: vec4<u32>) -> Columns {
     let sum = (exp(a.x - top) + exp(b.x - top)) + (exp(c.x - top) + exp(d.x - top));
     mine.sum = mine.sum * exp(mine.max - top) + sum;
     mine.max = top;
-    add_own(&mine, a, labels);
-    add_own(&mine, b, labels);
-    add_own(&mine, c, labels);
-    add_own(&mine, d, labels);
+    add_own(&mine, a.z, vec4<i32>(a.label) == labels);
+    add_own(&mine, b.z, vec4<i32>(b.label) == labels);
+    add_own(&mine, c.z, vec4<i32>(c.label) == labels);
+    add_own(&mine, d.z, vec4<i32>(d.label) == labels);
     mine.kept += (a.kept + b.kept) + (c.kept + d.kept);
     bad = bad || not_finite(a.z) || not_finite(b.z) || not_finite(c.z) || not_finite(d.z);
   }

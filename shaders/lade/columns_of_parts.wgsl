@@ -15,8 +15,7 @@ fn add_label(mine: ptr<function, Columns>, row: u32, labels: vec4<i32>) {
   if (any(own)) {
     let column = u32(label - i32(window.first_class));
     let z = load_logit(window.logits_origin + row * window.logits_stride + column);
-    (*mine).own += select(vec4<f32>(0.0), vec4<f32>(z), own);
-    (*mine).count += select(vec4<f32>(0.0), vec4<f32>(1.0), own);
+    add_own(mine, vec4<f32>(z), own);
   }
 }
 
@@ -24,10 +23,8 @@ fn gathered(thread: u32, j: vec4<u32>) -> Columns {
   let labels = vec4<i32>(j + window.first_class);
   var mine = Columns(vec4<f32>(NEG_MAX), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), 0.0);
   for (var part = thread / QUADS; part < min(numbers.parts, (window.rows + 15u) / 16u); part += ROW_THREADS) {
-    let under = four_of_part(part, 0u, j);
-    let top = max(mine.max, under);
-    mine.sum = mine.sum * exp(mine.max - top) + four_of_part(part, 1u, j) * exp(under - top);
-    mine.max = top;
+    let none = vec4<f32>(0.0);
+    mine = merge(mine, Columns(four_of_part(part, 0u, j), four_of_part(part, 1u, j), none, none, 0.0));
   }
   for (var row = thread / QUADS; row < window.rows; row += ROW_THREADS) {
     add_label(&mine, row, labels);

@@ -273,6 +273,7 @@ pub(crate) struct SixteenRows {
 /// and columns have a pass each, then.
 pub(crate) fn choose_sixteen(
     adapter: AdapterClass,
+    request: &RowRequest,
     workgroup: Option<u32>,
     (rows, most_rows): (u32, u32),
     classes: u32,
@@ -283,9 +284,9 @@ pub(crate) fn choose_sixteen(
     if workgroup.is_none() && !fills {
         return None;
     }
-    // Trees of maximum, sum and index, four rows each.
     let fits = |workgroup: u32| {
-        workgroup <= adapter.max_workgroup && 48 * (workgroup + 4) <= adapter.max_workgroup_bytes
+        let key = request.key(Driver::RowsAndColumns, RowChoice::stream(4, workgroup));
+        workgroup <= adapter.max_workgroup && key.workgroup_bytes() <= adapter.max_workgroup_bytes
     };
     let widest = if adapter.software { 8 } else { 256 };
     let mut wide = workgroup.unwrap_or_else(|| widest.min(classes.next_power_of_two()).max(1));

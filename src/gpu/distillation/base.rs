@@ -6,7 +6,7 @@ use crate::gpu::kernels::Kernels;
 use crate::gpu::plan::{Core, Extent};
 use crate::gpu::request::PlanRequest;
 use crate::gpu::shader::InnerTerms;
-use crate::gpu::softmax::{ClassColumns, Counting, SoftmaxNumbers, inner_terms};
+use crate::gpu::softmax::{ClassColumns, Counting, SoftmaxNumbers, inner_terms, terms_to_go_on_with};
 use crate::softmax::SoftmaxLoss;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -22,10 +22,6 @@ pub(super) struct Base {
     pub counting: Option<Counting>,
 }
 
-fn with_class_weights(terms: InnerTerms) -> InnerTerms {
-    InnerTerms { class_weights: terms.dense, ..terms }
-}
-
 impl Base {
     /// # Errors
     /// Those of [`Counting::new`].
@@ -35,8 +31,9 @@ impl Base {
         request: &PlanRequest,
         extent: &Extent,
     ) -> Result<Self> {
+        let terms = inner_terms(base, request.targets);
         // Class weights may come later.
-        let terms = with_class_weights(inner_terms(base, request.targets));
+        let terms = InnerTerms { class_weights: terms.dense, ..terms };
         Ok(Self {
             terms,
             columns: ClassColumns::new(base, &terms),
@@ -56,7 +53,7 @@ impl Base {
     ) -> Result<&'a SoftmaxLoss> {
         let counts = self.counting.is_some();
         let of_same_terms = |base: &&SoftmaxLoss| {
-            base.seesaw.is_some() == counts && with_class_weights(inner_terms(base, targets)) == self.terms
+            base.seesaw.is_some() == counts && terms_to_go_on_with(&self.terms, base, targets).is_some()
         };
         let Some(base) = spec.base.as_ref().filter(of_same_terms) else {
             return Err(Error::Unexpected {

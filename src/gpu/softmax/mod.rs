@@ -113,7 +113,7 @@ pub(crate) fn plan_beside(
     let split = cut.split || request.shard.is_some();
     let many_rows = many_rows(&cut, extent.rows);
     let sixteen = match regulariser > 0 && !split && !terms.two_step() && !terms.dense {
-        true => sixteen_rows(kernels, request, &extent, &cut),
+        true => sixteen_rows(kernels, &rows, request, &extent, &cut),
         false => None,
     };
     let manner = Manner { split, many_rows, regularised: regulariser > 0, sixteen };
@@ -260,7 +260,13 @@ impl Passes for SoftmaxPasses {
 }
 
 /// Sixteen rows at a time, with the columns of a regulariser, where a caller or the shape says so.
-fn sixteen_rows(kernels: &Kernels, request: &PlanRequest, extent: &Extent, cut: &Cut) -> Option<SixteenRows> {
+fn sixteen_rows(
+    kernels: &Kernels,
+    asked: &RowRequest,
+    request: &PlanRequest,
+    extent: &Extent,
+    cut: &Cut,
+) -> Option<SixteenRows> {
     let workgroup = match (request.targets, request.choice) {
         (TargetKind::Hard, None) => None,
         (TargetKind::Hard, Some(choice)) if choice.lanes == DOWN_ROWS => Some(choice.workgroup),
@@ -268,7 +274,7 @@ fn sixteen_rows(kernels: &Kernels, request: &PlanRequest, extent: &Extent, cut: 
     };
     let most_rows = cut.ranges.rows.iter().map(|range| range.rows).max().unwrap_or(0);
     let rows = (narrow(extent.rows), most_rows);
-    choose_sixteen(kernels.adapter, workgroup, rows, narrow(extent.width()))
+    choose_sixteen(kernels.adapter, asked, workgroup, rows, narrow(extent.width()))
 }
 
 /// What a plan asks of its row kernel.
