@@ -56,7 +56,8 @@ const PLAIN: Manner = Manner {
 };
 // A thread has several blocks of a row.
 const NARROW: Manner = Manner { choice: Some(RowChoice::stream(1, 2)), ..PLAIN };
-const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(3)), ..PLAIN };
+// Five pieces: the last is not among four.
+const SPLIT: Manner = Manner { choice: Some(RowChoice::stream(1, 2).with_split(5)), ..PLAIN };
 const BACKWARD: Manner = Manner { mode: Mode::ForwardBackward, upstream: Up::PerRow, ..PLAIN };
 const FOUR: Manner = Manner { choice: Some(RowChoice::stream(4, 8)), ..PLAIN };
 const FOUR_HALF: Manner = Manner { elements: (Element::F16, Element::F16), ..FOUR };
@@ -170,6 +171,8 @@ fn mutants() -> Vec<Mutant> {
         mutant("drawn rows", Hard, PLAIN, "own < lasts[group].x || own", "own > lasts[group].x || own"),
         mutant("drawn rows", Hard, PLAIN, "before += sixteens[part];", ""),
         mutant("drawn rows", Hard, PLAIN, "store_drawn(row, lasts);", ""),
+        mutant("drawn rows", Hard, PLAIN, "  draw_rows(thread);", ""),
+        mutant("drawn rows", Hard, PLAIN, "  total_rows(thread);", ""),
         // What is made along with the rows' fields.
         mutant("gradient balance", Hard, PLAIN, "refresh_class(row);", ""),
         mutant("mean count", MultiHot, PLAIN, "settle_row(first + lane);", ""),
@@ -191,8 +194,12 @@ fn mutants() -> Vec<Mutant> {
         ),
         mutant("gradient balance", Hard, DOWN, "let more = at + window.classes;", "let more = at;"),
         mutant("gradient balance", Hard, DOWN_SPLIT, "j + 2u * n * window.classes", "j"),
-        mutant("gradient balance", Hard, DOWN, "loss += own_loss[at];", "loss = own_loss[at];"),
-        mutant("gradient balance", Hard, DOWN, "more.best = own_best[at];", ""),
+        mutant("gradient balance", Hard, DOWN, "own_loss[at] += own_loss[other];", ""),
+        mutant("gradient balance", Hard, DOWN, "own_best[at] = scan.best;", ""),
+        mutant("gradient balance", Hard, DOWN, "half * ROW_GROUPS; at += WG", "half; at += WG"),
+        mutant("gradient balance", Hard, DOWN_SPLIT, "min(start + window.piece_blocks * (", "min(start + ("),
+        mutant("gradient balance", Hard, DOWN_SPLIT, "accumulate_columns(local.x, group - 1u);", ""),
+        mutant("gradient balance", Hard, DOWN_SPLIT, "    close_batch(local.x);\n  } else", "  } else"),
         mutant("gradient balance", Hard, DOWN_SPLIT, "let start = piece *", "let start = 0u *"),
         mutant("gradient balance", Hard, DOWN_HALF, "walker % step + number * step", "number"),
         mutant("gradient balance", Hard, DOWN_HALF, "begin = max(start, shift)", "begin = start"),
@@ -204,8 +211,8 @@ fn mutants() -> Vec<Mutant> {
             "both_shares(share, edge_share[side * EDGE_GROUPS + number])",
             "share",
         ),
-        mutant("gradient balance", Hard, DOWN_HALF, "loss = edge_loss[number];", ""),
-        mutant("gradient balance", Hard, DOWN_HALF, "scan.best = edge_best[number];", ""),
+        mutant("gradient balance", Hard, DOWN_HALF, "loss += edge_loss[number];", ""),
+        mutant("gradient balance", Hard, DOWN_HALF, "scan_of(edge_best[number], edge_index[number])", "scan"),
         mutant("gradient balance", Hard, DOWN_HALF, "SAVED_EDGES + side, row.rows", "SAVED_EDGES, row.rows"),
         // The link.
         mutant("softmax link", Hard, PLAIN, "2.0 * max(rest, F(0.5))", "max(rest, F(0.5))"),
@@ -276,9 +283,9 @@ fn mutants() -> Vec<Mutant> {
         mutant("softmax link", MultiHot, PLAIN, "| (least < F(SMALLEST_VARIANCE))", ""),
         mutant("softmax link", MultiHot, PLAIN, "min(positive_u(c), positive_u(d))", "positive_u(c)"),
         // Pieces, edges, upstream.
-        mutant("bce", Hard, SPLIT, "loss += bitcast<f32>(saved[at]);", "loss = bitcast<f32>(saved[at]);"),
+        mutant("bce", Hard, SPLIT, "return Piece(a.loss + b.loss,", "return Piece(b.loss,"),
         mutant("bce", Hard, SPLIT, "(window.first_slot + piece)", "(window.first_slot)"),
-        mutant("bce", Hard, SPLIT, "other > best || index", "index"),
+        mutant("bce", Hard, SPLIT, "b.best > a.best || a.index", "a.index"),
         mutant("bce", Hard, SPLIT, "saved[SAVED_LOSS * window.rows + row] = out;", ""),
         mutant("bce", Hard, BACKWARD, "upstream[min(row + window.row_shift,", "upstream[min(0u,"),
         mutant("bce", Hard, HALF, "if (row.shift == 1u) {", "if (row.shift == 2u) {"),

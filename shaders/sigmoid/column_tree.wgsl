@@ -2,8 +2,6 @@
 // the denominator. A thread has four classes, a workgroup four times COLUMNS; WG / COLUMNS threads share their classes and
 // take the rows in turn. What they have is put together in a fixed order: the same bits on every run. An accumulated sum
 // is a pair of f32 whose exact total it is. The background column accumulates nothing.
-//
-// Dispatch: a workgroup for each 4 COLUMNS classes of each window that has rows.
 
 @group(0) @binding(6) var<storage, read_write> gradient_sums: array<f32>;
 
@@ -22,7 +20,7 @@ fn opaque(x: f32) -> f32 {
 }
 
 // The pair with x added; neither is negative.
-fn added(sum: vec2<f32>, x: f32) -> vec2<f32> {
+fn pair_with(sum: vec2<f32>, x: f32) -> vec2<f32> {
   let larger = max(sum.x, x);
   let high = opaque(larger + min(sum.x, x));
   let low = opaque(sum.y + (min(sum.x, x) - opaque(high - larger)));
@@ -44,8 +42,8 @@ fn shares(gradient: vec4<f32>, t: vec4<f32>) -> Shares {
 fn accumulate(j: u32, positive: f32, negative: f32) {
   let in_column = (spec.flags & FLAG_BACKGROUND_COLUMN) != 0u;
   if (j < window.classes && (!in_column || i32(j + window.first_class) != spec.background_column)) {
-    let sum = added(vec2<f32>(gradient_sums[4u * j], gradient_sums[4u * j + 1u]), positive);
-    let other = added(vec2<f32>(gradient_sums[4u * j + 2u], gradient_sums[4u * j + 3u]), negative);
+    let sum = pair_with(vec2<f32>(gradient_sums[4u * j], gradient_sums[4u * j + 1u]), positive);
+    let other = pair_with(vec2<f32>(gradient_sums[4u * j + 2u], gradient_sums[4u * j + 3u]), negative);
     gradient_sums[4u * j] = sum.x;
     gradient_sums[4u * j + 1u] = sum.y;
     gradient_sums[4u * j + 2u] = other.x;
@@ -53,14 +51,9 @@ fn accumulate(j: u32, positive: f32, negative: f32) {
   }
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(local_invocation_id) local: vec3<u32>,
-  @builtin(workgroup_id) id: vec3<u32>,
-  @builtin(num_workgroups) count: vec3<u32>,
-) {
-  let thread = local.x;
-  let first = 4u * COLUMNS * linear_workgroup(id, count) + thread % COLUMNS;
+// Of the workgroup's classes, counted in groups of 4 COLUMNS.
+fn accumulate_columns(thread: u32, group: u32) {
+  let first = 4u * COLUMNS * group + thread % COLUMNS;
   let j = vec4<u32>(first) + COLUMNS * vec4<u32>(0u, 1u, 2u, 3u);
   let here = min(j, vec4<u32>(window.classes - 1u));
   var positive = vec4<f32>(0.0);

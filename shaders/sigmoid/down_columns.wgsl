@@ -8,6 +8,8 @@
 
 // Groups of rows of a workgroup.
 const ROW_GROUPS: u32 = 4u * WALK;
+// What a workgroup takes in one step: a column, or a pair, for each thread.
+const STEP: u32 = WG * WIDTH;
 
 struct Sixteen {
   a: Row,
@@ -88,6 +90,33 @@ fn bad_bit(number: u32, scan: Scan) -> U {
   return select(U(0u), U(1u << number), has_bad_logit(scan));
 }
 
+fn scan_of(best: F, index: U) -> Scan {
+  var scan = new_scan();
+  scan.best = best;
+  scan.index = index;
+  return scan;
+}
+
+// What all threads have of each group, put together in a fixed tree: thread 0's places have it.
+fn merge_threads(thread: u32) {
+  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+    workgroupBarrier();
+    for (var at = thread; at < half * ROW_GROUPS; at += WG) {
+      let other = at + half * ROW_GROUPS;
+      own_loss[at] += own_loss[other];
+      if (WANT_ARGMAX) {
+        let scan = merged_scan(scan_of(own_best[at], own_index[at]), scan_of(own_best[other], own_index[other]));
+        own_best[at] = scan.best;
+        own_index[at] = scan.index;
+      }
+    }
+    if (thread < half) {
+      own_bad[thread] |= own_bad[thread + half];
+    }
+  }
+  workgroupBarrier();
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(local_invocation_id) local: vec3<u32>,
@@ -104,9 +133,9 @@ fn main(
   }
   // In columns, or in pairs of them that are whole words.
   let shift = open_row(group_of(walker, 0u)).shift;
-  let start = piece * window.piece_blocks * (BLOCK / WIDTH);
+  let start = piece * window.piece_blocks * (STEP / WIDTH);
   let begin = max(start, shift);
-  let end = min(start + window.piece_blocks * (BLOCK / WIDTH), (window.classes + shift) / WIDTH);
+  let end = min(start + window.piece_blocks * (STEP / WIDTH), (window.classes + shift) / WIDTH);
   if (WIDTH == 2u && piece == 0u) {
     visit_edges(walker, shift, thread, factor);
   }
@@ -161,7 +190,7 @@ fn main(
     bad |= bad_bit(number, own.a) | bad_bit(number + 1u, own.b) | bad_bit(number + 2u, own.c) | bad_bit(number + 3u, own.d);
   }
   own_bad[thread] = bad;
-  workgroupBarrier();
+  merge_threads(thread);
   if (WIDTH == 2u && ACCUMULATES && piece == 0u) {
     leave_edges(walker, shift, thread);
   }
@@ -171,24 +200,15 @@ fn main(
     row.rows = lane_rows(group);
     row.live = live_lanes(group);
     var scan = new_scan();
-    var loss = F(0.0);
-    var marks = U(0u);
-    if (WIDTH == 2u && piece == 0u) {
-      loss = edge_loss[number];
-      marks = edge_bad[number];
-      scan.best = edge_best[number];
-      scan.index = edge_index[number];
+    if (WANT_ARGMAX) {
+      scan = scan_of(own_best[number], own_index[number]);
     }
-    for (var other = 0u; other < WG; other++) {
-      let at = other * ROW_GROUPS + number;
-      loss += own_loss[at];
-      marks |= own_bad[other] & U(1u << number);
-      if (WANT_ARGMAX) {
-        var more = new_scan();
-        more.best = own_best[at];
-        more.index = own_index[at];
-        scan = merged_scan(scan, more);
-      }
+    var loss = own_loss[number];
+    var marks = own_bad[0] & U(1u << number);
+    if (WIDTH == 2u && piece == 0u) {
+      loss += edge_loss[number];
+      marks |= edge_bad[number];
+      scan = merged_scan(scan_of(edge_best[number], edge_index[number]), scan);
     }
     // Of a row in which masks leave nothing, the first.
     let best = select(scan.index, U(0u), scan.index == U(0xffffffffu));

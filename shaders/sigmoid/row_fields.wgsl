@@ -9,3 +9,7 @@ fn store_row(field: u32, row: u32, value: f32) {
 fn read_row(field: u32, row: u32) -> f32 {
   return bitcast<f32>(rows_out[field * window.rows + row]);
 }
+
+fn label_of_row(row: u32) -> i32 {
+  return bitcast<i32>(rows_out[FIELD_LABEL * window.rows + row]);
+}

@@ -157,16 +157,21 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
     match driver {
         SigmoidDriver::Prepare if hard => {
             let keys = BOTH.map(|settles| SigmoidKey { settles, ..key(128) });
-            keys.into_iter().flat_map(|key| BOTH.map(|refreshes| SigmoidKey { refreshes, ..key })).collect()
+            let alone = keys.map(|key| SigmoidKey { alone: true, ..key });
+            let refreshing =
+                keys.into_iter().flat_map(|key| BOTH.map(|refreshes| SigmoidKey { refreshes, ..key }));
+            refreshing.chain(alone).chain(alone.map(|key| SigmoidKey { marks: true, ..key })).collect()
         }
         SigmoidDriver::Prepare => BOTH.map(|settles| SigmoidKey { settles, ..key(64) }).to_vec(),
         SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],
-        SigmoidDriver::Draw if hard => BOTH.map(|settles| SigmoidKey { settles, ..key(128) }).to_vec(),
+        SigmoidDriver::Draw if hard => BOTH.map(|marks| SigmoidKey { marks, ..key(128) }).to_vec(),
         SigmoidDriver::Factor if hard => vec![key(128)],
         SigmoidDriver::LossSums | SigmoidDriver::Finish if hard => {
             let gradients = [Cell::F32, Cell::PackedF16];
             let keys = gradients.map(|gradient| SigmoidKey { gradient, ..key(128) });
-            keys.into_iter().flat_map(|key| BOTH.map(|argmax| SigmoidKey { argmax, ..key })).collect()
+            let keys = keys.into_iter().flat_map(|key| BOTH.map(|argmax| SigmoidKey { argmax, ..key }));
+            let walks = if driver == SigmoidDriver::Finish { 0..2 } else { 0..1 };
+            keys.flat_map(|key| walks.clone().map(move |walk| SigmoidKey { walk, ..key })).collect()
         }
         SigmoidDriver::Draw | SigmoidDriver::Factor | SigmoidDriver::LossSums | SigmoidDriver::Finish => {
             Vec::new()
@@ -239,6 +244,7 @@ impl Known {
             SigmoidDriver::Totals | SigmoidDriver::Draw | SigmoidDriver::LossSums | SigmoidDriver::Finish => {
                 128
             }
+            SigmoidDriver::Prepare if key.alone => 128,
             _ => key.workgroup,
         };
         let link = key.driver == SigmoidDriver::SoftmaxLink;

@@ -347,10 +347,10 @@ impl GroupedKey {
             false => shader!("loss_of_row.wgsl"),
         });
         files.extend([common!("loss_sum.wgsl"), common!("sum_tree.wgsl")]);
-        files.push(match self.driver {
-            GroupedDriver::LossSums => common!("loss_sums.wgsl"),
-            _ => common!("finish.wgsl"),
-        });
+        match self.driver {
+            GroupedDriver::LossSums => files.push(common!("loss_sums.wgsl")),
+            _ => files.extend([common!("close_batch.wgsl"), common!("finish.wgsl")]),
+        }
     }
 
     /// Kernels that look at fields of rows.

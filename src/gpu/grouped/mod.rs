@@ -119,9 +119,9 @@ pub(crate) fn plan(
         class_bytes: 0,
         row_fields: ROW_FIELDS,
         saved_fields,
-        slot_fields: 0,
         rows_in_a_loop: true,
         most_rows,
+        ..Needs::default()
     };
     let cut = extent.cut(kernels, rows.choice, &needs)?;
     if cut.split {

@@ -166,7 +166,11 @@ impl Extent {
         }
         matrices.extend(self.teacher);
         // What a workgroup goes through in steps: blocks of columns, or tiles of computed ones.
-        let block = computed.map_or(4 * u64::from(choice.workgroup), |computed| computed.tile().1);
+        let block = match (computed, needs.step) {
+            (Some(computed), _) => computed.tile().1,
+            (None, 0) => 4 * u64::from(choice.workgroup),
+            (None, step) => step,
+        };
         // Rows may start in the middle of a word: one more column.
         let more = u64::from(computed.is_none());
         let blocks_of = |width: u64| (width + more).div_ceil(block).max(1);
@@ -267,6 +271,8 @@ pub(crate) struct Needs {
     pub saved_fields: u64,
     /// Fields of one slot of a row that is split.
     pub slot_fields: u64,
+    /// Columns that a workgroup takes in one step; 0: four for each thread.
+    pub step: u64,
     /// Whether some kernel goes through a window's rows one after another.
     pub rows_in_a_loop: bool,
     /// Rows of a window, at most; 0: as many as fit.

@@ -41,6 +41,8 @@ pub(crate) enum Launch {
     RowAndClassThreads,
     /// A workgroup for each `each` classes.
     Classes { each: u32 },
+    /// One workgroup, and one for each `each` classes.
+    OnceAndClasses { each: u32 },
     /// A workgroup for each row.
     Rows,
     /// A workgroup for each group of `lanes` rows.
@@ -93,6 +95,7 @@ impl Step {
             Launch::ClassThreads => threads(u64::from(window.width())),
             Launch::RowAndClassThreads => threads(rows.max(u64::from(window.width()))),
             Launch::Classes { each } => u64::from(window.width()).div_ceil(u64::from(each)).max(1),
+            Launch::OnceAndClasses { each } => 1 + u64::from(window.width()).div_ceil(u64::from(each)),
             Launch::Rows => rows,
             Launch::RowGroups { lanes } => row_groups(lanes),
             Launch::Pieces { lanes } => row_groups(lanes) * u64::from(window.pieces),

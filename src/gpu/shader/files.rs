@@ -82,6 +82,7 @@ impl KernelKey {
                 shader!("loss_sum.wgsl"),
                 loss,
                 shader!("sum_tree.wgsl"),
+                shader!("close_batch.wgsl"),
                 shader!("finish.wgsl"),
             ]),
         }

@@ -36,15 +36,26 @@ pub(super) fn narrowed(
     while walk(choice) > 1 && !fits(choice) {
         choice.lanes /= 2;
     }
+    while choice.workgroup > 1 && !fits(choice) {
+        choice.workgroup /= 2;
+    }
     let bindings = key(choice).bindings();
     let buffers = bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
     if !fits(choice) || buffers > STORAGE_BUFFERS {
         return RowChoice { lanes: 4, ..choice };
     }
-    // A column is an iteration, and where it has a label one more; a block has four.
-    let blocks = (width + 1).div_ceil(4 * u64::from(choice.workgroup.max(1)));
-    let split = (2 * blocks * u64::from(walk(choice))).div_ceil(LONGEST_LOOP);
+    // A column is an iteration, and where it has a label one more.
+    let steps = (width + 1).div_ceil(u64::from(choice.workgroup.max(1)));
+    let split = (steps * u64::from(walk(choice))).div_ceil(2 * LONGEST_LOOP);
     RowChoice { split: choice.split.max(u32::try_from(split).unwrap_or(u32::MAX)), ..choice }
+}
+
+/// Columns that a workgroup takes in one step; 0 in other layouts.
+pub(super) fn step(key: &SigmoidKey) -> u64 {
+    match key.walk {
+        0 => 0,
+        _ => u64::from(key.workgroup) * u64::from(key.width()),
+    }
 }
 
 /// Bytes of the parts of the largest window: two f32 for each class and workgroup of rows. Where the window's matrices and

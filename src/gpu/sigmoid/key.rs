@@ -6,7 +6,7 @@ use crate::gpu::shader::{Access, Binding, Cell, Matrices, Storage, name};
 /// Which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SigmoidDriver {
-    /// Targets to row fields.
+    /// Targets to row fields; where rows are few, draws and denominator as well.
     Prepare,
     /// Which background rows are drawn.
     Draw,
@@ -30,7 +30,7 @@ pub enum SigmoidDriver {
     SoftmaxLink,
     /// From the pieces' losses to the rows', and to sums of many of them.
     LossSums,
-    /// The same, to the reduced loss.
+    /// The same, to the reduced loss; also what [`PartSums`](Self::PartSums) does.
     Finish,
     /// What a backward pass multiplies rows with.
     Factor,
@@ -185,11 +185,15 @@ pub struct SigmoidKey {
     pub lanes: u32,
     /// Threads per workgroup, a power of two.
     pub workgroup: u32,
-    /// Whether the kernel makes rows' weights of what their targets add up to, or of draws
-    /// ([`SigmoidDriver::Prepare`] and [`SigmoidDriver::Draw`], where there is one window).
+    /// Whether the kernel makes rows' weights of what their targets add up to ([`SigmoidDriver::Prepare`], where there is
+    /// one window).
     pub settles: bool,
     /// Whether it makes those of accumulated gradients, too ([`SigmoidDriver::Prepare`] of labels).
     pub refreshes: bool,
+    /// Whether it marks the rows that it draws ([`SigmoidDriver::Draw`], or the one that does so alone).
+    pub marks: bool,
+    /// Whether one workgroup does all that comes before the rows ([`SigmoidDriver::Prepare`] of labels).
+    pub alone: bool,
     /// Whether rows are split over slots.
     pub split: bool,
     /// Whether the largest logit is found.
@@ -205,8 +209,8 @@ pub struct SigmoidKey {
     /// Columns of each row that a thread holds on chip ([`SigmoidDriver::SoftmaxLink`]), a multiple of 4; 0 reads rows
     /// again.
     pub held: u32,
-    /// How often a workgroup goes on to the next sixteen rows ([`SigmoidDriver::DownColumns`] and
-    /// [`SigmoidDriver::PartSums`]), 1 to 8; else 0.
+    /// How often a workgroup goes on to the next sixteen rows ([`SigmoidDriver::DownColumns`], and kernels that add up what
+    /// it has left of accumulated gradients), 1 to 8; else 0.
     pub walk: u32,
 }
 
@@ -225,6 +229,8 @@ impl SigmoidKey {
             workgroup,
             settles: false,
             refreshes: false,
+            marks: false,
+            alone: false,
             split: false,
             argmax: false,
             sums: false,
@@ -247,8 +253,13 @@ impl SigmoidKey {
     }
 
     /// Whether the kernel leaves what its rows add to accumulated gradients.
-    pub(super) fn accumulates(&self) -> bool {
+    pub(super) fn leaves_parts(&self) -> bool {
         self.terms.balance && self.driver == SigmoidDriver::DownColumns
+    }
+
+    /// Whether it is the batch's last, and adds up what has been left.
+    pub(super) fn accumulates(&self) -> bool {
+        self.driver == SigmoidDriver::Finish && self.walk > 0
     }
 
     /// How the kernel reaches the caller's matrices.
@@ -302,13 +313,23 @@ impl SigmoidKey {
             }
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup + 4,
             SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
-            SigmoidDriver::Draw => 4 * self.workgroup + 4 * (256 + 16) + 16,
+            SigmoidDriver::Prepare if self.alone => self.draw_bytes() + 8 * self.workgroup,
+            SigmoidDriver::Draw => self.draw_bytes(),
+            SigmoidDriver::Finish if self.accumulates() => (20 + 32) * self.workgroup,
             SigmoidDriver::LossSums | SigmoidDriver::Finish => 20 * self.workgroup,
             SigmoidDriver::Totals => 8 * self.workgroup,
             SigmoidDriver::ColumnSums | SigmoidDriver::WrittenSums | SigmoidDriver::PartSums => {
                 32 * self.workgroup
             }
             _ => 0,
+        }
+    }
+
+    /// Bytes of workgroup memory for draws.
+    fn draw_bytes(&self) -> u32 {
+        match self.driver == SigmoidDriver::Draw || self.terms.draws {
+            true => 4 * self.workgroup + 4 * (256 + 16) + 16,
+            false => 0,
         }
     }
 
@@ -347,6 +368,8 @@ impl SigmoidKey {
             (self.multi_hot(), "multi_hot"),
             (self.settles, "settles"),
             (self.refreshes, "refreshes"),
+            (self.marks, "marks"),
+            (self.alone, "alone"),
             (self.split, "split"),
             (self.argmax, "argmax"),
             (self.sums, "sums"),
@@ -370,6 +393,9 @@ impl SigmoidKey {
                 push(2, "rows_out", ReadWrite);
                 push(3, "classes", if self.refreshes { ReadWrite } else { Read });
                 push(4, if self.multi_hot() { "dense" } else { "labels" }, Read);
+                if self.alone && self.terms.draws {
+                    push(5, "quotas", Read);
+                }
                 if self.refreshes {
                     push(6, "gradient_sums", Read);
                 }
@@ -381,8 +407,8 @@ impl SigmoidKey {
             SigmoidDriver::Draw => {
                 push(1, "scalars", ReadWrite);
                 push(2, "rows_out", ReadWrite);
-                push(3, "quotas", Read);
                 push(4, "all_labels", Read);
+                push(5, "quotas", Read);
             }
             SigmoidDriver::Settle => {
                 push(1, "scalars", Read);
@@ -415,6 +441,10 @@ impl SigmoidKey {
                 if self.driver == SigmoidDriver::LossSums {
                     push(9, "sums", ReadWrite);
                 }
+                if self.accumulates() {
+                    push(5, "gradient_parts", Read);
+                    push(6, "gradient_sums", ReadWrite);
+                }
             }
             SigmoidDriver::Factor => {
                 push(1, "scalars", Read);
@@ -439,7 +469,7 @@ impl SigmoidKey {
             if self.driver == SigmoidDriver::ColumnSums {
                 push(6, "gradient_sums", ReadWrite);
             }
-            if self.accumulates() {
+            if self.leaves_parts() {
                 push(8, "gradient_parts", ReadWrite);
             }
             if self.terms.takes_gates() {
@@ -457,6 +487,7 @@ impl SigmoidKey {
     }
 
     pub(super) fn reads_spec(&self) -> bool {
-        !matches!(self.driver, SigmoidDriver::LossSums | SigmoidDriver::Finish | SigmoidDriver::Factor)
+        let closes = matches!(self.driver, SigmoidDriver::LossSums | SigmoidDriver::Finish);
+        self.accumulates() || !(closes || self.driver == SigmoidDriver::Factor)
     }
 }

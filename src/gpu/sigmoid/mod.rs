@@ -14,13 +14,13 @@ pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
 pub use spec::SigmoidNumbers;
 pub use sums::DeviceGradientSums;
 
-use super::choice::{DOWN_ROWS, RowChoice, choose_elementwise};
+use super::choice::{DOWN_ROWS, RowChoice, choose_elementwise, choose_whole_rows};
 use super::kernels::Kernels;
 use super::plan::{
     Bound, Core, Extent, Kept, Memory, Needs, Passes, Recorder, Step, Wants, Window, check_choice, many_rows,
     narrow,
 };
-use super::request::PlanRequest;
+use super::request::{Mode, PlanRequest};
 use super::shader::{Cell, SAVED_OUTPUTS};
 use super::view::View;
 use crate::batch::TargetKind;
@@ -35,8 +35,8 @@ use whole_rows::{held, of_whole_rows};
 
 /// Fields per row that are prepared (`shaders/sigmoid/fields.wgsl`).
 const ROW_FIELDS: u64 = 9;
-/// Rows that the workgroup which draws some of them marks in less time than another dispatch takes.
-const MARKED_AT_ONCE: u64 = 2048;
+/// Rows that one workgroup prepares, or marks as drawn, in less time than another dispatch takes.
+const ROWS_ALONE: u64 = 2048;
 /// Fields of one slot of a row that is split.
 const SLOT_FIELDS: u64 = 4;
 
@@ -77,16 +77,21 @@ pub(crate) fn plan(
     let extent = Extent::new(request)?;
     let terms = inner_terms(spec);
     let whole_rows = spec.link == Link::Softmax;
-    let choice = match request.choice {
-        Some(choice) => choice,
-        None => choose_elementwise(
-            kernels.adapter,
-            narrow(extent.rows),
-            narrow(extent.width()),
-            [request.logits, request.gradient],
-            // Not where a window has few rows.
-            terms.balance && 4 * 64 * extent.width() <= kernels.max_binding(),
-        ),
+    let (adapter, rows, classes) = (kernels.adapter, narrow(extent.rows), narrow(extent.width()));
+    let elements = [request.logits, request.gradient];
+    let choice = match (request.choice, whole_rows) {
+        (Some(choice), _) => choice,
+        (None, true) => choose_whole_rows(adapter, rows, classes, elements, |choice| {
+            let RowChoice { lanes, workgroup, .. } = choice;
+            let key = SigmoidKey::new(SigmoidDriver::SoftmaxLink, request.targets, workgroup);
+            let bytes = SigmoidKey { lanes, argmax: request.argmax, ..key }.workgroup_bytes();
+            bytes <= adapter.max_workgroup_bytes
+        }),
+        // Sums over columns not where a window has few rows.
+        (None, false) => {
+            let sums = terms.balance && 4 * 64 * extent.width() <= kernels.max_binding();
+            choose_elementwise(adapter, rows, classes, elements, sums)
+        }
     };
     let choice = match whole_rows {
         true => {
@@ -131,6 +136,7 @@ pub(crate) fn plan(
         saved_fields: extra,
         slot_fields: SLOT_FIELDS,
         rows_in_a_loop: terms.balance,
+        step: down_columns::step(&SigmoidKey { writes: request.mode == Mode::LossAndGrad, ..key(choice) }),
         ..Needs::default()
     };
     let cut = extent.cut(kernels, choice, &needs)?;
@@ -149,12 +155,12 @@ pub(crate) fn plan(
     let class_vectors = table::vectors(kernels, columns, &cut);
     let held = if whole_rows { held(kernels, choice, &extent) } else { 0 };
     let rows = SigmoidKey { split: cut.split, class_vectors, held, ..rows };
-    let norm = spec.weight_norm != WeightNorm::None;
-    let settle = match norm || terms.draws || terms.row_weight && request.targets == TargetKind::MultiHot {
-        false => Settle::Nowhere,
-        // One workgroup marks the rows that it draws, unless they are many.
-        true if one_window && !(terms.draws && extent.rows > MARKED_AT_ONCE) => Settle::Along,
-        true => Settle::Apart,
+    let few = extent.rows <= ROWS_ALONE;
+    let settle = match request.targets {
+        _ if !one_window || terms.draws && !few => Settle::Apart,
+        // Accumulated gradients have a thread for each class there.
+        TargetKind::Hard if few && !terms.balance && (terms.draws || totals(spec)) => Settle::Alone,
+        _ => Settle::Along,
     };
     let made = Made { rows, settle, many_rows, one_window };
     let steps = Steps::new(kernels, made, request, &extent)?;
@@ -171,7 +177,7 @@ pub(crate) fn plan(
         vectors => Some(table::block(kernels, vectors)?),
     };
     let sums = sums_for(kernels, spec, request)?;
-    let parts = match rows.accumulates() {
+    let parts = match rows.leaves_parts() {
         true => Some(down_columns::parts(kernels, &extent, &cut, rows.walk)?),
         false => None,
     };
@@ -196,6 +202,12 @@ pub(crate) fn plan(
 
 /// The smallest reciprocal denominator whose gradients keep their digits in f32.
 const SMALLEST_INVERSE: f32 = 1e-15;
+
+/// Whether some number depends on all rows' targets.
+fn totals(spec: &SigmoidLoss) -> bool {
+    let counted = matches!(spec.reduction, Reduction::MeanKept | Reduction::Positives);
+    counted || spec.weight_norm == WeightNorm::Batch
+}
 
 /// What plans of this family do not do.
 fn refuse(spec: &SigmoidLoss, request: &PlanRequest) -> Result<()> {
@@ -248,7 +260,7 @@ impl Passes for SigmoidPasses {
             Some(&steps.prepare),
             steps.draw.as_ref(),
             steps.settle.as_ref(),
-            Some(&steps.totals).filter(|_| self.totals),
+            steps.totals.as_ref().filter(|_| self.totals),
             steps.column_sums.as_ref().filter(|_| !self.sums_of_written),
             Some(&steps.rows),
             steps.part_sums.as_ref(),
@@ -276,15 +288,19 @@ impl Passes for SigmoidPasses {
         if let Some(step) = &steps.refresh {
             recorder.over_classes(step);
         }
-        recorder.over_windows(&steps.prepare);
+        match self.made.settle {
+            // Also where there is no row: it makes the denominator.
+            Settle::Alone => recorder.once(&steps.prepare),
+            _ => recorder.over_windows(&steps.prepare),
+        }
         if let Some(step) = &steps.draw {
             recorder.once(step);
         }
         if let Some(step) = &steps.settle {
             recorder.over_rows(step);
         }
-        if self.totals {
-            recorder.over_ranges(&steps.totals);
+        if let Some(step) = steps.totals.as_ref().filter(|_| self.totals) {
+            recorder.over_ranges(step);
         }
     }
 
@@ -358,12 +374,11 @@ impl Passes for SigmoidPasses {
                 Ok(())
             })?;
         }
-        let counted = matches!(spec.reduction, Reduction::MeanKept | Reduction::Positives);
         // The denominator is in what is written: nothing is left where it is 0 or too large.
         let kept = spec.reduction != Reduction::Positives
             && (spec.reduction == Reduction::MeanKept || numbers.fixed_inverse > SMALLEST_INVERSE);
         self.sums_of_written = self.steps.written_sums.is_some() && kept;
-        self.totals = counted || spec.weight_norm == WeightNorm::Batch;
+        self.totals = totals(spec);
         Ok(())
     }
 

@@ -4,17 +4,19 @@ use super::key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
 use crate::Result;
 use crate::batch::TargetKind;
 use crate::gpu::kernels::Kernels;
-use crate::gpu::plan::{Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, sums_workgroup};
+use crate::gpu::plan::{
+    Extent, LONGEST_LOOP, Launch, ROW_WORKGROUP, SMALL_WORKGROUP, Step, narrow, sums_workgroup,
+};
 use crate::gpu::request::{Mode, PlanRequest};
 use crate::gpu::shader::{Cell, Driver, KernelKey, Storage};
 
-/// Where rows' weights are made of what their targets add up to, and drawn rows are marked.
+/// Where rows' weights are made of what their targets add up to, drawn rows are marked, and the denominator is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settle {
-    /// Nothing depends on it.
-    Nowhere,
     /// Where the rows are prepared and rows are drawn, which see all of a row and all rows in one window.
     Along,
+    /// As before, and all of it by one workgroup.
+    Alone,
     /// In a kernel of its own.
     Apart,
 }
@@ -24,7 +26,7 @@ pub(super) enum Settle {
 pub(super) struct Made {
     /// The kernel over rows, with all terms.
     pub rows: SigmoidKey,
-    /// Whether rows need what their targets add up to before they are worked on, and by which kernel.
+    /// How rows get what they need before they are worked on.
     pub settle: Settle,
     /// Whether the loss is summed in two steps.
     pub many_rows: bool,
@@ -39,7 +41,7 @@ pub(super) struct Steps {
     pub prepare: Step,
     pub draw: Option<Step>,
     pub settle: Option<Step>,
-    pub totals: Step,
+    pub totals: Option<Step>,
     pub column_sums: Option<Step>,
     pub written_sums: Option<Step>,
     pub part_sums: Option<Step>,
@@ -132,8 +134,24 @@ impl Steps {
             gradient: if rows.gradient.packed() { Cell::PackedF16 } else { Cell::F32 },
             ..SigmoidKey::new(driver, TargetKind::Hard, sums_workgroup(kernels))
         };
+        let mut last = of_pieces(SigmoidDriver::Finish);
+        let (finish_once, mut finish) = (rows.split && !many_rows, Launch::Once);
+        // One window: its parts wait for the kernel that adds up losses.
+        let beside = down_columns && terms.balance && one_window && finish_once;
+        if beside {
+            last = SigmoidKey { walk: rows.walk, workgroup: last.workgroup.min(256), ..last };
+            while last.workgroup > 1 && last.workgroup_bytes() > kernels.adapter.max_workgroup_bytes {
+                last.workgroup /= 2;
+            }
+            finish = Launch::OnceAndClasses { each: 4 * last.columns() };
+        }
         // On the processor as wide as its vectors.
-        let mut row_workgroup = if kernels.adapter.software { 8 } else { ROW_WORKGROUP };
+        let mut row_workgroup = match kernels.adapter.software {
+            true => 8,
+            // Four columns a thread: the loads of few rows hide behind each other's, not behind other rows'.
+            false => narrow(extent.width().div_ceil(4)).clamp(ROW_WORKGROUP, 256).next_power_of_two(),
+        };
+        row_workgroup = row_workgroup.min(kernels.adapter.max_workgroup);
         // Long rows: no thread has more columns than a loop may have iterations.
         while extent.width().div_ceil(u64::from(row_workgroup)) > 4 * LONGEST_LOOP
             && row_workgroup < kernels.adapter.max_workgroup
@@ -141,23 +159,27 @@ impl Steps {
             row_workgroup *= 2;
         }
         let refreshes = terms.balance && one_window && !multi_hot;
-        let settles = settle == Settle::Along;
-        let prepare = match multi_hot {
-            true => SigmoidKey {
-                settles,
-                workgroup: row_workgroup,
-                class_vectors: rows.class_vectors,
-                ..placed(SigmoidDriver::Prepare)
-            },
-            false => SigmoidKey { settles, refreshes, ..placed(SigmoidDriver::Prepare) },
+        // What a row's positives weigh, or its largest weight.
+        let weighs = terms.norm || terms.row_weight && multi_hot;
+        let (alone, apart) = (settle == Settle::Alone, settle == Settle::Apart);
+        let prepare = SigmoidKey { settles: weighs && !apart, ..placed(SigmoidDriver::Prepare) };
+        let prepare = match (multi_hot, alone) {
+            (true, _) => {
+                SigmoidKey { workgroup: row_workgroup, class_vectors: rows.class_vectors, ..prepare }
+            }
+            (false, false) => SigmoidKey { refreshes, ..prepare },
+            (false, true) => {
+                SigmoidKey { alone, marks: terms.draws, workgroup: sums_workgroup(kernels), ..prepare }
+            }
         };
-        let prepared = match (multi_hot, refreshes) {
-            (true, _) => Launch::RowGroups { lanes: 4 },
-            (false, true) => Launch::RowAndClassThreads,
-            (false, false) => Launch::RowThreads,
+        let prepared = match (multi_hot, alone, refreshes) {
+            (true, _, _) => Launch::RowGroups { lanes: 4 },
+            (false, true, _) => Launch::Once,
+            (false, false, true) => Launch::RowAndClassThreads,
+            (false, false, false) => Launch::RowThreads,
         };
         let draw = SigmoidKey {
-            settles,
+            marks: !apart,
             workgroup: sums_workgroup(kernels),
             ..SigmoidKey::new(SigmoidDriver::Draw, rows.targets, SMALL_WORKGROUP)
         };
@@ -170,6 +192,7 @@ impl Steps {
             },
             ..small(SigmoidDriver::Settle)
         };
+        let totals = SigmoidKey { workgroup: sums_workgroup(kernels), ..small(SigmoidDriver::Totals) };
         let shared = |driver, of_sums| KernelKey {
             of_sums,
             ..KernelKey::new(driver, TargetKind::Hard, sums_workgroup(kernels))
@@ -189,28 +212,24 @@ impl Steps {
                 Launch::ClassThreads,
             )?,
             prepare: Step::new(kernels, prepare, prepared)?,
-            draw: optional(terms.draws, draw, Launch::Once)?,
-            settle: optional(settle == Settle::Apart, settled, Launch::RowThreads)?,
-            totals: Step::new(
-                kernels,
-                SigmoidKey { workgroup: sums_workgroup(kernels), ..small(SigmoidDriver::Totals) },
-                Launch::Once,
-            )?,
+            draw: optional(terms.draws && !alone, draw, Launch::Once)?,
+            settle: optional(apart && (weighs || terms.draws), settled, Launch::RowThreads)?,
+            totals: optional(!alone, totals, Launch::Once)?,
             column_sums: optional(terms.balance && !down_columns, column_sums, by_columns)?,
             written_sums: optional(
                 terms.balance && !down_columns && fused && rows.gradient == Cell::F32,
                 written_sums,
                 by_columns,
             )?,
-            part_sums: optional(terms.balance && down_columns, part_sums, by_columns)?,
+            part_sums: optional(terms.balance && down_columns && !beside, part_sums, by_columns)?,
             rows: Step::new(kernels, forward, forward_pieces)?,
             loss_sums: match (many_rows, rows.split) {
                 (false, _) => None,
                 (true, true) => Some(Step::new(kernels, of_pieces(SigmoidDriver::LossSums), Launch::Sums)?),
                 (true, false) => Some(Step::new(kernels, shared(Driver::LossSums, false), Launch::Sums)?),
             },
-            finish: match rows.split && !many_rows {
-                true => Step::new(kernels, of_pieces(SigmoidDriver::Finish), Launch::Once)?,
+            finish: match finish_once {
+                true => Step::new(kernels, last, finish)?,
                 false => Step::new(kernels, shared(Driver::Finish, many_rows), Launch::Once)?,
             },
             factor: optional(

@@ -4,6 +4,14 @@ use super::key::{Column, SigmoidDriver, SigmoidKey};
 use crate::gpu::shader::{File, shader, write_constants};
 use std::fmt::Write as _;
 
+/// How background rows are drawn, and marked.
+const DRAWS: [File; 4] = [
+    shader!("step_draws.wgsl"),
+    shader!("sigmoid/draw_of.wgsl"),
+    shader!("sigmoid/drawn.wgsl"),
+    shader!("sigmoid/draw_rows.wgsl"),
+];
+
 impl SigmoidKey {
     /// The kernel's text: neutral WGSL, entry point `main`.
     pub fn wgsl(&self) -> String {
@@ -68,12 +76,13 @@ impl SigmoidKey {
             ("MULTI_HOT", self.multi_hot()),
             ("SETTLES", self.settles),
             ("REFRESHES", self.refreshes),
+            ("MARKS", self.marks),
             ("SPLIT", self.split),
             ("HOLDS", self.held > 0),
             ("WANT_ARGMAX", self.argmax),
             ("SUMS", self.sums),
             ("WRITE_GRADIENT", self.writes),
-            ("ACCUMULATES", self.accumulates()),
+            ("ACCUMULATES", self.leaves_parts()),
             ("FACTOR_OF_ROWS", self.factor_of_rows),
         ];
         let switches: Vec<_> = switches.into_iter().chain(matrices.switches()).collect();
@@ -101,24 +110,29 @@ impl SigmoidKey {
                     shader!("sigmoid/rebalance.wgsl"),
                     shader!("sigmoid/settled.wgsl"),
                 ]);
-                match (self.multi_hot(), self.refreshes) {
-                    (true, _) => files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]),
-                    (false, true) => {
-                        files.extend([shader!("sigmoid/refreshed.wgsl"), shader!("sigmoid/prepare.wgsl")]);
-                    }
-                    (false, false) => {
-                        files.extend([shader!("sigmoid/no_refresh.wgsl"), shader!("sigmoid/prepare.wgsl")]);
-                    }
+                if self.multi_hot() {
+                    files.extend([self.table_file(), shader!("sigmoid/prepare_multi_hot.wgsl")]);
+                    return files;
+                }
+                files.push(match self.refreshes {
+                    true => shader!("sigmoid/refreshed.wgsl"),
+                    false => shader!("sigmoid/no_refresh.wgsl"),
+                });
+                files.push(shader!("sigmoid/prepare_row.wgsl"));
+                match (self.alone, self.terms.draws) {
+                    (false, _) => files.push(shader!("sigmoid/prepare.wgsl")),
+                    (true, true) => files.extend(DRAWS),
+                    (true, false) => files.push(shader!("sigmoid/no_draws.wgsl")),
+                }
+                if self.alone {
+                    files.extend([shader!("sigmoid/total_rows.wgsl"), shader!("sigmoid/prepare_alone.wgsl")]);
                 }
             }
-            SigmoidDriver::Draw => files.extend([
-                shader!("threefry.wgsl"),
-                shader!("step_draws.wgsl"),
-                shader!("sigmoid/draw_of.wgsl"),
-                shader!("sigmoid/row_fields.wgsl"),
-                shader!("sigmoid/drawn.wgsl"),
-                shader!("sigmoid/draw.wgsl"),
-            ]),
+            SigmoidDriver::Draw => {
+                files.extend([shader!("threefry.wgsl"), shader!("sigmoid/row_fields.wgsl")]);
+                files.extend(DRAWS);
+                files.push(shader!("sigmoid/draw.wgsl"));
+            }
             SigmoidDriver::Settle => files.extend([
                 shader!("threefry.wgsl"),
                 shader!("step_draws.wgsl"),
@@ -129,7 +143,9 @@ impl SigmoidKey {
                 shader!("sigmoid/settled.wgsl"),
                 shader!("sigmoid/settle.wgsl"),
             ]),
-            SigmoidDriver::Totals => files.push(shader!("sigmoid/totals.wgsl")),
+            SigmoidDriver::Totals => {
+                files.extend([shader!("sigmoid/total_rows.wgsl"), shader!("sigmoid/totals.wgsl")]);
+            }
             SigmoidDriver::Refresh => {
                 files.extend([shader!("sigmoid/refreshed.wgsl"), shader!("sigmoid/refresh.wgsl")]);
             }
@@ -138,12 +154,18 @@ impl SigmoidKey {
                     true => shader!("bind_dense.wgsl"),
                     false => shader!("bind_no_dense.wgsl"),
                 });
-                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/written_sums.wgsl")]);
+                files.extend([
+                    shader!("sigmoid/column_tree.wgsl"),
+                    shader!("sigmoid/written_sums.wgsl"),
+                    shader!("sigmoid/column_groups.wgsl"),
+                ]);
             }
             SigmoidDriver::PartSums => {
-                // What has been accumulated already knows which targets it is of.
-                files.push(shader!("bind_no_dense.wgsl"));
-                files.extend([shader!("sigmoid/column_tree.wgsl"), shader!("sigmoid/part_sums.wgsl")]);
+                files.extend([
+                    shader!("sigmoid/column_tree.wgsl"),
+                    shader!("sigmoid/part_sums.wgsl"),
+                    shader!("sigmoid/column_groups.wgsl"),
+                ]);
             }
             SigmoidDriver::LossSums => files.extend([
                 shader!("sigmoid/loss_of_pieces.wgsl"),
@@ -151,12 +173,22 @@ impl SigmoidKey {
                 shader!("sum_tree.wgsl"),
                 shader!("loss_sums.wgsl"),
             ]),
-            SigmoidDriver::Finish => files.extend([
-                shader!("sigmoid/loss_of_pieces.wgsl"),
-                shader!("loss_sum.wgsl"),
-                shader!("sum_tree.wgsl"),
-                shader!("finish.wgsl"),
-            ]),
+            SigmoidDriver::Finish => {
+                files.extend([
+                    shader!("sigmoid/loss_of_pieces.wgsl"),
+                    shader!("loss_sum.wgsl"),
+                    shader!("sum_tree.wgsl"),
+                    shader!("close_batch.wgsl"),
+                ]);
+                match self.accumulates() {
+                    false => files.push(shader!("finish.wgsl")),
+                    true => files.extend([
+                        shader!("sigmoid/column_tree.wgsl"),
+                        shader!("sigmoid/part_sums.wgsl"),
+                        shader!("sigmoid/finish_with_columns.wgsl"),
+                    ]),
+                }
+            }
             _ => files.push(shader!("sigmoid/factor.wgsl")),
         }
         files
@@ -200,6 +232,7 @@ impl SigmoidKey {
                     shader!("sigmoid/element.wgsl"),
                     shader!("sigmoid/column_tree.wgsl"),
                     shader!("sigmoid/column_sums.wgsl"),
+                    shader!("sigmoid/column_groups.wgsl"),
                 ]);
             }
             SigmoidDriver::SoftmaxLink => {
@@ -217,7 +250,7 @@ impl SigmoidKey {
             }
             SigmoidDriver::DownColumns => files.extend([
                 shader!("sigmoid/element.wgsl"),
-                match self.accumulates() {
+                match self.leaves_parts() {
                     true => shader!("sigmoid/shares.wgsl"),
                     false => shader!("sigmoid/no_shares.wgsl"),
                 },

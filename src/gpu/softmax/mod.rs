@@ -108,6 +108,7 @@ pub(crate) fn plan_beside(
         slot_fields: layout.slot,
         rows_in_a_loop: request.class_scale_gradient || regulariser > 0,
         most_rows: request.most_rows,
+        ..Needs::default()
     };
     let cut = extent.cut(kernels, choice, &needs)?;
     let split = cut.split || request.shard.is_some();

@@ -1,0 +1,3 @@
+// No background row is drawn here.
+fn draw_rows(thread: u32) {
+}
