@@ -1,6 +1,6 @@
 // Which background rows are drawn for each group of classes, exactly as many as its quota: the rows with the smallest
-// draws, the lower row where draws are equal. One workgroup; for each group it finds the last draw that is taken, eight
-// bits at a time, and among equal ones the end of the rows that are taken.
+// draws, the lower row where draws are equal. One workgroup; for all groups at once it finds the last draw that is taken,
+// eight bits at a time until the rows with the same bits are all taken, and among equal ones the end of the rows that are.
 //
 // scalars[SCALAR_DRAWN + 2 group] is that draw, the next word the first row that is not taken with it. With MARKS, where
 // rows are few and in one window, they are marked at once. Needs the batch's labels.
@@ -8,12 +8,19 @@
 // [GROUPS, N + 1], by the number of background rows.
 @group(0) @binding(5) var<storage, read> quotas: array<u32>;
 
+// The last draw of a group that is taken, as far as its bits are known: how many draws are below these bits, and how many
+// have them.
+struct Last {
+  bits: u32,
+  below: u32,
+  equal: u32,
+}
+
 var<workgroup> draw_tree: array<u32, WG>;
-// Rows by eight bits of their draws, sixteen of these together, and what thread 0 finds there: the bits of the last draw
-// taken, how many rows are below it and how many have these bits.
-var<workgroup> bins: array<atomic<u32>, 256>;
-var<workgroup> sixteens: array<u32, 16>;
-var<workgroup> found: vec3<u32>;
+// By group: rows by eight bits of their draws, sixteen of these together, and what one thread finds there.
+var<workgroup> bins: array<atomic<u32>, 256u * GROUPS>;
+var<workgroup> sixteens: array<u32, 16u * GROUPS>;
+var<workgroup> found: array<Last, GROUPS>;
 
 fn is_background(row: u32) -> bool {
   let label = batch_label(row);
@@ -53,61 +60,35 @@ fn end_of_equal(thread: u32, group: u32, draw: u32, wanted: u32) -> u32 {
   return end;
 }
 
-// The last draw taken and the first row not taken with it, of more candidates than are wanted.
-fn last_of(thread: u32, group: u32, quota: u32) -> vec2<u32> {
-  var draw = 0u;
-  var below = 0u;
-  var equal = 0u;
-  for (var step = 0u; step < 4u; step++) {
-    let shift = 24u - 8u * step;
-    for (var bin = thread; bin < 256u; bin += WG) {
-      atomicStore(&bins[bin], 0u);
-    }
-    workgroupBarrier();
-    // The bits that are known.
-    let known = select(0xffffffffu << (shift + 8u), 0u, step == 0u);
-    for (var n = thread; n < window.batch_rows; n += WG) {
-      if (is_background(n)) {
-        let own = draw_of(n + window.first_row, group);
-        if ((own & known) == draw) {
-          atomicAdd(&bins[(own >> shift) & 255u], 1u);
-        }
-      }
-    }
-    workgroupBarrier();
-    for (var part = thread; part < 16u; part += WG) {
-      var sum = 0u;
-      for (var bin = 16u * part; bin < 16u * part + 16u; bin++) {
-        sum += atomicLoad(&bins[bin]);
-      }
-      sixteens[part] = sum;
-    }
-    workgroupBarrier();
-    if (thread == 0u) {
-      var before = below;
-      var part = 0u;
-      while (part < 15u && before + sixteens[part] < quota) {
-        before += sixteens[part];
-        part++;
-      }
-      var bin = 16u * part;
-      var here = atomicLoad(&bins[bin]);
-      while (bin < 16u * part + 15u && before + here < quota) {
-        before += here;
-        bin++;
-        here = atomicLoad(&bins[bin]);
-      }
-      found = vec3<u32>(bin, before, here);
-    }
-    let last = workgroupUniformLoad(&found);
-    draw |= last.x << shift;
-    below = last.y;
-    equal = last.z;
+// Whether some of the rows with the last draw's bits are not taken.
+fn is_open(last: Last, quota: u32) -> bool {
+  return quota > 0u && last.below + last.equal > quota;
+}
+
+// The last draw with eight bits more, which begin at `shift`, from the bins. Loads come before what decides, so that none
+// waits for another.
+fn narrowed(group: u32, last: Last, quota: u32, shift: u32) -> Last {
+  var below = last.below;
+  var part = 0u;
+  var open = true;
+  for (var next = 0u; next < 15u; next++) {
+    let here = sixteens[16u * group + next];
+    open = open && below + here < quota;
+    below += select(0u, here, open);
+    part += select(0u, 1u, open);
   }
-  if (below + equal == quota) {
-    return vec2<u32>(draw, window.batch_rows);
+  var bin = 16u * part;
+  open = true;
+  for (var next = 0u; next < 15u; next++) {
+    let here = atomicLoad(&bins[256u * group + 16u * part + next]);
+    open = open && below + here < quota;
+    below += select(0u, here, open);
+    bin += select(0u, 1u, open);
   }
-  return vec2<u32>(draw, end_of_equal(thread, group, draw, quota - below));
+  let equal = atomicLoad(&bins[256u * group + bin]);
+  // Where all rows with these bits are taken, the last draw is the largest with them.
+  let others = select(0u, (1u << shift) - 1u, below + equal == quota);
+  return Last(last.bits | (bin << shift) | others, below, equal);
 }
 
 fn draw_rows(thread: u32) {
@@ -117,25 +98,71 @@ fn draw_rows(thread: u32) {
   }
   _ = count_over_workgroup(thread, mine);
   let candidates = workgroupUniformLoad(&draw_tree[0]);
-  var lasts: array<vec2<u32>, GROUPS>;
+  var quota: array<u32, GROUPS>;
+  var last: array<Last, GROUPS>;
+  var open = false;
   for (var group = 0u; group < GROUPS; group++) {
-    let quota = quotas[group * (window.batch_rows + 1u) + candidates];
-    var last = vec2<u32>(0xffffffffu, window.batch_rows);
-    if (quota == 0u) {
-      last = vec2<u32>(0u, 0u);
-    } else if (quota < candidates) {
-      last = last_of(thread, group, quota);
+    quota[group] = quotas[group * (window.batch_rows + 1u) + candidates];
+    last[group] = Last(0u, 0u, candidates);
+    if (!is_open(last[group], quota[group])) {
+      last[group].bits = 0xffffffffu;
     }
-    lasts[group] = last;
+    open = open || is_open(last[group], quota[group]);
+  }
+  for (var shift = 32u; shift > 0u && open; shift -= 8u) {
+    let known = select(0xffffffffu << (shift & 31u), 0u, shift == 32u);
+    for (var bin = thread; bin < 256u * GROUPS; bin += WG) {
+      atomicStore(&bins[bin], 0u);
+    }
+    workgroupBarrier();
+    for (var n = thread; n < window.batch_rows; n += WG) {
+      if (is_background(n)) {
+        for (var group = 0u; group < GROUPS; group++) {
+          let own = draw_of(n + window.first_row, group);
+          if ((own & known) == last[group].bits) {
+            atomicAdd(&bins[256u * group + ((own >> (shift - 8u)) & 255u)], 1u);
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+    for (var part = thread; part < 16u * GROUPS; part += WG) {
+      var sum = 0u;
+      for (var bin = 16u * part; bin < 16u * part + 16u; bin++) {
+        sum += atomicLoad(&bins[bin]);
+      }
+      sixteens[part] = sum;
+    }
+    workgroupBarrier();
+    for (var group = thread; group < GROUPS; group += WG) {
+      found[group] = narrowed(group, last[group], quota[group], shift - 8u);
+    }
+    open = false;
+    for (var group = 0u; group < GROUPS; group++) {
+      let next = workgroupUniformLoad(&found[group]);
+      if (is_open(last[group], quota[group])) {
+        last[group] = next;
+      }
+      open = open || is_open(last[group], quota[group]);
+    }
+  }
+  var ends: array<vec2<u32>, GROUPS>;
+  for (var group = 0u; group < GROUPS; group++) {
+    ends[group] = vec2<u32>(last[group].bits, window.batch_rows);
+    if (quota[group] == 0u) {
+      ends[group] = vec2<u32>(0u);
+    } else if (is_open(last[group], quota[group])) {
+      ends[group].y = end_of_equal(thread, group, last[group].bits, quota[group] - last[group].below);
+    }
     if (!MARKS && thread == 0u) {
-      scalars[SCALAR_DRAWN + 2u * group] = last.x;
-      scalars[SCALAR_DRAWN + 2u * group + 1u] = last.y;
+      scalars[SCALAR_DRAWN + 2u * group] = ends[group].x;
+      scalars[SCALAR_DRAWN + 2u * group + 1u] = ends[group].y;
     }
   }
   if (MARKS) {
     for (var row = thread; row < window.rows; row += WG) {
       if (is_background(row)) {
-        store_drawn(row, lasts);
+        store_drawn(row, ends);
       }
     }
   }

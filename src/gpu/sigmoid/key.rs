@@ -328,7 +328,7 @@ impl SigmoidKey {
     /// Bytes of workgroup memory for draws.
     fn draw_bytes(&self) -> u32 {
         match self.driver == SigmoidDriver::Draw || self.terms.draws {
-            true => 4 * self.workgroup + 4 * (256 + 16) + 16,
+            true => 4 * self.workgroup + 3 * (4 * (256 + 16) + 12),
             false => 0,
         }
     }

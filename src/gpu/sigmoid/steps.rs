@@ -139,7 +139,7 @@ impl Steps {
         // One window: its parts wait for the kernel that adds up losses.
         let beside = down_columns && terms.balance && one_window && finish_once;
         if beside {
-            last = SigmoidKey { walk: rows.walk, workgroup: last.workgroup.min(256), ..last };
+            last.walk = rows.walk;
             while last.workgroup > 1 && last.workgroup_bytes() > kernels.adapter.max_workgroup_bytes {
                 last.workgroup /= 2;
             }
