@@ -10,21 +10,34 @@
 @group(0) @binding(4) var<storage, read> dense: array<f32>;
 @group(0) @binding(7) var<storage, read> row_weights: array<f32>;
 
-var<workgroup> tree: array<vec4<f32>, WG>;
+// What the workgroup's threads have of four rows: sums of t, of t times the row weight's column with the smallest count, of
+// t / n and of t m.
+var<workgroup> tree_count: array<vec4<f32>, WG>;
+var<workgroup> tree_rho: array<vec4<f32>, WG_RHO>;
+var<workgroup> tree_least: array<vec4<f32>, WG_RHO>;
+var<workgroup> tree_share: array<vec4<f32>, WG_REBALANCE>;
+var<workgroup> tree_margin: array<vec4<f32>, WG_MARGIN>;
 
-// What the workgroup's threads have of four rows: the sums, or the smallest.
-fn merged(thread: u32, mine: vec4<f32>, smallest: bool) -> vec4<f32> {
-  workgroupBarrier();
-  tree[thread] = mine;
-  workgroupBarrier();
+// All of it in one fixed tree: thread 0's places have it.
+fn merge_threads(thread: u32) {
   for (var half = WG / 2u; half > 0u; half = half / 2u) {
-    if (thread < half) {
-      let other = tree[thread + half];
-      tree[thread] = select(tree[thread] + other, min(tree[thread], other), smallest);
-    }
     workgroupBarrier();
+    if (thread < half) {
+      let other = thread + half;
+      tree_count[thread] += tree_count[other];
+      if (HAS_RHO) {
+        tree_rho[thread] += tree_rho[other];
+        tree_least[thread] = min(tree_least[thread], tree_least[other]);
+      }
+      if (HAS_REBALANCE) {
+        tree_share[thread] += tree_share[other];
+      }
+      if (HAS_MARGIN) {
+        tree_margin[thread] += tree_margin[other];
+      }
+    }
   }
-  return tree[0];
+  workgroupBarrier();
 }
 
 // What the windows of these rows before this one have left, or `first` in the first window.
@@ -35,13 +48,19 @@ fn before(field: u32, row: u32, first: f32) -> f32 {
   return read_row(field, row);
 }
 
-fn store_rows(row: u32, count: f32, rho: f32, least: f32, share: f32, margin: f32) {
-  store_row(FIELD_COUNT, row, before(FIELD_COUNT, row, 0.0) + count);
-  store_row(FIELD_RHO, row, before(FIELD_RHO, row, 0.0) + rho);
-  store_row(FIELD_SHARE, row, before(FIELD_SHARE, row, 0.0) + share);
-  store_row(FIELD_MARGIN, row, before(FIELD_MARGIN, row, 0.0) + margin);
-  // The smallest count waits here for `settle_row`.
-  store_row(FIELD_FACTOR, row, min(before(FIELD_FACTOR, row, POS_MAX), least));
+fn store_rows(row: u32, lane: u32) {
+  store_row(FIELD_COUNT, row, before(FIELD_COUNT, row, 0.0) + tree_count[0][lane]);
+  if (HAS_RHO) {
+    store_row(FIELD_RHO, row, before(FIELD_RHO, row, 0.0) + tree_rho[0][lane]);
+    // The smallest count waits here for `settle_row`.
+    store_row(FIELD_FACTOR, row, min(before(FIELD_FACTOR, row, POS_MAX), tree_least[0][lane]));
+  }
+  if (HAS_REBALANCE) {
+    store_row(FIELD_SHARE, row, before(FIELD_SHARE, row, 0.0) + tree_share[0][lane]);
+  }
+  if (HAS_MARGIN) {
+    store_row(FIELD_MARGIN, row, before(FIELD_MARGIN, row, 0.0) + tree_margin[0][lane]);
+  }
   if ((window.flags & FLAG_FIRST_OF_ROWS) != 0u) {
     var weight = 1.0;
     if ((spec.flags & FLAG_ROW_WEIGHTS) != 0u) {
@@ -76,11 +95,10 @@ fn main(
   // Only what something needs: most losses divide by what does not depend on the targets.
   let needed = HAS_RHO || HAS_REBALANCE || HAS_MARGIN || spec.reduction == REDUCTION_POSITIVES;
   let classes_read = select(0u, window.classes, needed);
-  // The sums of t, of t times the row weight's column, of t / n and of t m; the smallest count. Rows past the end repeat
-  // the last one.
+  // Rows past the end repeat the last one.
   var count = vec4<f32>(0.0);
   var rho = vec4<f32>(0.0);
-  var smallest = vec4<f32>(POS_MAX);
+  var least = vec4<f32>(POS_MAX);
   var share = vec4<f32>(0.0);
   var margin = vec4<f32>(0.0);
   let rows = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(window.rows - 1u));
@@ -91,7 +109,7 @@ fn main(
     if (HAS_RHO) {
       let value = class_value(COLUMN_RHO, j);
       rho += t * value;
-      smallest = min(smallest, t * value + (1.0 - t) * spec.absent);
+      least = min(least, t * value + (1.0 - t) * spec.absent);
     }
     if (HAS_REBALANCE) {
       share += t * class_value(COLUMN_INVERSE_COUNT, j);
@@ -100,19 +118,20 @@ fn main(
       margin += t * class_value(COLUMN_MARGIN, j);
     }
   }
-  count = merged(thread, count, false);
+  tree_count[thread] = count;
   if (HAS_RHO) {
-    rho = merged(thread, rho, false);
-    smallest = merged(thread, smallest, true);
+    tree_rho[thread] = rho;
+    tree_least[thread] = least;
   }
   if (HAS_REBALANCE) {
-    share = merged(thread, share, false);
+    tree_share[thread] = share;
   }
   if (HAS_MARGIN) {
-    margin = merged(thread, margin, false);
+    tree_margin[thread] = margin;
   }
+  merge_threads(thread);
   for (var lane = thread; lane < min(4u, window.rows - first); lane += WG) {
-    store_rows(first + lane, count[lane], rho[lane], smallest[lane], share[lane], margin[lane]);
+    store_rows(first + lane, lane);
     if (SETTLES) {
       settle_row(first + lane);
     }

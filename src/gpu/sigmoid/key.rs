@@ -312,7 +312,12 @@ impl SigmoidKey {
                 lane * (groups * (self.workgroup + argmax) + self.workgroup) + edges * (4 * lane + share)
             }
             SigmoidDriver::SoftmaxLink => results + lane * 3 * self.workgroup + 4,
-            SigmoidDriver::Prepare if self.multi_hot() => 16 * self.workgroup,
+            SigmoidDriver::Prepare if self.multi_hot() => {
+                let terms =
+                    [self.terms.row_weight, self.terms.row_weight, self.terms.rebalance, self.terms.margin];
+                let places = terms.map(|present| if present { self.workgroup } else { 1 });
+                16 * (self.workgroup + places.iter().sum::<u32>())
+            }
             SigmoidDriver::Prepare if self.alone => self.draw_bytes() + 8 * self.workgroup,
             SigmoidDriver::Draw => self.draw_bytes(),
             SigmoidDriver::Finish if self.accumulates() => (20 + 32) * self.workgroup,

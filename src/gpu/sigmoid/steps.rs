@@ -145,19 +145,6 @@ impl Steps {
             }
             finish = Launch::OnceAndClasses { each: 4 * last.columns() };
         }
-        // On the processor as wide as its vectors.
-        let mut row_workgroup = match kernels.adapter.software {
-            true => 8,
-            // Four columns a thread: the loads of few rows hide behind each other's, not behind other rows'.
-            false => narrow(extent.width().div_ceil(4)).clamp(ROW_WORKGROUP, 256).next_power_of_two(),
-        };
-        row_workgroup = row_workgroup.min(kernels.adapter.max_workgroup);
-        // Long rows: no thread has more columns than a loop may have iterations.
-        while extent.width().div_ceil(u64::from(row_workgroup)) > 4 * LONGEST_LOOP
-            && row_workgroup < kernels.adapter.max_workgroup
-        {
-            row_workgroup *= 2;
-        }
         let refreshes = terms.balance && one_window && !multi_hot;
         // What a row's positives weigh, or its largest weight.
         let weighs = terms.norm || terms.row_weight && multi_hot;
@@ -165,7 +152,8 @@ impl Steps {
         let prepare = SigmoidKey { settles: weighs && !apart, ..placed(SigmoidDriver::Prepare) };
         let prepare = match (multi_hot, alone) {
             (true, _) => {
-                SigmoidKey { workgroup: row_workgroup, class_vectors: rows.class_vectors, ..prepare }
+                let key = SigmoidKey { class_vectors: rows.class_vectors, ..prepare };
+                SigmoidKey { workgroup: targets_workgroup(kernels, key, extent.width()), ..key }
             }
             (false, false) => SigmoidKey { refreshes, ..prepare },
             (false, true) => {
@@ -244,4 +232,27 @@ impl Steps {
             },
         })
     }
+}
+
+/// Threads for sums over a row's targets.
+fn targets_workgroup(kernels: &Kernels, key: SigmoidKey, columns: u64) -> u32 {
+    let adapter = kernels.adapter;
+    let fits = |workgroup| {
+        workgroup <= adapter.max_workgroup
+            && SigmoidKey { workgroup, ..key }.workgroup_bytes() <= adapter.max_workgroup_bytes
+    };
+    let mut workgroup = match adapter.software {
+        // As wide as the processor's vectors.
+        true => 8,
+        // Four columns a thread: the loads of few rows hide behind each other's, not behind other rows'.
+        false => narrow(columns.div_ceil(4)).clamp(ROW_WORKGROUP, 256).next_power_of_two(),
+    };
+    while workgroup > 1 && !fits(workgroup) {
+        workgroup /= 2;
+    }
+    // Long rows: no thread has more columns than a loop may have iterations.
+    while columns.div_ceil(u64::from(workgroup)) > 4 * LONGEST_LOOP && fits(2 * workgroup) {
+        workgroup *= 2;
+    }
+    workgroup
 }

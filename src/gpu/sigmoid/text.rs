@@ -30,9 +30,14 @@ impl SigmoidKey {
         let columns = terms.columns();
         let place =
             |column: Column| columns.iter().position(|other| *other == column).unwrap_or_default() as u64;
+        // Places that are there for each thread only where something needs them.
+        let threads_if = |needed: bool| u64::from(if needed { self.workgroup } else { 1 });
         let numbers = [
             ("WG", u64::from(self.workgroup)),
-            ("WG_INDEX", u64::from(if self.argmax { self.workgroup } else { 1 })),
+            ("WG_INDEX", threads_if(self.argmax)),
+            ("WG_RHO", threads_if(terms.row_weight)),
+            ("WG_REBALANCE", threads_if(terms.rebalance)),
+            ("WG_MARGIN", threads_if(terms.margin)),
             ("COLUMNS", u64::from(self.columns())),
             ("CLASS_VECTORS", u64::from(self.class_vectors)),
             ("HELD", u64::from(self.held.max(1))),
