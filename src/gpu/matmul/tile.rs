@@ -232,8 +232,7 @@ pub(super) fn choose_cooperative(
     subgroup: Option<u32>,
     request: &MatmulRequest,
 ) -> Option<Tile> {
-    let edge = edge.filter(|edge| *edge == 16)?;
-    let tile = Tile::cooperative(edge, subgroup.filter(|size| (4..=128).contains(size))?);
+    let tile = Tile::cooperative(edge?, subgroup.filter(|size| (4..=128).contains(size))?);
     let halves = (request.a.elem, request.b.elem) == (Element::F16, Element::F16);
     let whole = |factors: Option<RowFactors>| factors.is_none_or(|factors| factors.parts == 1);
     // Only there are the factors of both sides left to the end.
@@ -314,7 +313,6 @@ mod tests {
         let tile = Some(Tile::cooperative(16, 32));
         assert_eq!(choose_cooperative(gpu, Some(16), Some(32), &request), tile);
         assert_eq!(choose_cooperative(gpu, None, Some(32), &request), None);
-        assert_eq!(choose_cooperative(gpu, Some(8), Some(32), &request), None);
         assert_eq!(choose_cooperative(gpu, Some(16), None, &request), None);
         assert_eq!(choose_cooperative(adapter(false, 64, 49_152), Some(16), Some(32), &request), None);
         let factors = |parts| Some(RowFactors { parts, origin: 0 });
