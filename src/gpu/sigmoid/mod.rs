@@ -7,12 +7,14 @@ mod spec;
 mod steps;
 mod sums;
 mod table;
+mod terms;
 mod text;
 mod whole_rows;
 
-pub use key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
+pub use key::{SigmoidDriver, SigmoidKey};
 pub use spec::SigmoidNumbers;
 pub use sums::DeviceGradientSums;
+pub use terms::SigmoidTerms;
 
 use super::choice::{DOWN_ROWS, RowChoice, choose_elementwise, choose_whole_rows};
 use super::kernels::Kernels;

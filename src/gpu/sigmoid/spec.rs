@@ -1,6 +1,6 @@
 //! A spec's numbers as the kernels read them: the uniform block and the class table.
 
-use super::key::{Column, SigmoidTerms};
+use super::terms::{Column, SigmoidTerms};
 use crate::batch::TargetKind;
 use crate::classes::effective_weight;
 use crate::random::DrawSource;

@@ -1,6 +1,7 @@
 //! The kernels of a plan, in the order in which they run.
 
-use super::key::{SigmoidDriver, SigmoidKey, SigmoidTerms};
+use super::key::{SigmoidDriver, SigmoidKey};
+use super::terms::SigmoidTerms;
 use crate::Result;
 use crate::batch::TargetKind;
 use crate::gpu::kernels::Kernels;

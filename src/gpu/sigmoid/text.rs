@@ -1,6 +1,7 @@
 //! The kernels of the sigmoid family as text: a generated header and whole files of `shaders/`.
 
-use super::key::{Column, SigmoidDriver, SigmoidKey};
+use super::key::{SigmoidDriver, SigmoidKey};
+use super::terms::Column;
 use crate::gpu::shader::{File, shader, write_constants};
 use std::fmt::Write as _;
 
