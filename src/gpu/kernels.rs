@@ -38,6 +38,24 @@ pub(crate) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
+impl Pipeline {
+    /// Records a dispatch of `grid` workgroups with these bindings.
+    pub(crate) fn dispatch(
+        &self,
+        device: &wgpu::Device,
+        label: Option<&str>,
+        entries: &[wgpu::BindGroupEntry<'_>],
+        grid: (u32, u32),
+        pass: &mut wgpu::ComputePass<'_>,
+    ) {
+        let descriptor = wgpu::BindGroupDescriptor { label, layout: &self.layout, entries };
+        let group = device.create_bind_group(&descriptor);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(grid.0, grid.1, 1);
+    }
+}
+
 /// The edge of matrices of f16 with sums in f32 that products use, where the adapter has them: 16. Kernels know 8, too,
 /// which only a driver that runs on the processor has been seen to have.
 fn cooperative_edge(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {

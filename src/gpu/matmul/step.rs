@@ -125,15 +125,9 @@ impl Step {
                 })
             })
             .collect();
+        let device = &self.kernels.device;
         self.kernels.scoped(&self.key.label(), || {
-            let bind_group = self.kernels.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some("longtail product"),
-                layout: &self.pipeline.layout,
-                entries: &entries,
-            });
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+            self.pipeline.dispatch(device, Some("longtail product"), &entries, self.grid, pass);
             Ok(())
         })
     }

@@ -148,16 +148,8 @@ impl<'a> Recorder<'a> {
                 Some(wgpu::BindGroupEntry { binding: binding.number, resource })
             })
             .collect();
-        let group = self.core.kernels.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &step.pipeline.layout,
-            entries: &entries,
-        });
-        let (x, y) = step.grid(self.core, window);
-        let pass = self.pass.get();
-        pass.set_pipeline(&step.pipeline.pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups(x, y, 1);
+        let (device, grid) = (&self.core.kernels.device, step.grid(self.core, window));
+        step.pipeline.dispatch(device, None, &entries, grid, self.pass.get());
     }
 
     fn resource(
