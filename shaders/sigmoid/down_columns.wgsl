@@ -8,8 +8,6 @@
 
 // Groups of rows of a workgroup.
 const ROW_GROUPS: u32 = 4u * WALK;
-// What a workgroup takes in one step: a column, or a pair, for each thread.
-const STEP: u32 = WG * WIDTH;
 
 struct Sixteen {
   a: Row,
@@ -131,11 +129,11 @@ fn main(
   if (WRITE_GRADIENT) {
     factor = F(bitcast<f32>(scalars[SCALAR_INVERSE]));
   }
-  // In columns, or in pairs of them that are whole words.
+  // In columns, or in pairs of them that are whole words, of which a thread has one of each of the piece's steps.
   let shift = open_row(group_of(walker, 0u)).shift;
-  let start = piece * window.piece_blocks * (STEP / WIDTH);
+  let start = piece * window.piece_blocks * WG;
   let begin = max(start, shift);
-  let end = min(start + window.piece_blocks * (STEP / WIDTH), (window.classes + shift) / WIDTH);
+  let end = min(start + window.piece_blocks * WG, (window.classes + shift) / WIDTH);
   if (WIDTH == 2u && piece == 0u) {
     visit_edges(walker, shift, thread, factor);
   }

@@ -17,8 +17,6 @@ fn main(@builtin(local_invocation_id) local: vec3<u32>) {
   }
   storageBarrier();
   workgroupBarrier();
-  if (HAS_DRAWS) {
-    draw_rows(thread);
-  }
+  draw_rows(thread);
   total_rows(thread);
 }

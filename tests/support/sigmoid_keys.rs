@@ -160,7 +160,7 @@ fn forms(driver: SigmoidDriver, targets: TargetKind) -> Vec<SigmoidKey> {
             let alone = keys.map(|key| SigmoidKey { alone: true, ..key });
             let refreshing =
                 keys.into_iter().flat_map(|key| BOTH.map(|refreshes| SigmoidKey { refreshes, ..key }));
-            refreshing.chain(alone).chain(alone.map(|key| SigmoidKey { marks: true, ..key })).collect()
+            refreshing.chain(alone).collect()
         }
         SigmoidDriver::Prepare => BOTH.map(|settles| SigmoidKey { settles, ..key(64) }).to_vec(),
         SigmoidDriver::Settle | SigmoidDriver::Totals | SigmoidDriver::Refresh => vec![key(128)],

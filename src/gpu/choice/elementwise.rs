@@ -42,9 +42,8 @@ pub(crate) fn choose_whole_rows(
     elements: [Element; 2],
     fits: impl Fn(RowChoice) -> bool,
 ) -> RowChoice {
-    let narrow = choose_elementwise(adapter, rows, classes, elements, false);
     if adapter.software {
-        return RowChoice { split: 1, ..narrow };
+        return RowChoice { split: 1, ..choose_elementwise(adapter, rows, classes, elements, false) };
     }
     // As in the softmax family: a row has threads of its own unless it is short and others fill the device.
     let lanes = if rows >= 2048 && classes <= 512 { 4 } else { 1 };
@@ -82,7 +81,8 @@ fn down_columns(adapter: AdapterClass, choice: RowChoice, rows: u32, classes: u3
     while walk > 1 && groups(walk) < wanted {
         walk /= 2;
     }
-    // Few rows of many classes: as many pieces as keep the device busy, of four columns for each thread at least.
+    // Few rows of many classes: as many pieces as keep the processor busy, of four columns for each thread at least. A GPU
+    // has more of them anyway.
     let few = wanted.div_ceil(groups(walk).max(1)).min(u64::from(classes / (4 * workgroup)));
     let split = pieces.max(u32::try_from(few).unwrap_or(1));
     RowChoice { lanes: DOWN_ROWS * walk, workgroup, split, ..choice }

@@ -111,7 +111,7 @@ pub struct SigmoidKey {
     pub settles: bool,
     /// Whether it makes those of accumulated gradients, too ([`SigmoidDriver::Prepare`] of labels).
     pub refreshes: bool,
-    /// Whether it marks the rows that it draws ([`SigmoidDriver::Draw`], or the one that does so alone).
+    /// Whether it marks the rows that it draws ([`SigmoidDriver::Draw`]; one that is alone always does).
     pub marks: bool,
     /// Whether one workgroup does all that comes before the rows ([`SigmoidDriver::Prepare`] of labels).
     pub alone: bool,

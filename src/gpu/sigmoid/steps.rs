@@ -157,9 +157,7 @@ impl Steps {
                 SigmoidKey { workgroup: targets_workgroup(kernels, key, extent.width()), ..key }
             }
             (false, false) => SigmoidKey { refreshes, ..prepare },
-            (false, true) => {
-                SigmoidKey { alone, marks: terms.draws, workgroup: sums_workgroup(kernels), ..prepare }
-            }
+            (false, true) => SigmoidKey { alone, workgroup: sums_workgroup(kernels), ..prepare },
         };
         let prepared = match (multi_hot, alone, refreshes) {
             (true, _, _) => Launch::RowGroups { lanes: 4 },

@@ -82,7 +82,7 @@ impl SigmoidKey {
             ("MULTI_HOT", self.multi_hot()),
             ("SETTLES", self.settles),
             ("REFRESHES", self.refreshes),
-            ("MARKS", self.marks),
+            ("MARKS", self.marks || self.alone),
             ("SPLIT", self.split),
             ("HOLDS", self.held > 0),
             ("WANT_ARGMAX", self.argmax),
